@@ -1,0 +1,84 @@
+import type { Readable } from 'node:stream'
+
+/** Half-open range of bytes `[start, end)`, counted from the start of the object. */
+export interface ByteRange {
+  readonly start: number
+  readonly end: number
+}
+
+/** Where one object lies. Made by `parseStorageUri` or `formatStorageUri` alone, so every part of it has been checked. */
+export interface StorageUri {
+  readonly scheme: 's3' | 'minio' | 'file'
+  /** Empty for `file`. */
+  readonly bucket: string
+  /** The key byte for byte; for `file` the decoded path below the root, without a leading slash. */
+  readonly key: string
+}
+
+/** An opened object. It holds a socket or a file handle: read `body` to its end, or destroy it. */
+export interface StoredObject {
+  /** Size of the whole object in bytes, even when a range was asked. */
+  readonly sizeBytes: number
+  /** Identifies this version of the object; null where the store has none. */
+  readonly etag: string | null
+  /** Single use. Emits Buffers; an error on it means that the bytes so far are not the whole. */
+  readonly body: Readable
+}
+
+export interface PutOptions {
+  /** Known length in bytes; when it is left out the body is sent in parts. A body of another length is refused. */
+  readonly sizeBytes?: number
+  readonly contentType?: string
+  readonly signal?: AbortSignal
+}
+
+export interface SignOptions {
+  /** 1 second to 7 days. */
+  readonly expiresInSeconds: number
+  /** Value of the answer's Content-Disposition. */
+  readonly contentDisposition?: string
+  readonly contentType?: string
+}
+
+export interface SignedUrl {
+  readonly url: string
+  /** Never later than asked; earlier when the credentials that signed it end earlier. */
+  readonly expiresAt: Date
+}
+
+/**
+ * Where large payloads live. One instance serves one scheme and is shared by all requests.
+ * URIs reach it parsed and allowed: see `uri.ts`.
+ *
+ * Every method rejects with `AppError`: `OBJECT_MISSING` when the object is absent, `STORAGE_TIMEOUT` when the store did not
+ * answer in time, `STORAGE_UNAVAILABLE` for all else (refused, wrong credentials, disk full). An aborted `signal` rejects
+ * with the signal's reason.
+ *
+ * `test/contract/storage-backend.ts` is the executable form of this comment.
+ */
+export interface StorageBackend {
+  /**
+   * Opens one object, or a half-open range of it. Rejects before the first byte, never in the middle, when it is absent.
+   * @throws AppError `RANGE_NOT_SATISFIABLE` when the range is empty or reaches outside the object.
+   * @see RFC 9110 section 14 for HTTP ranges, which are closed: `start-(end-1)`.
+   */
+  get(uri: StorageUri, options?: { readonly range?: ByteRange; readonly signal?: AbortSignal }): Promise<StoredObject>
+
+  /**
+   * Stores one object. Readers see all of it or nothing. Create-only: an object that is already there is never replaced.
+   * @throws AppError `CONFLICT` when the object exists.
+   */
+  put(uri: StorageUri, body: AsyncIterable<Uint8Array>, options?: PutOptions): Promise<{ readonly sizeBytes: number }>
+
+  /** Deletes one object; an absent one is no error. */
+  delete(uri: StorageUri, options?: { readonly signal?: AbortSignal }): Promise<void>
+
+  /** A URL that anyone who holds it can GET. Absent where the store cannot sign: the server then signs a link of its own. */
+  getSignedUrl?(uri: StorageUri, options: SignOptions): Promise<SignedUrl>
+
+  /** Resolves when the store answers and the bucket or root is usable; rejects as the other methods do. */
+  check(options?: { readonly signal?: AbortSignal }): Promise<void>
+
+  /** Closes idle connections. */
+  close(): void
+}
