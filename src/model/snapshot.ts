@@ -1,0 +1,126 @@
+import { defineFields, type Fields } from './fields.ts'
+import type { Instant } from './run.ts'
+
+export const SNAPSHOT_KINDS = ['INPUT', 'CHECKPOINT', 'OUTPUT', 'ERROR'] as const
+export type SnapshotKind = (typeof SNAPSHOT_KINDS)[number]
+
+export const STORAGE_TIERS = ['INLINE', 'OBJECT'] as const
+export type StorageTier = (typeof STORAGE_TIERS)[number]
+
+export const STORAGE_STATES = ['AVAILABLE', 'MISSING', 'CORRUPT', 'UNKNOWN'] as const
+export type StorageState = (typeof STORAGE_STATES)[number]
+
+export const SNAPSHOT_ORDERS = ['SEQ_ASC', 'SEQ_DESC'] as const
+export type SnapshotOrder = (typeof SNAPSHOT_ORDERS)[number]
+
+/** Whether one version of a stored object is JSON. */
+export interface JsonVerdict {
+  readonly isJson: boolean
+  readonly etag: string
+}
+
+/** Everything about a captured state but the state itself. */
+export interface Snapshot {
+  readonly snapshotId: string
+  readonly runId: string
+  readonly stepId: string | null
+  readonly attempt: number
+  /** 64-bit integer: a number up to 2^53 - 1, beyond that its digits. */
+  readonly seq: number | string
+  readonly kind: SnapshotKind
+  readonly createdAt: Instant
+  readonly isSuccessState: boolean
+  readonly isGolden: boolean
+  readonly replaySafe: boolean
+  readonly piiTags: readonly string[]
+  readonly redactionPolicy: string | null
+  /** JSON as it was captured. */
+  readonly metadata: Buffer | null
+  readonly sizeBytes: number | null
+  /** `sha256:<64 hex>` of the payload's bytes before any content encoding. */
+  readonly digest: string | null
+  readonly contentType: string
+  readonly contentEncoding: string
+  readonly storageUri: string | null
+  readonly storageState: StorageState
+  readonly preview: string | null
+  readonly expiresAt: Instant | null
+  /** Whether this server captured it, and so knows that its payload is JSON. */
+  readonly isOwn: boolean
+  /** What a check of an object that this server did not write has shown; null before one, and for every other payload. */
+  readonly jsonVerdict: JsonVerdict | null
+  /** JSON of a small inline payload, where it was read along with the rest; null for every other payload. */
+  readonly inlinePayload?: Buffer | null
+}
+
+export const SNAPSHOT_FIELDS = defineFields<Snapshot>([
+  'snapshotId',
+  'runId',
+  'stepId',
+  'attempt',
+  'seq',
+  'kind',
+  'createdAt',
+  'isSuccessState',
+  'isGolden',
+  'replaySafe',
+  'piiTags',
+  'redactionPolicy',
+  'metadata',
+  'sizeBytes',
+  'digest',
+  'contentType',
+  'contentEncoding',
+  'storageUri',
+  'storageState',
+  'preview',
+  'expiresAt',
+  'isOwn',
+  'jsonVerdict',
+  'inlinePayload',
+])
+
+/** Everything that is known without reading a payload. */
+export const SNAPSHOT_METADATA: Fields<Snapshot> = SNAPSHOT_FIELDS.all & ~SNAPSHOT_FIELDS.pick(['inlinePayload'])
+
+/** Inline payloads up to this many bytes are read along with their rows; larger ones only when their turn comes. */
+export const SMALL_PAYLOAD_BYTES = 65_536
+
+export interface SnapshotFilter {
+  readonly kind?: readonly SnapshotKind[] | null
+  readonly stepId?: string | null
+  readonly isGolden?: boolean | null
+  readonly isSuccessState?: boolean | null
+  readonly storageTier?: StorageTier | null
+  /** Inclusive. */
+  readonly createdFrom?: Instant | null
+  /** Exclusive. */
+  readonly createdBefore?: Instant | null
+}
+
+/** What a producer says about a state that it records. */
+export interface CaptureInput {
+  readonly runId: string
+  readonly stepId?: string | null
+  readonly attempt?: number | null
+  readonly kind?: SnapshotKind | null
+  readonly snapshotId?: string | null
+  readonly idempotencyKey?: string | null
+  /** JSON text. */
+  readonly metadata?: string | null
+  readonly isSuccessState?: boolean | null
+  readonly replaySafe?: boolean | null
+  readonly piiTags?: readonly string[] | null
+  readonly redactionPolicy?: string | null
+  readonly expiresAt?: Instant | null
+}
+
+export interface Captured {
+  readonly snapshot: Snapshot
+  /** False when the same capture was stored before. */
+  readonly created: boolean
+}
+
+export function storageTierOf(snapshot: Pick<Snapshot, 'storageUri'>): StorageTier {
+  return snapshot.storageUri === null ? 'INLINE' : 'OBJECT'
+}
