@@ -10,7 +10,10 @@ export interface ByteCache {
   /** The bytes last set under the key, or undefined. They are shared: treat them as read-only. */
   get(key: string): Promise<Buffer | undefined>
 
-  /** Keeps the bytes for the cache's time to live. Returns at once; larger ones than `maxEntryBytes` are left out. */
+  /**
+   * Keeps the bytes for the cache's time to live. Returns at once; larger ones than `maxEntryBytes` are left out, and any
+   * while the cache is busy. They may be kept without a copy: do not change them afterwards.
+   */
   set(key: string, bytes: Buffer): void
 
   /** Largest entry that is kept, in bytes. */
