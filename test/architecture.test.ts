@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict'
+import { glob, readFile } from 'node:fs/promises'
+import { dirname, join, normalize, sep } from 'node:path'
+import { it } from 'node:test'
+
+/** Room -> rooms that it may import. Every room may import itself and `errors.ts`. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  model: [],
+  json: [],
+  auth: ['model'],
+  cache: ['model'],
+  db: ['model'],
+  storage: ['model'],
+  snapshots: ['model', 'json', 'db', 'storage', 'cache'],
+  graphql: ['model', 'auth', 'snapshots'],
+  server: ['model', 'auth', 'snapshots', 'graphql'],
+}
+
+/** Files that stand above all rooms; only `main.ts` and `demo.ts`, which is its command, may import the wiring. */
+const TOP: Readonly<Record<string, readonly string[]>> = {
+  'app.ts': ['config.ts', 'log.ts'],
+  'config.ts': [],
+  'demo-data.ts': [],
+  'demo.ts': ['app.ts', 'config.ts', 'demo-data.ts', 'log.ts'],
+  'errors.ts': [],
+  'log.ts': [],
+  'main.ts': ['app.ts', 'config.ts', 'demo.ts', 'log.ts'],
+}
+
+/** Relative imports of any form: from, bare, type-only and dynamic. */
+const IMPORT = /(?:\bfrom\s*|\bimport\s*\(?\s*)(['"])(\.{1,2}\/[^'"]+)\1/g
+
+export function wrongImports(file: string, source: string): string[] {
+  const path = normalize(file).split(sep)
+  const from = path[1] ?? ''
+  return [...source.matchAll(IMPORT)]
+    .map(([, , specifier = '']) => normalize(join(dirname(file), specifier)).split(sep))
+    .filter(([root, target = '', ...rest]) => {
+      if (root !== 'src') return true
+      if (target === 'errors.ts' || (target === from && path.length > 2)) return false
+      if (path.length > 2) return !MAY_IMPORT[from]?.includes(target)
+      return rest.length > 0 ? from === 'config.ts' || from === 'errors.ts' : !TOP[from]?.includes(target)
+    })
+    .map((target) => `${file} -> ${target.join('/')}`)
+}
+
+it('imports point one way only', async () => {
+  const wrong: string[] = []
+  let files = 0
+  for await (const file of glob('src/**/*.ts')) {
+    files++
+    wrong.push(...wrongImports(file, await readFile(file, 'utf8')))
+  }
+  assert.deepEqual(wrong, [])
+  assert.ok(files > 30, 'the sources were found')
+})
+
+it('sees a wrong arrow in every form of import', () => {
+  for (const line of [
+    "import { a } from '../snapshots/reader.ts'",
+    "import type { A } from '../snapshots/reader.ts'",
+    "import '../snapshots/reader.ts'",
+    "const a = await import('../snapshots/reader.ts')",
+    "export { a } from '../snapshots/reader.ts'",
+    "import {\n  a,\n} from '../snapshots/reader.ts'",
+    "import { config } from '../config.ts'",
+  ]) {
+    assert.equal(wrongImports('src/db/runs.ts', line).length, 1, line)
+  }
+  assert.deepEqual(wrongImports('src/db/runs.ts', "import { a } from '../model/run.ts'"), [])
+  assert.equal(wrongImports('src/config.ts', "import { a } from './db/connect.ts'").length, 1)
+})
+
+it('only the process edge reads the environment', async () => {
+  const readers: string[] = []
+  for await (const file of glob('src/**/*.ts')) {
+    const source = await readFile(file, 'utf8')
+    if (/\bprocess\.env\b/.test(source)) readers.push(normalize(file))
+  }
+  // The embedded PostgreSQL is a child process, and needs a PATH.
+  assert.deepEqual(readers.sort(), ['src/db/embedded-cluster.ts', 'src/main.ts'])
+})

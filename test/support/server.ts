@@ -1,0 +1,71 @@
+import { type App, startApp } from '../../src/app.ts'
+import { readConfig } from '../../src/config.ts'
+import { createLogger } from '../../src/log.ts'
+import { freshDatabase } from './database.ts'
+import { temporaryFolder } from './tmp.ts'
+
+export interface TestServer extends AsyncDisposable {
+  readonly url: string
+  readonly app: App
+  readonly databaseUrl: string
+  /** Root of its `file://`. */
+  readonly storagePath: string
+  /** Text of every SQL statement so far. Empty it before what is to be counted. */
+  readonly statements: string[]
+  /** POSTs one operation; the answer parsed, with its status. */
+  graphql<Data = Record<string, unknown>>(query: string, variables?: object): Promise<GraphqlAnswer<Data>>
+}
+
+export interface GraphqlAnswer<Data> {
+  readonly status: number
+  readonly data: Data
+  readonly errors?: readonly {
+    readonly message: string
+    readonly path?: readonly (string | number)[]
+    readonly extensions: { readonly code: string; readonly retryable?: boolean }
+  }[]
+}
+
+export interface TestServerOptions {
+  /** Settings as in the environment, over a fresh database, a temporary folder and a free port. */
+  readonly env?: Readonly<Record<string, string>>
+  /** Keeps the store of an earlier server: its restart. */
+  readonly store?: { readonly databaseUrl: string; readonly storagePath: string }
+}
+
+/** The whole server in this process, as `serve` builds it, on a store of its own. */
+export async function startServer({ env = {}, store }: TestServerOptions = {}): Promise<TestServer> {
+  await using cleanup = new AsyncDisposableStack()
+  const database = store ? undefined : cleanup.use(await freshDatabase())
+  const folder = store ? undefined : cleanup.use(await temporaryFolder())
+  const databaseUrl = store?.databaseUrl ?? database?.url ?? ''
+  const storagePath = store?.storagePath ?? `${folder?.path}/snapshots`
+  const statements: string[] = []
+  const settings = { PORT: '0', DATABASE_URL: databaseUrl, SNAPSHOT_STORAGE_PATH: storagePath, ...env }
+  const app = await startApp({
+    config: { ...readConfig(settings), databaseUrl },
+    log: createLogger({ level: 'silent' }),
+    onStatement: (text) => statements.push(text),
+  })
+  cleanup.defer(() => app.close())
+  const owned = cleanup.move()
+  return {
+    url: app.publicUrl,
+    app,
+    databaseUrl,
+    storagePath,
+    statements,
+    graphql: (query, variables) => post(`${app.publicUrl}/graphql`, { query, variables }),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+async function post<Data>(url: string, body: object): Promise<GraphqlAnswer<Data>> {
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
+  const { data, errors } = (await response.json()) as { data: Data; errors?: GraphqlAnswer<Data>['errors'] }
+  return { status: response.status, data, errors }
+}

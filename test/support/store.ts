@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict'
+import { createMemoryCache } from '../../src/cache/memory.ts'
+import { createDatabase, type Database } from '../../src/db/connect.ts'
+import { createSweeper, type SweeperOptions, type SweepReport } from '../../src/snapshots/sweeper.ts'
+import { createWriter, type SnapshotWriter } from '../../src/snapshots/writer.ts'
+import type { StorageBackend } from '../../src/storage/backend.ts'
+import { createStorage, type Storage } from '../../src/storage/registry.ts'
+import { freshDatabase } from './database.ts'
+import { filesBelow, type ObjectsOptions, storageOptions } from './objects.ts'
+import { query } from './rows.ts'
+import { temporaryFolder } from './tmp.ts'
+
+/** The parts below the server, on a database and a folder of their own, where a test can put faults between them. */
+export interface TestStore extends AsyncDisposable {
+  readonly databaseUrl: string
+  readonly storagePath: string
+  readonly db: Database
+  readonly storage: Storage
+  /** A writer whose objects all go to storage. Nothing is swept but by `sweep`. */
+  writer(faults?: StoreFaults): SnapshotWriter
+  /** One pass without any grace; it must meet no problem. */
+  sweep(): Promise<SweepReport>
+  /** Rows that name an object, objects that are declared, and files: all the same URIs when nothing is lost or left over. */
+  uris(): Promise<{
+    readonly rows: string[]
+    readonly live: string[]
+    readonly declared: string[]
+    readonly files: string[]
+  }>
+}
+
+export interface StoreFaults {
+  /** Stands in for a backend's own `put`. */
+  readonly put?: (real: StorageBackend['put']) => StorageBackend['put']
+  /** Runs around each transaction. */
+  readonly transaction?: (commit: () => Promise<unknown>) => Promise<unknown>
+}
+
+export async function openStore(): Promise<TestStore> {
+  await using cleanup = new AsyncDisposableStack()
+  const { url: databaseUrl } = cleanup.use(await freshDatabase())
+  const { path: storagePath } = cleanup.use(await temporaryFolder())
+  const db = createDatabase({ url: databaseUrl })
+  cleanup.defer(() => db.close())
+  const storage = createStorage(storageOptions({ storagePath }))
+  const owned = cleanup.move()
+  const uriList = async (statement: string) =>
+    (await query<{ uri: string }>(databaseUrl, statement)).map(({ uri }) => uri).toSorted()
+  return {
+    databaseUrl,
+    storagePath,
+    db,
+    storage,
+    writer: (faults = {}) =>
+      createWriter({
+        db: faults.transaction ? withTransaction(db, faults.transaction) : db,
+        storage: faults.put ? withPut(storage, faults.put) : storage,
+        cache: createMemoryCache({ maxBytes: 1024, maxEntryBytes: 1, ttlSeconds: 1 }),
+        sweeper: { sweep: () => assert.fail('a writer only wakes'), wake() {}, async stop() {} },
+        inlineMaxBytes: 0,
+      }),
+    sweep: () => sweep({ db, storage, graceSeconds: 0 }),
+    uris: async () => ({
+      rows: await uriList('select storage_uri as uri from state_snapshots where storage_uri is not null'),
+      live: await uriList("select storage_uri as uri from statelens_objects where state = 'live'"),
+      declared: await uriList('select storage_uri as uri from statelens_objects'),
+      files: (await filesBelow(storagePath)).map((path) => `file:///${path}`).toSorted(),
+    }),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+/** One pass over the store of a server, of this process or another. It must meet no problem. */
+export async function sweepOnce(
+  store: { readonly databaseUrl: string } & ObjectsOptions,
+  { graceSeconds = 0 }: { readonly graceSeconds?: number } = {},
+): Promise<SweepReport> {
+  const db = createDatabase({ url: store.databaseUrl })
+  const storage = createStorage(storageOptions(store))
+  try {
+    return await sweep({ db, storage, graceSeconds })
+  } finally {
+    await db.close()
+    storage.close()
+  }
+}
+
+async function sweep(options: Pick<SweeperOptions, 'db' | 'storage' | 'graceSeconds'>): Promise<SweepReport> {
+  const sweeper = createSweeper({ ...options, onProblem: (error) => assert.fail(String(error)) })
+  return await sweeper.sweep().finally(sweeper.stop)
+}
+
+/** The same storage, where every backend has another `put`. */
+export function withPut(storage: Storage, put: (real: StorageBackend['put']) => StorageBackend['put']): Storage {
+  return {
+    ...storage,
+    resolve(raw) {
+      const { backend, uri } = storage.resolve(raw)
+      return { uri, backend: { ...backend, put: put(backend.put) } }
+    },
+  }
+}
+
+function withTransaction(db: Database, around: (commit: () => Promise<unknown>) => Promise<unknown>): Database {
+  const transaction = () => ({
+    execute: (work: Parameters<ReturnType<Database['kysely']['transaction']>['execute']>[0]) =>
+      around(() => db.kysely.transaction().execute(work)),
+  })
+  const kysely = new Proxy(db.kysely, {
+    get(target, name) {
+      if (name === 'transaction') return transaction
+      const value: unknown = Reflect.get(target, name)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+  return { ...db, kysely }
+}
