@@ -8,7 +8,8 @@ export interface ByteRange {
 
 /** Where one object lies. Made by `parseStorageUri` or `formatStorageUri` alone, so every part of it has been checked. */
 export interface StorageUri {
-  readonly scheme: 's3' | 'minio' | 'file'
+  /** Lower case, one of those that `registry.ts` lists: `s3`, `minio`, `file`. */
+  readonly scheme: string
   /** Empty for `file`. */
   readonly bucket: string
   /** The key byte for byte; for `file` the decoded path below the root, without a leading slash. */
@@ -19,10 +20,17 @@ export interface StorageUri {
 export interface StoredObject {
   /** Size of the whole object in bytes, even when a range was asked. */
   readonly sizeBytes: number
-  /** Identifies this version of the object; null where the store has none. */
+  /** Differs between any two versions of the object; null where the store has no such tag. */
   readonly etag: string | null
   /** Single use. Emits Buffers; an error on it means that the bytes so far are not the whole. */
   readonly body: Readable
+}
+
+export interface GetOptions {
+  readonly range?: ByteRange
+  /** Opens this version or none: the `etag` of an earlier answer. */
+  readonly ifMatch?: string
+  readonly signal?: AbortSignal
 }
 
 export interface PutOptions {
@@ -51,22 +59,25 @@ export interface SignedUrl {
  * URIs reach it parsed and allowed: see `uri.ts`.
  *
  * Every method rejects with `AppError`: `OBJECT_MISSING` when the object is absent, `STORAGE_TIMEOUT` when the store did not
- * answer in time, `STORAGE_UNAVAILABLE` for all else (refused, wrong credentials, disk full). An aborted `signal` rejects
- * with the signal's reason.
+ * answer in time, `STORAGE_URI_REJECTED` when the URI leads to something that is no object (a link out of the root, a pipe),
+ * `STORAGE_UNAVAILABLE` for all else (refused, wrong credentials, disk full). An aborted `signal` rejects with the signal's
+ * reason, and an open body ends with it.
  *
  * `test/contract/storage-backend.ts` is the executable form of this comment.
  */
 export interface StorageBackend {
   /**
    * Opens one object, or a half-open range of it. Rejects before the first byte, never in the middle, when it is absent.
-   * @throws AppError `RANGE_NOT_SATISFIABLE` when the range is empty or reaches outside the object.
+   * @throws AppError `CONFLICT` when the object is another version than `ifMatch`; `RANGE_NOT_SATISFIABLE` when the range is
+   * empty or reaches outside the object.
    * @see RFC 9110 section 14 for HTTP ranges, which are closed: `start-(end-1)`.
    */
-  get(uri: StorageUri, options?: { readonly range?: ByteRange; readonly signal?: AbortSignal }): Promise<StoredObject>
+  get(uri: StorageUri, options?: GetOptions): Promise<StoredObject>
 
   /**
    * Stores one object. Readers see all of it or nothing. Create-only: an object that is already there is never replaced.
-   * @throws AppError `CONFLICT` when the object exists.
+   * An error of `body` itself is thrown as it is.
+   * @throws AppError `CONFLICT` when the object exists; `BAD_REQUEST` when the body has another length than `sizeBytes`.
    */
   put(uri: StorageUri, body: AsyncIterable<Uint8Array>, options?: PutOptions): Promise<{ readonly sizeBytes: number }>
 

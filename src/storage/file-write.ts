@@ -1,0 +1,56 @@
+import { randomUUID } from 'node:crypto'
+import { constants } from 'node:fs'
+import { link, mkdir, open, rm, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { errnoOf } from './file-errors.ts'
+
+/** Temporary file, fsync, link, fsync of the folder: all of the object or nothing, and never over another one. */
+export async function writeOnce(path: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  const folder = dirname(path)
+  // Same folder, so that link() stays on one file system.
+  const partial = join(folder, `.${randomUUID()}.partial`)
+  let isLinked = false
+  try {
+    await writeSynced(partial, chunks)
+    await link(partial, path)
+    isLinked = true
+    await unlink(partial)
+    await syncFolder(folder)
+  } catch (error) {
+    await rm(partial, { force: true }).catch(() => undefined)
+    if (isLinked) await rm(path, { force: true }).catch(() => undefined)
+    throw error
+  }
+}
+
+async function writeSynced(path: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  await using handle = await open(path, 'wx', 0o600)
+  for await (const chunk of chunks) await handle.writeFile(chunk)
+  await handle.sync()
+}
+
+/**
+ * Makes a folder and those above it, each for the owner alone and durable. Not by `mkdir({ recursive: true })`, which never
+ * returns where the parent is there and refuses with ENOENT, as `/proc` does.
+ */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, 0o700)
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST') return
+    if (errnoOf(error) !== 'ENOENT') throw error
+    await makeFolder(dirname(path))
+    await mkdir(path, 0o700).catch(ignoreExisting)
+  }
+  await syncFolder(dirname(path))
+}
+
+function ignoreExisting(error: unknown): void {
+  if (errnoOf(error) !== 'EEXIST') throw error
+}
+
+/** What was made or removed in a folder is durable once the folder is. */
+export async function syncFolder(path: string): Promise<void> {
+  await using handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
+  await handle.sync()
+}

@@ -1,0 +1,162 @@
+import { Readable } from 'node:stream'
+import { setTimeout as delay } from 'node:timers/promises'
+import { AppError, isAppError, isRetryable } from '../errors.ts'
+import type { ByteRange, StorageBackend, StoredObject } from './backend.ts'
+import { createPatience } from './patience.ts'
+
+export interface ResumeOptions {
+  /** Attempts in a row that bring no byte before the reader is told; 3 when left out. */
+  readonly maxFruitless?: number
+  /** Milliseconds before the first of them, doubled for each after it; 50 when left out. */
+  readonly pauseMs?: number
+  /** Milliseconds without a byte before the body counts as broken; 10,000 when left out. */
+  readonly stallMs?: number
+  /** Milliseconds that the store has for a whole body, beside those that its size earns; 30,000 when left out. */
+  readonly graceMs?: number
+}
+
+const DEFAULTS: Required<ResumeOptions> = { maxFruitless: 3, pauseMs: 50, stallMs: 10_000, graceMs: 30_000 }
+const SLOWEST_BYTES_PER_MS = (128 * 1024) / 1000
+
+/**
+ * The same backend, with bodies that outlast a broken connection: one that fails, stalls or ends early goes on from the byte
+ * after the last one that was delivered, while the object has the ETag of its first answer. The reader gets exactly the bytes
+ * that were announced, or an error: `STORAGE_UNAVAILABLE` or `STORAGE_TIMEOUT` when the store does not recover or holds
+ * another version now, `OBJECT_MISSING` when the object is gone.
+ *
+ * Only while the reader waits does the store's time run: a body that is opened ahead or read slowly loses none, and a
+ * connection that breaks meanwhile is replaced once somebody reads on.
+ */
+export function resuming(backend: StorageBackend, options: ResumeOptions = {}): StorageBackend {
+  const limits = { ...DEFAULTS, ...options }
+  return {
+    ...backend,
+    async get(uri, getOptions = {}) {
+      const first = await backend.get(uri, getOptions)
+      const { etag, sizeBytes } = first
+      const { range = { start: 0, end: sizeBytes }, signal } = getOptions
+      const reopen: Reopen | null = etag === null ? null : (rest) => backend.get(uri, { ...rest, ifMatch: etag })
+      return { etag, sizeBytes, body: resumingBody(first.body, { range, signal, reopen, limits }) }
+    },
+  }
+}
+
+type Reopen = (rest: { readonly range: ByteRange; readonly signal: AbortSignal }) => Promise<StoredObject>
+
+interface BodyOptions {
+  readonly range: ByteRange
+  readonly signal?: AbortSignal
+  /** Null where nothing tells one version of the object from another. */
+  readonly reopen: Reopen | null
+  readonly limits: Required<ResumeOptions>
+}
+
+function resumingBody(first: Readable, { range: { start, end }, signal, reopen, limits }: BodyOptions): Readable {
+  const progress = { at: start, fruitless: 0, failure: unfinished(), isWanted: false, isReopening: false }
+  /** Null from when one is broken until the next one is open. */
+  let source: Readable | null = null
+  const ended = new AbortController()
+  const patience = createPatience({
+    totalMs: limits.graceMs + (end - start) / SLOWEST_BYTES_PER_MS,
+    stallMs: limits.stallMs,
+    onStall: () => source?.destroy(late()),
+    onOver: () => body.destroy(late()),
+  })
+  const onAbort = (): void => void body.destroy(signal?.reason)
+
+  const body = new Readable({
+    read() {
+      progress.isWanted = true
+      patience.wait()
+      if (source) source.resume()
+      else void goOn()
+    },
+    destroy(error, done) {
+      signal?.removeEventListener('abort', onAbort)
+      patience.end()
+      ended.abort()
+      const last = source
+      source = null
+      last?.destroy()
+      done(error)
+    },
+  })
+
+  function attach(stream: Readable): void {
+    source = stream
+    stream.on('data', (chunk: Buffer) => {
+      if (source !== stream) return
+      progress.at += chunk.length
+      progress.fruitless = 0
+      patience.fed()
+      if (progress.at > end) body.destroy(unfinished())
+      else if (!body.push(chunk)) {
+        progress.isWanted = false
+        patience.rest()
+        stream.pause()
+      }
+    })
+    const leave = (error: Error): void => {
+      if (source !== stream) return
+      source = null
+      stream.destroy()
+      progress.failure = error
+      if (progress.isWanted) void goOn()
+    }
+    stream.on('end', () => {
+      if (progress.at < end) return leave(unfinished())
+      source = null
+      patience.end()
+      body.push(null)
+    })
+    stream.on('error', leave)
+    stream.on('close', () => leave(unfinished()))
+  }
+
+  async function goOn(): Promise<void> {
+    if (progress.isReopening) return
+    progress.isReopening = true
+    while (!body.destroyed && source === null) {
+      const isHopeless = reopen === null || progress.at === end || progress.fruitless === limits.maxFruitless
+      if (isHopeless || !isPassing(progress.failure)) body.destroy(toFinal(progress.failure))
+      else await tryAgain(reopen)
+    }
+    progress.isReopening = false
+  }
+
+  async function tryAgain(open: Reopen): Promise<void> {
+    const pauseMs = limits.pauseMs * 2 ** progress.fruitless * (0.5 + Math.random() / 2)
+    progress.fruitless += 1
+    try {
+      await delay(pauseMs, undefined, { signal: ended.signal })
+      const { body: rest } = await open({ range: { start: progress.at, end }, signal: ended.signal })
+      if (body.destroyed) rest.destroy()
+      else attach(rest)
+    } catch (error) {
+      progress.failure = error as Error
+    }
+  }
+
+  attach(first)
+  signal?.addEventListener('abort', onAbort, { once: true })
+  if (signal?.aborted) onAbort()
+  return body
+}
+
+function isPassing(error: unknown): boolean {
+  return isAppError(error) && isRetryable(error.code)
+}
+
+/** A reader asks for no version and no range that the object could refuse: it was replaced meanwhile. */
+function toFinal(error: Error): Error {
+  if (!isAppError(error, 'CONFLICT') && !isAppError(error, 'RANGE_NOT_SATISFIABLE')) return error
+  return new AppError('STORAGE_UNAVAILABLE', 'The object was replaced while it was read', { cause: error })
+}
+
+function unfinished(): Error {
+  return new AppError('STORAGE_UNAVAILABLE', 'Storage sent another number of bytes than it announced')
+}
+
+function late(): Error {
+  return new AppError('STORAGE_TIMEOUT', 'Storage took too long to send an object')
+}

@@ -1,0 +1,336 @@
+import assert from 'node:assert/strict'
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { buffer } from 'node:stream/consumers'
+import { after, before, describe, it } from 'node:test'
+import type { StorageBackend, StorageUri } from '../../src/storage/backend.ts'
+
+export interface StorageFixture {
+  /** Closed by the suite. */
+  readonly backend: StorageBackend
+  /** The URI of a key, apart from what other tests store. */
+  uri(key: string): StorageUri
+}
+
+export interface StorageContractOptions {
+  create(): Promise<StorageFixture>
+  /** Legal keys beyond those that every backend must keep apart. */
+  readonly moreKeys?: readonly string[]
+}
+
+/** Pairs that a careless backend takes for one key, or cannot name. */
+const KEYS = [
+  'a b',
+  'a%20b',
+  'a+b',
+  'a%2Fb',
+  'a?b=c',
+  'a#b',
+  'a&b;c=d',
+  "a'b(c)*!",
+  'a:b@c',
+  '\u00e9',
+  'e\u0301',
+  '日本/🙂',
+  '...',
+  '.a',
+  '~a',
+]
+
+const MIB = 1024 * 1024
+
+/** The storage contract. */
+export function testStorageBackend(name: string, { create, moreKeys = [] }: StorageContractOptions): void {
+  describe(`${name}: storage contract`, () => {
+    let backend: StorageBackend
+    let fixture: StorageFixture
+    before(async () => {
+      fixture = await create()
+      backend = fixture.backend
+    })
+    after(() => backend.close())
+    const newUri = (): StorageUri => fixture.uri(randomUUID())
+    const read = async (uri: StorageUri): Promise<Buffer> => buffer((await backend.get(uri)).body)
+
+    async function stored(content: string): Promise<StorageUri> {
+      const uri = newUri()
+      await backend.put(uri, chunked(Buffer.from(content)))
+      return uri
+    }
+
+    it('is usable', async () => {
+      await backend.check()
+    })
+
+    describe('put and get', () => {
+      for (const sizeBytes of [0, 1, 300_000, 6 * MIB + 1]) {
+        it(`returns the ${sizeBytes} bytes that were put, announced or not`, async () => {
+          const bytes = randomBytes(sizeBytes)
+          for (const announced of [sizeBytes, undefined]) {
+            const uri = newUri()
+            assert.deepEqual(await backend.put(uri, chunked(bytes), { sizeBytes: announced }), { sizeBytes })
+            const object = await backend.get(uri)
+            assert.equal(object.sizeBytes, sizeBytes)
+            assert.ok(bytes.equals(await buffer(object.body)))
+          }
+        })
+      }
+
+      it('returns a body of many parts unchanged', async () => {
+        const uri = newUri()
+        const [sent, received] = [createHash('sha256'), createHash('sha256')]
+        const body = (async function* () {
+          for (let count = 0; count < 17; count += 1) {
+            const chunk = randomBytes(MIB)
+            sent.update(chunk)
+            yield chunk
+          }
+        })()
+        await backend.put(uri, body)
+        for await (const chunk of (await backend.get(uri)).body) received.update(chunk)
+        assert.equal(received.digest('hex'), sent.digest('hex'))
+      })
+
+      it('takes empty chunks', async () => {
+        const uri = newUri()
+        await backend.put(uri, yielding('', 'a', '', 'b', ''))
+        assert.equal(String(await read(uri)), 'ab')
+      })
+
+      it('emits Buffers', async () => {
+        const uri = await stored('abc')
+        for await (const chunk of (await backend.get(uri)).body) assert.ok(Buffer.isBuffer(chunk))
+      })
+
+      it('keeps keys apart byte for byte', async () => {
+        const prefix = randomUUID()
+        const keys = [...KEYS, ...moreKeys]
+        for (const key of keys) await backend.put(fixture.uri(`${prefix}/${key}`), yielding(key))
+        for (const key of keys) assert.equal(String(await read(fixture.uri(`${prefix}/${key}`))), key)
+        for (const key of keys) await backend.delete(fixture.uri(`${prefix}/${key}`))
+        for (const key of keys) await rejectsAsMissing(backend, fixture.uri(`${prefix}/${key}`))
+      })
+
+      it('rejects a missing object before any byte is read', async () => {
+        await rejectsAsMissing(backend, newUri())
+      })
+
+      it('names a version by its etag', async () => {
+        const uri = await stored('one')
+        const first = await etagOf(backend, uri)
+        assert.equal(await etagOf(backend, uri), first)
+        await backend.delete(uri)
+        await backend.put(uri, yielding('other'))
+        if (first !== null) assert.notEqual(await etagOf(backend, uri), first)
+      })
+    })
+
+    describe('versions', () => {
+      it('opens the one that was asked for, whole or in part, and no other', async () => {
+        const uri = await stored('first')
+        const etag = await etagOf(backend, uri)
+        if (etag === null) return
+        for (const range of [undefined, { start: 0, end: 5 }]) {
+          assert.equal(String(await buffer((await backend.get(uri, { ifMatch: etag, range })).body)), 'first')
+        }
+        await backend.delete(uri)
+        await assert.rejects(backend.get(uri, { ifMatch: etag }), { code: 'OBJECT_MISSING' })
+        await backend.put(uri, yielding('other'))
+        for (const range of [undefined, { start: 0, end: 5 }, { start: 0, end: 9 }]) {
+          await assert.rejects(backend.get(uri, { ifMatch: etag, range }), { code: 'CONFLICT' })
+        }
+      })
+    })
+
+    describe('ranges', () => {
+      it('opens a half-open range and still reports the whole size', async () => {
+        const uri = await stored('0123456789')
+        for (const [start, end] of [
+          [2, 5],
+          [0, 1],
+          [9, 10],
+          [0, 10],
+        ] as const) {
+          const object = await backend.get(uri, { range: { start, end } })
+          assert.equal(object.sizeBytes, 10)
+          assert.equal(String(await buffer(object.body)), '0123456789'.slice(start, end))
+        }
+      })
+
+      it('rejects a range that is empty or reaches outside the object', async () => {
+        const uri = await stored('0123456789')
+        for (const [start, end] of [
+          [2, 11],
+          [10, 11],
+          [20, 30],
+          [3, 3],
+          [5, 2],
+          [-1, 3],
+        ] as const) {
+          await assert.rejects(backend.get(uri, { range: { start, end } }), { code: 'RANGE_NOT_SATISFIABLE' })
+        }
+        assert.equal(String(await read(uri)), '0123456789')
+      })
+
+      it('rejects every range of an empty object', async () => {
+        const uri = await stored('')
+        await assert.rejects(backend.get(uri, { range: { start: 0, end: 1 } }), { code: 'RANGE_NOT_SATISFIABLE' })
+      })
+
+      it('rejects a range of a missing object as missing', async () => {
+        await assert.rejects(backend.get(newUri(), { range: { start: 0, end: 1 } }), { code: 'OBJECT_MISSING' })
+      })
+    })
+
+    describe('create-only', () => {
+      for (const [kind, sizeBytes] of [
+        ['announced', 4],
+        ['not announced', undefined],
+      ] as const) {
+        it(`never replaces an object by a body whose length is ${kind}`, async () => {
+          const uri = await stored('first')
+          await assert.rejects(backend.put(uri, yielding('more'), { sizeBytes }), { code: 'CONFLICT' })
+          assert.equal(String(await read(uri)), 'first')
+        })
+      }
+
+      it('never replaces an object by a body of many parts', async () => {
+        const uri = await stored('first')
+        await assert.rejects(backend.put(uri, chunked(Buffer.alloc(6 * MIB))), { code: 'CONFLICT' })
+        assert.equal(String(await read(uri)), 'first')
+      })
+
+      it('lets one of many racing puts win', async () => {
+        const uri = newUri()
+        const racers = Array.from({ length: 12 }, (_, index) => backend.put(uri, yielding(`racer ${index}`)))
+        const results = await Promise.allSettled(racers)
+        const winners = results.flatMap((result, index) => (result.status === 'fulfilled' ? [index] : []))
+        const codes = results.flatMap((result) => (result.status === 'rejected' ? [result.reason.code] : []))
+        assert.equal(winners.length, 1)
+        assert.deepEqual(new Set(codes), new Set(['CONFLICT']))
+        assert.equal(String(await read(uri)), `racer ${winners[0]}`)
+      })
+    })
+
+    describe('a put that fails', () => {
+      for (const [kind, sizeBytes, chunkBytes] of [
+        ['short', 10, 4],
+        ['long', 10, 6],
+        ['long and big', 6 * MIB, 4 * MIB],
+        ['short and big', 9 * MIB, 4 * MIB],
+      ] as const) {
+        it(`leaves nothing of a body that is too ${kind}`, async () => {
+          const uri = newUri()
+          const body = chunked(Buffer.alloc(chunkBytes * 2), chunkBytes)
+          await assert.rejects(backend.put(uri, body, { sizeBytes }), { code: 'BAD_REQUEST' })
+          await rejectsAsMissing(backend, uri)
+        })
+      }
+
+      for (const sizeBytes of [undefined, 4 * MIB, 20 * MIB]) {
+        it(`throws the error of a body as it is, and leaves nothing (length ${sizeBytes})`, async () => {
+          const uri = newUri()
+          const broken = new Error('the sender broke')
+          const body = (async function* () {
+            yield Buffer.alloc(3 * MIB)
+            throw broken
+          })()
+          await assert.rejects(backend.put(uri, body, { sizeBytes }), broken)
+          await rejectsAsMissing(backend, uri)
+        })
+
+        it(`leaves nothing when it is aborted while the body hangs (length ${sizeBytes})`, async () => {
+          const uri = newUri()
+          const reason = new Error('client went away')
+          const controller = new AbortController()
+          const body = hanging({ first: Buffer.alloc(3 * MIB), onHang: () => controller.abort(reason) })
+          await assert.rejects(backend.put(uri, body, { sizeBytes, signal: controller.signal }), reason)
+          await rejectsAsMissing(backend, uri)
+          assert.equal(body.returned(), true)
+        })
+      }
+    })
+
+    describe('signals', () => {
+      it('rejects with the reason of a signal that is aborted already', async () => {
+        const uri = await stored('kept')
+        const reason = new Error('too late')
+        const signal = AbortSignal.abort(reason)
+        await assert.rejects(backend.get(uri, { signal }), reason)
+        await assert.rejects(backend.put(newUri(), yielding('x'), { signal }), reason)
+        await assert.rejects(backend.delete(uri, { signal }), reason)
+        await assert.rejects(backend.check({ signal }), reason)
+        assert.equal(String(await read(uri)), 'kept')
+      })
+
+      it('ends an open body with the reason', async () => {
+        const uri = newUri()
+        await backend.put(uri, chunked(Buffer.alloc(6 * MIB)))
+        const reason = new Error('client went away')
+        const controller = new AbortController()
+        const { body } = await backend.get(uri, { signal: controller.signal })
+        const chunks = body[Symbol.asyncIterator]()
+        await chunks.next()
+        controller.abort(reason)
+        await assert.rejects(async () => {
+          while (!(await chunks.next()).done);
+        }, reason)
+      })
+    })
+
+    it('frees what a destroyed body held', async () => {
+      const uri = newUri()
+      await backend.put(uri, chunked(Buffer.alloc(MIB)))
+      for (let count = 0; count < 100; count += 1) (await backend.get(uri)).body.destroy()
+      assert.equal((await read(uri)).length, MIB)
+    })
+
+    it('deletes, and deletes again without complaint', async () => {
+      const uri = await stored('x')
+      await backend.delete(uri)
+      await backend.delete(uri)
+      await rejectsAsMissing(backend, uri)
+    })
+  })
+}
+
+async function rejectsAsMissing(backend: StorageBackend, uri: StorageUri): Promise<void> {
+  await assert.rejects(backend.get(uri), { code: 'OBJECT_MISSING' })
+}
+
+async function etagOf(backend: StorageBackend, uri: StorageUri): Promise<string | null> {
+  const { etag, body } = await backend.get(uri)
+  body.destroy()
+  return etag
+}
+
+export async function* chunked(bytes: Buffer, chunkBytes = 64 * 1024): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += chunkBytes) yield bytes.subarray(at, at + chunkBytes)
+}
+
+export async function* yielding(...texts: readonly string[]): AsyncGenerator<Uint8Array> {
+  for (const text of texts) yield Buffer.from(text)
+}
+
+export interface HangingBody extends AsyncIterable<Uint8Array> {
+  /** Whether the reader let go of it. */
+  returned(): boolean
+}
+
+/** A sender that stops in the middle without ending. */
+export function hanging({ first, onHang }: { readonly first: Buffer; onHang(): void }): HangingBody {
+  let isReturned = false
+  let count = 0
+  const iterator: AsyncIterator<Uint8Array> = {
+    next() {
+      count += 1
+      if (count === 1) return Promise.resolve({ done: false, value: first })
+      onHang()
+      return new Promise(() => undefined)
+    },
+    async return() {
+      isReturned = true
+      return { done: true, value: undefined }
+    },
+  }
+  return { returned: () => isReturned, [Symbol.asyncIterator]: () => iterator }
+}
