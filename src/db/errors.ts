@@ -1,0 +1,32 @@
+import { AppError, type ErrorCode } from '../errors.ts'
+
+/** SQLSTATE, or a class of it, to the code a client sees. */
+const BY_SQLSTATE: readonly (readonly [RegExp, ErrorCode, string])[] = [
+  [/^57014$/, 'DATABASE_TIMEOUT', 'The database took too long'],
+  [/^55P03$/, 'DATABASE_TIMEOUT', 'The database waited too long for a lock'],
+  [/^(08|57P|58|53|28|40|25006|3D000)/, 'DATABASE_UNAVAILABLE', 'The database cannot serve this now'],
+  [/^22/, 'BAD_REQUEST', 'The database does not accept one of the values'],
+]
+
+/** Node's codes of a connection that could not be made, or broke. */
+const NETWORK = /^(ECONN|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOST|ENETUNREACH)/
+
+/** Translates what pg throws, at the edge of the room. What nobody foresaw stays as it is. */
+export function toDatabaseError(error: unknown): unknown {
+  if (error instanceof AppError || !(error instanceof Error)) return error
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  for (const [pattern, appCode, message] of BY_SQLSTATE) {
+    if (/^[0-9A-Z]{5}$/.test(code) && pattern.test(code)) return new AppError(appCode, message, { cause: error })
+  }
+  // pg has no codes for these; the texts are those of pg 8 and pg-pool 3.
+  if (error.message === 'timeout exceeded when trying to connect') {
+    return new AppError('OVERLOADED', 'Every database connection is busy', { cause: error })
+  }
+  if (error.message === 'Query read timeout') {
+    return new AppError('DATABASE_TIMEOUT', 'The database took too long', { cause: error })
+  }
+  if (NETWORK.test(code) || /^(Connection terminated|Client has encountered a connection error)/.test(error.message)) {
+    return new AppError('DATABASE_UNAVAILABLE', 'The database cannot be reached', { cause: error })
+  }
+  return error
+}

@@ -1,0 +1,93 @@
+import { EventEmitter } from 'node:events'
+import type { Socket } from 'node:net'
+import pg from 'pg'
+import { parse } from 'pg-protocol'
+
+/**
+ * A pg client whose JSON columns arrive as the bytes that PostgreSQL sent. pg by itself decodes every column to text, and the
+ * answer would only encode a payload again: that was half of the work of an answer full of them.
+ *
+ * Works as a constructor, which is what a pool asks for.
+ */
+export function JsonBytesClient(config: pg.ClientConfig): pg.Client {
+  const client = new pg.Client(config)
+  // The one place where pg lets its reading of messages be replaced; it is called once the connection stands, TLS included.
+  const { connection } = client as unknown as { readonly connection: EventEmitter & { attachListeners: unknown } }
+  connection.attachListeners = (socket: Socket) => readMessages(socket, connection)
+  return client
+}
+
+const DATA_ROW = 'D'.charCodeAt(0)
+/** A type byte, and a length that counts itself. */
+const HEAD_BYTES = 5
+
+interface Message {
+  readonly name: string
+  /** Of a row description. */
+  readonly fields?: readonly { readonly dataTypeID: number }[]
+}
+
+/** Splits what arrives into messages: data rows are read here, all others by pg's own parser. */
+function readMessages(socket: Socket, connection: EventEmitter): void {
+  const others = new EventEmitter()
+  let isJson: readonly boolean[] = []
+  parse(others as never, (message: Message) => {
+    if (message.name === 'rowDescription') isJson = jsonColumns(message)
+    connection.emit(message.name === 'error' ? 'errorMessage' : message.name, message)
+  })
+  const assemble = createAssembler()
+  socket.on('data', (chunk: Buffer) => {
+    assemble(chunk, (bytes, start, end) => {
+      if (bytes[start] !== DATA_ROW) others.emit('data', bytes.subarray(start, end))
+      else connection.emit('dataRow', { name: 'dataRow', fields: readRow(bytes, start + HEAD_BYTES, isJson) })
+    })
+  })
+}
+
+/** Gives whole messages to `take`, and keeps the beginning of one until the rest of it is there. */
+function createAssembler(): (chunk: Buffer, take: (bytes: Buffer, start: number, end: number) => void) => void {
+  let parts: Buffer[] = []
+  let size = 0
+  let needed = 0
+  return (chunk, take) => {
+    parts.push(chunk)
+    size += chunk.length
+    // A message of many chunks is put together once, not once for each of them.
+    if (size < needed) return
+    const bytes = parts.length === 1 ? chunk : Buffer.concat(parts, size)
+    let at = 0
+    needed = HEAD_BYTES
+    while (at + HEAD_BYTES <= bytes.length) {
+      const end = at + 1 + bytes.readUInt32BE(at + 1)
+      if (end > bytes.length) {
+        needed = end - at
+        break
+      }
+      take(bytes, at, end)
+      at = end
+    }
+    parts = at < bytes.length ? [bytes.subarray(at)] : []
+    size = bytes.length - at
+  }
+}
+
+function jsonColumns({ fields = [] }: Message): readonly boolean[] {
+  const { JSON: json, JSONB: jsonb } = pg.types.builtins
+  return fields.map(({ dataTypeID }) => dataTypeID === json || dataTypeID === jsonb)
+}
+
+/** The columns of a row: text, or for JSON a view of what was sent. */
+function readRow(bytes: Buffer, start: number, isJson: readonly boolean[]): (string | Buffer | null)[] {
+  const fields: (string | Buffer | null)[] = []
+  let at = start + 2
+  for (const json of isJson) {
+    const length = bytes.readInt32BE(at)
+    at += 4
+    if (length === -1) fields.push(null)
+    else {
+      fields.push(json ? bytes.subarray(at, at + length) : bytes.toString('utf8', at, at + length))
+      at += length
+    }
+  }
+  return fields
+}

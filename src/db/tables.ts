@@ -1,0 +1,99 @@
+import type { ColumnType, Generated } from 'kysely'
+import type { Instant, RunStatus } from '../model/run.ts'
+import type { SnapshotKind, StorageState } from '../model/snapshot.ts'
+import type { StepStatus } from '../model/step.ts'
+
+type WithDefault<T> = ColumnType<T, T | undefined, T>
+/** JSON columns travel as text in both directions: nothing here parses one. */
+type JsonText = string
+
+export interface RunsTable {
+  run_id: string
+  workflow_name: string | null
+  status: WithDefault<RunStatus>
+  tags: WithDefault<JsonText>
+  started_at: Instant | null
+  ended_at: Instant | null
+  created_at: WithDefault<Instant>
+  updated_at: WithDefault<Instant>
+  expires_at: Instant | null
+  parent_run_id: string | null
+  error: JsonText | null
+}
+
+export interface StepsTable {
+  run_id: string
+  step_id: string
+  step_index: number | null
+  name: string | null
+  kind: string | null
+  status: WithDefault<StepStatus>
+  attempt: WithDefault<number>
+  started_at: Instant | null
+  ended_at: Instant | null
+  error: JsonText | null
+  ordinal: Generated<string>
+}
+
+/** The old system's table, widened: every column after `snapshot` is new, and nullable or defaulted. */
+export interface StateSnapshotsTable {
+  id: WithDefault<string>
+  run_id: string
+  is_success_state: boolean | null
+  created_at: WithDefault<Instant>
+  pii_tags: readonly string[] | null
+  redaction_policy: string | null
+  replay_safe: boolean | null
+  content_digest: Buffer | null
+  storage_uri: string | null
+  snapshot: JsonText | null
+  step_id: string | null
+  seq: Generated<string>
+  attempt: WithDefault<number>
+  kind: WithDefault<SnapshotKind>
+  is_golden: WithDefault<boolean>
+  metadata: JsonText | null
+  size_bytes: string | number | null
+  content_type: WithDefault<string>
+  content_encoding: WithDefault<string>
+  storage_state: StorageState | null
+  /** Of an object of another writer, once it was read to see. */
+  json_verdict: 'VALID' | 'INVALID' | null
+  /** The only version of the object that the verdict holds for. */
+  json_verdict_etag: string | null
+  preview: string | null
+  idempotency_key: string | null
+  request_digest: Buffer | null
+  expires_at: Instant | null
+}
+
+/** `pending` while its bytes are on the way, `live` once a snapshot names it, `doomed` until its bytes are gone. */
+export type ObjectState = 'pending' | 'live' | 'doomed'
+
+/** One row for each object that this server ever began to write: the intent comes before the bytes. */
+export interface ObjectsTable {
+  storage_uri: string
+  snapshot_id: string
+  state: WithDefault<ObjectState>
+  created_at: WithDefault<Instant>
+  /** When the sweeper may next try to delete it. */
+  not_before: WithDefault<Instant>
+  attempts: WithDefault<number>
+}
+
+/** What is left of a deleted snapshot for a day, so that a late retry of its capture does not bring it back. */
+export interface TombstonesTable {
+  snapshot_id: string
+  run_id: string
+  step_id: string | null
+  idempotency_key: string | null
+  deleted_at: WithDefault<Instant>
+}
+
+export interface Tables {
+  statelens_runs: RunsTable
+  statelens_steps: StepsTable
+  state_snapshots: StateSnapshotsTable
+  statelens_objects: ObjectsTable
+  statelens_tombstones: TombstonesTable
+}

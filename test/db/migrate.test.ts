@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { migrate, pendingMigrations } from '../../src/db/migrate.ts'
+import { capture, dataOf, payloadBytes } from '../support/answers.ts'
+import { freshDatabase } from '../support/database.ts'
+import { query } from '../support/rows.ts'
+import { startServer } from '../support/server.ts'
+import { temporaryFolder } from '../support/tmp.ts'
+
+/** All that a schema consists of, in words, without the order in which it was made. */
+const SHAPE = `
+  select 'column ' || table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable || ' '
+    || coalesce(column_default, '') as part from information_schema.columns where table_schema = 'public'
+  union all select 'index ' || indexdef from pg_indexes where schemaname = 'public'
+  union all select 'constraint ' || conrelid::regclass || ' ' || pg_get_constraintdef(oid) from pg_constraint
+    where connamespace = 'public'::regnamespace
+  union all select 'migration ' || name from statelens_migrations
+  order by 1`
+
+async function shapeOf(url: string): Promise<string[]> {
+  return (await query<{ part: string }>(url, SHAPE)).map(({ part }) => part)
+}
+
+describe('migrate', () => {
+  it('makes the tables of an empty database, names what it applied, and changes nothing the second time', async () => {
+    await using database = await freshDatabase({ template: 'empty' })
+    const pending = await pendingMigrations(database.url)
+    assert.ok(pending.length > 0)
+    assert.deepEqual((await migrate(database.url)).applied, pending)
+    const shape = await shapeOf(database.url)
+    assert.deepEqual(await pendingMigrations(database.url), [])
+    assert.deepEqual(await migrate(database.url), { applied: [] })
+    assert.deepEqual(await shapeOf(database.url), shape)
+  })
+
+  it('is safe to run several times at once', async () => {
+    await using database = await freshDatabase({ template: 'empty' })
+    const pending = await pendingMigrations(database.url)
+    const reports = await Promise.all(Array.from({ length: 5 }, () => migrate(database.url)))
+    assert.deepEqual(
+      reports.flatMap(({ applied }) => applied),
+      pending,
+    )
+  })
+
+  it('keeps what is stored when it is run again', async () => {
+    await using database = await freshDatabase()
+    await using folder = await temporaryFolder()
+    const store = { databaseUrl: database.url, storagePath: folder.path }
+    await using server = await startServer({ store })
+    const { snapshot } = await capture(server, { runId: 'run', payload: { kept: true } })
+    await migrate(database.url)
+    assert.equal((await payloadBytes(server, snapshot.snapshotId)).toString(), '{"kept":true}')
+  })
+
+  it('leaves nothing half done when it fails', async () => {
+    await using database = await freshDatabase({ template: 'empty' })
+    await query(database.url, 'create table statelens_tombstones (in_the_way int)')
+    const before = await pendingMigrations(database.url)
+    await assert.rejects(migrate(database.url))
+    assert.deepEqual(await pendingMigrations(database.url), before)
+    const tables = await query<{ name: string }>(
+      database.url,
+      "select table_name as name from information_schema.tables where table_name ~ '^(state_snapshots|statelens_runs)$'",
+    )
+    assert.deepEqual(tables, [])
+    await query(database.url, 'drop table statelens_tombstones')
+    assert.deepEqual((await migrate(database.url)).applied, before)
+  })
+
+  it('fails with a code where there is no database, and tells neither its address nor its password', async () => {
+    await using database = await freshDatabase({ template: 'empty' })
+    const url = new URL(database.url)
+    const { password } = url
+    await database.drop()
+    for (const work of [migrate, pendingMigrations]) {
+      await assert.rejects(work(database.url), (error: Error & { code: string }) => {
+        assert.equal(error.code, 'DATABASE_UNAVAILABLE')
+        assert.ok(!error.message.includes(password) && !error.message.includes(url.pathname.slice(1)))
+        return true
+      })
+    }
+  })
+})
+
+describe('the tables', () => {
+  it('take the insert of the old writer and give the select of the old reader what it expects', async () => {
+    await using server = await startServer()
+    const url = server.databaseUrl
+    const id = '5f0c3a52-0f5e-4d5e-9d4b-6a8f2f9f1a11'
+    await query(
+      url,
+      `insert into state_snapshots (id, run_id, is_success_state, created_at, pii_tags, redaction_policy, replay_safe,
+        content_digest, storage_uri, snapshot)
+       values ($1, 'an old run', true, '2020-02-02T02:02:02Z', '{email}', 'mask', true, '\\x00ff', null, '{"b":1,"a":[2]}')`,
+      [id],
+    )
+    await query(
+      url,
+      `insert into state_snapshots (run_id, step_id, snapshot, storage_uri) values ('old', 's', '[]', null)`,
+    )
+    const rows = await query(
+      url,
+      'select run_id, is_success_state, pii_tags, redaction_policy, replay_safe, storage_uri, snapshot from state_snapshots where id = $1',
+      [id],
+    )
+    assert.deepEqual(rows, [
+      {
+        run_id: 'an old run',
+        is_success_state: true,
+        pii_tags: ['email'],
+        redaction_policy: 'mask',
+        replay_safe: true,
+        storage_uri: null,
+        snapshot: { b: 1, a: [2] },
+      },
+    ])
+    const text = `{ snapshotById(snapshotId: "${id}") { runId stepId attempt kind isSuccessState isGolden piiTags
+      redactionPolicy replaySafe createdAt storageTier storageState sizeBytes preview payload } }`
+    assert.deepEqual(await dataOf(server.graphql(text)), {
+      snapshotById: {
+        runId: 'an old run',
+        stepId: null,
+        attempt: 1,
+        kind: 'CHECKPOINT',
+        isSuccessState: true,
+        isGolden: false,
+        piiTags: ['email'],
+        redactionPolicy: 'mask',
+        replaySafe: true,
+        createdAt: '2020-02-02T02:02:02Z',
+        storageTier: 'INLINE',
+        storageState: 'AVAILABLE',
+        sizeBytes: null,
+        preview: null,
+        payload: { b: 1, a: [2] },
+      },
+    })
+  })
+
+  it('have an index in the order of each list', async () => {
+    await using database = await freshDatabase()
+    const indexes = (await query<{ def: string }>(database.url, 'select indexdef as def from pg_indexes')).map(
+      ({ def }) => def,
+    )
+    for (const columns of [
+      '(created_at, run_id)',
+      '(run_id, seq)',
+      '(run_id, step_id, seq)',
+      '(run_id, COALESCE(step_index, 2147483647), ordinal)',
+    ]) {
+      assert.ok(
+        indexes.some((def) => def.includes(columns)),
+        columns,
+      )
+    }
+  })
+})
