@@ -1,0 +1,82 @@
+import type { Database } from '../db/connect.ts'
+import { loadRunStats, loadRuns, pageRuns, type RunPageOptions } from '../db/runs.ts'
+import {
+  type HistoryPoint,
+  loadNeighbours,
+  loadNewestOfRuns,
+  loadNewestOfSteps,
+  loadSnapshots,
+  pageSnapshots,
+  type SnapshotPageOptions,
+  type SnapshotParent,
+} from '../db/snapshots.ts'
+import { loadRunWithSteps, loadSteps, pageSteps, type StepFields } from '../db/steps.ts'
+import type { Fields } from '../model/fields.ts'
+import type { Page, PageRequest } from '../model/page.ts'
+import type { Run, RunStats } from '../model/run.ts'
+import type { Snapshot } from '../model/snapshot.ts'
+import type { Step, StepKey } from '../model/step.ts'
+
+export type { HistoryPoint, RunPageOptions, SnapshotPageOptions, SnapshotParent, StepFields }
+
+/**
+ * What the schema may ask of the metadata. Every method is one statement, whatever the number of keys. What comes back holds
+ * the fields that were asked for and no others; a payload is read where `inlinePayload` is among them, and only then.
+ * Failures are `AppError`s: `DATABASE_UNAVAILABLE`, `DATABASE_TIMEOUT`, `OVERLOADED`.
+ */
+export interface SnapshotReader {
+  /** Those that exist, in any order; absent ones are left out. The same holds for `loadSteps` and `loadSnapshots`. */
+  loadRuns(runIds: readonly string[], fields: Fields<Run>): Promise<Run[]>
+  loadSteps(keys: readonly StepKey[], fields: Fields<Step>): Promise<Step[]>
+  loadSnapshots(snapshotIds: readonly string[], fields: Fields<Snapshot>): Promise<Snapshot[]>
+
+  pageRuns(page: PageRequest, options: RunPageOptions): Promise<Page<Run>>
+
+  /** A run and a page of its steps, each with its newest snapshot if that is wanted; null when there is no such run. */
+  loadRunWithSteps(runId: string, options: RunWithStepsOptions): Promise<RunWithSteps | null>
+
+  /** From here on: one entry for each key, in the order asked; null where there is none. */
+  pageSteps(runIds: readonly string[], options: StepPageOptions): Promise<Page<Step>[]>
+  pageSnapshots(parents: readonly SnapshotParent[], options: SnapshotPageOptions): Promise<Page<Snapshot>[]>
+  loadRunStats(runIds: readonly string[]): Promise<RunStats[]>
+  loadNewestOfSteps(keys: readonly StepKey[], fields: Fields<Snapshot>): Promise<(Snapshot | null)[]>
+  /** The newest at or before the point; with an empty point, the newest. */
+  loadNewestOfRuns(
+    runIds: readonly string[],
+    options: { readonly point: HistoryPoint; readonly fields: Fields<Snapshot> },
+  ): Promise<(Snapshot | null)[]>
+  loadNeighbours(
+    places: readonly Pick<Snapshot, 'runId' | 'seq'>[],
+    options: { readonly side: 'previous' | 'next'; readonly fields: Fields<Snapshot> },
+  ): Promise<(Snapshot | null)[]>
+}
+
+export interface StepPageOptions {
+  readonly page: PageRequest
+  readonly fields: StepFields
+}
+
+export interface RunWithStepsOptions extends StepPageOptions {
+  readonly run: Fields<Run>
+}
+
+export interface RunWithSteps {
+  readonly run: Run
+  readonly steps: Page<Step>
+}
+
+export function createReader(db: Database): SnapshotReader {
+  return {
+    loadRuns: (ids, fields) => loadRuns(db, ids, fields),
+    loadSteps: (keys, fields) => loadSteps(db, keys, fields),
+    loadSnapshots: (ids, fields) => loadSnapshots(db, ids, fields),
+    pageRuns: (page, options) => pageRuns(db, page, options),
+    loadRunWithSteps: (runId, options) => loadRunWithSteps(db, runId, options),
+    pageSteps: (runIds, options) => pageSteps(db, runIds, options),
+    pageSnapshots: (parents, options) => pageSnapshots(db, parents, options),
+    loadRunStats: (runIds) => loadRunStats(db, runIds),
+    loadNewestOfSteps: (keys, fields) => loadNewestOfSteps(db, keys, fields),
+    loadNewestOfRuns: (runIds, options) => loadNewestOfRuns(db, runIds, options),
+    loadNeighbours: (places, options) => loadNeighbours(db, places, options),
+  }
+}
