@@ -1,0 +1,58 @@
+import SchemaBuilder from '@pothos/core'
+import DirectivesPlugin from '@pothos/plugin-directives'
+import FederationPlugin from '@pothos/plugin-federation'
+import RelayPlugin from '@pothos/plugin-relay'
+import { decodeGlobalId, encodeGlobalId } from '../model/ids.ts'
+import type { Instant } from '../model/run.ts'
+import type { Context } from './context.ts'
+import type { RawJson } from './raw-json.ts'
+
+/** Plugins and their settings only. Types live in `types/`, one file each. */
+export const builder = new SchemaBuilder<{
+  Context: Context
+  DefaultFieldNullability: false
+  DefaultEdgesNullability: { list: false; items: false }
+  DefaultNodeNullability: false
+  Scalars: {
+    BigInt: { Input: string; Output: string | number }
+    DateTime: { Input: Instant; Output: Instant }
+    ID: { Input: string; Output: string }
+    JSON: { Input: unknown; Output: RawJson }
+    URL: { Input: never; Output: string }
+  }
+}>({
+  // Directives before federation: without it the printed schema silently lacks its keys.
+  plugins: [RelayPlugin, DirectivesPlugin, FederationPlugin],
+  defaultFieldNullability: false,
+  relay: {
+    encodeGlobalID: (typename, id) => encodeGlobalId(typename, String(id)),
+    decodeGlobalID: decodeGlobalId,
+    brandLoadedObjects: true,
+    nodeTypeOptions: { description: 'Anything with a global id.' },
+    idFieldOptions: { description: 'Global id: opaque, unique over all types.' },
+    nodeQueryOptions: {
+      description: 'Anything by its global id; null when it is not there.',
+      args: { id: { description: 'Global id.' } },
+    },
+    nodesQueryOptions: {
+      description: 'The same for many ids, in the order asked; null for each that is not there.',
+      args: { ids: { description: 'Global ids.' } },
+    },
+    pageInfoTypeOptions: { description: 'Where a page stands in its list.' },
+    edgesFieldOptions: { nullable: { list: false, items: false }, description: 'The items, each with its cursor.' },
+    nodeFieldOptions: { nullable: false, description: 'The item.' },
+    cursorFieldOptions: { description: 'Place of the item in the list: opaque, good for `after` and `before`.' },
+    pageInfoFieldOptions: { description: 'Where the page stands in the list.' },
+    hasNextPageFieldOptions: { description: 'Whether there are items after this page.' },
+    hasPreviousPageFieldOptions: { description: 'Whether there are items before this page.' },
+    startCursorFieldOptions: { description: 'Cursor of the first item; null on an empty page.' },
+    endCursorFieldOptions: { description: 'Cursor of the last item; null on an empty page.' },
+    firstArgOptions: { description: 'The first so many: 0 to 100.' },
+    lastArgOptions: { description: 'The last so many: 0 to 100; not together with first.' },
+    afterArgOptions: { description: 'Only items after this cursor.' },
+    beforeArgOptions: { description: 'Only items before this cursor.' },
+  },
+})
+
+builder.queryType({ description: 'Runs, their steps and the states that were captured in them.' })
+builder.mutationType({ description: 'What producers record.' })

@@ -1,0 +1,22 @@
+import type { Viewer } from '../auth/viewer.ts'
+import type { Links } from '../snapshots/links.ts'
+import type { Payloads } from '../snapshots/payloads.ts'
+import type { SnapshotReader } from '../snapshots/reader.ts'
+import type { SnapshotWriter } from '../snapshots/writer.ts'
+
+/** What every request shares. */
+export interface Services {
+  readonly reader: SnapshotReader
+  readonly writer: SnapshotWriter
+  readonly payloads: Payloads
+  readonly links: Links
+  /** Largest payload in one answer, in bytes. */
+  readonly payloadMaxBytes: number
+}
+
+/** Built once a request; nothing in it outlives the request. */
+export interface Context extends Services {
+  readonly viewer: Viewer
+  /** Fires when the client has gone. */
+  readonly signal: AbortSignal
+}

@@ -1,0 +1,104 @@
+import DataLoader from 'dataloader'
+import type { Fields } from '../model/fields.ts'
+import type { Context } from './context.ts'
+
+type Loader<Key, Value> = DataLoader<Key, Value, unknown>
+
+/** What the loaders of a request remember by: the request itself, until one of its mutations changes what they loaded. */
+const memories = new WeakMap<Context, object>()
+
+/** Waits for a change to what is stored; the fields that the same request reads after it are loaded anew. */
+export async function changing<T>(context: Context, change: Promise<T>): Promise<T> {
+  try {
+    return await change
+  } finally {
+    memories.set(context, {})
+  }
+}
+
+/**
+ * A loader of the request's own, made on first use. Every set of arguments has its loader, so aliases of a field that differ
+ * in their arguments never mix.
+ * @param batch answers for every key, in the order asked.
+ * @param nameOf what makes two keys the same one; needed where keys are objects.
+ */
+export function createLoaderWithArgs<Key, Args, Value>(
+  batch: (keys: readonly Key[], args: Args, context: Context) => Promise<readonly (Value | Error)[]>,
+  nameOf?: (key: Key) => string,
+): (context: Context, args: Args) => Loader<Key, Value> {
+  const byMemory = new WeakMap<object, Map<string, Loader<Key, Value>>>()
+  return (context, args) => {
+    const memory = memories.get(context) ?? context
+    const byArgs = byMemory.get(memory) ?? new Map<string, Loader<Key, Value>>()
+    byMemory.set(memory, byArgs)
+    const name = JSON.stringify(args)
+    let loader = byArgs.get(name)
+    if (!loader) {
+      loader = new DataLoader((keys) => batch(keys, args, context), nameOf && { cacheKeyFn: nameOf })
+      byArgs.set(name, loader)
+    }
+    return loader
+  }
+}
+
+/** The same for what takes no arguments. */
+export function createLoader<Key, Value>(
+  batch: (keys: readonly Key[], context: Context) => Promise<readonly (Value | Error)[]>,
+  nameOf?: (key: Key) => string,
+): (context: Context) => Loader<Key, Value> {
+  const withArgs = createLoaderWithArgs<Key, null, Value>((keys, _none, context) => batch(keys, context), nameOf)
+  return (context) => withArgs(context, null)
+}
+
+/** Things by their keys, each read with the fields that its selection needs. */
+export interface EntityLoader<Key, Entity> {
+  /** Null when it is not there. What is asked for at the same time is read by one statement, with the fields of all. */
+  load(key: Key, fields: Fields<Entity>): Promise<Entity | null>
+  /** Tells what was read along with something else; the same fields asked for later cost nothing. */
+  prime(key: Key, fields: Fields<Entity>, entity: Entity | null): void
+}
+
+export interface EntityLoaderOptions<Key, Entity> {
+  /** Tells keys apart. */
+  readonly nameOf: (key: Key) => string
+  /** Answers for every key, in the order asked; keys are distinct. */
+  readonly batch: (
+    keys: readonly Key[],
+    fields: Fields<Entity>,
+    context: Context,
+  ) => Promise<readonly (Entity | null)[]>
+}
+
+export function createEntityLoader<Key, Entity>(
+  options: EntityLoaderOptions<Key, Entity>,
+): (context: Context) => EntityLoader<Key, Entity> {
+  type Request = { readonly key: Key; readonly fields: Fields<Entity> }
+  const { nameOf, batch } = options
+  const loaderOf = createLoader<Request, Entity | null>(
+    async (requests, context) => {
+      const keys = new Map(requests.map(({ key }) => [nameOf(key), key]))
+      const fields = requests.reduce((all, request) => all | request.fields, 0)
+      const found = await batch([...keys.values()], fields, context)
+      const byName = new Map([...keys.keys()].map((name, index) => [name, found[index] ?? null]))
+      return requests.map(({ key }) => byName.get(nameOf(key)) ?? null)
+    },
+    ({ key, fields }) => `${fields} ${nameOf(key)}`,
+  )
+  return (context) => {
+    const loader = loaderOf(context)
+    return {
+      load: (key, fields) => loader.load({ key, fields }),
+      prime: (key, fields, entity) => void loader.prime({ key, fields }, entity),
+    }
+  }
+}
+
+/** Puts rows that came in any order behind their names; null for each that is not there. */
+export function alignTo<Value>(
+  names: readonly string[],
+  values: readonly Value[],
+  nameOf: (value: Value) => string,
+): (Value | null)[] {
+  const found = new Map(values.map((value) => [nameOf(value), value]))
+  return names.map((name) => found.get(name) ?? null)
+}

@@ -1,0 +1,55 @@
+import { GraphQLError } from 'graphql'
+import { ERRORS, type ErrorCode, isAppError, isRetryable } from '../errors.ts'
+
+/**
+ * The only place where a failure becomes something a client reads: a named one shows its code and message, a fault of the
+ * request shows what graphql says of it, and all else is hidden. `report` is told of what is hidden.
+ */
+export function createErrorMask(report: (error: unknown) => void): (error: unknown) => GraphQLError {
+  return (error) => {
+    const thrown = originOf(error)
+    if (isAppError(thrown)) {
+      if (thrown.cause !== undefined) report(thrown)
+      return inPlaceOf(error, thrown.message, extensionsOf(thrown.code))
+    }
+    if (error instanceof GraphQLError && thrown instanceof GraphQLError) return withKnownCode(error)
+    report(thrown)
+    return inPlaceOf(error, 'Something went wrong on the server', extensionsOf('INTERNAL_SERVER_ERROR'))
+  }
+}
+
+function originOf(error: unknown): unknown {
+  let origin = error
+  while (origin instanceof GraphQLError && origin.originalError) origin = origin.originalError
+  return origin
+}
+
+/** Faults of the request that graphql or Yoga found. Their codes are not all ours. */
+function withKnownCode(error: GraphQLError): GraphQLError {
+  const { code, http } = error.extensions
+  if (typeof code === 'string' && code in ERRORS) return error
+  return inPlaceOf(error, withoutValue(error.message), { code: 'BAD_REQUEST', http })
+}
+
+/** Of a variable that does not fit graphql tells the whole value, which may hold a payload, and guesses what was meant. */
+function withoutValue(message: string): string {
+  return message
+    .replace(/^(Variable "\$\w+") got invalid value .*?( at "[\w.[\]]+")?; ([^;]*)$/s, '$1 is invalid$2: $3')
+    .replace(/( cannot represent [^:;]*): .*$/s, '$1')
+    .replace(/ Did you mean .*$/s, '')
+}
+
+/** Another error at the same place of the answer and of the operation's text. */
+function inPlaceOf(error: unknown, message: string, extensions: Record<string, unknown>): GraphQLError {
+  if (!(error instanceof GraphQLError)) return new GraphQLError(message, { extensions })
+  const { nodes, path, source, positions, locations } = error
+  const masked = new GraphQLError(message, { nodes, path, source, positions, extensions })
+  // Compiled operations know their locations, not their nodes.
+  if (!masked.locations && locations) Object.defineProperty(masked, 'locations', { value: locations, enumerable: true })
+  return masked
+}
+
+/** What a client reads of a failure beside its message. */
+export function extensionsOf(code: ErrorCode) {
+  return isRetryable(code) ? { code, retryable: true } : { code }
+}

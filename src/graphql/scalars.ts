@@ -1,0 +1,59 @@
+import { GraphQLError, valueFromASTUntyped } from 'graphql'
+import { AppError } from '../errors.ts'
+import type { Instant } from '../model/run.ts'
+import { builder } from './builder.ts'
+
+const RFC_3339 = /^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/
+
+builder.scalarType('DateTime', {
+  description: 'An instant as RFC 3339, in UTC in every answer, with up to six digits of a second.',
+  serialize: (instant) => instant,
+  parseValue: parseInstant,
+})
+
+builder.scalarType('BigInt', {
+  description: 'A 64-bit integer: a JSON number up to 2^53 - 1, beyond that its digits as a string. Both are accepted.',
+  serialize: (value) => (Number.isSafeInteger(Number(value)) ? Number(value) : String(value)),
+  parseValue: parseBigInt,
+  parseLiteral: (node) => parseBigInt('value' in node ? node.value : undefined),
+})
+
+builder.scalarType('JSON', {
+  description: 'Any JSON value.',
+  serialize: (value) => value,
+  parseValue: (value) => value,
+  // Objects without a prototype: a key named `__proto__` is data like any other.
+  parseLiteral: (node, variables) => valueFromASTUntyped(node, variables ?? undefined),
+})
+
+builder.scalarType('URL', {
+  description: 'An absolute URL.',
+  serialize: (url) => url,
+  parseValue: () => {
+    throw new GraphQLError('A URL is never an input here')
+  },
+})
+
+/** @throws AppError `BAD_REQUEST` when the text is not an instant of the calendar. */
+function parseInstant(value: unknown): Instant {
+  const [, date, time, fraction = '', zone = ''] = RFC_3339.exec(typeof value === 'string' ? value : '') ?? []
+  const utc = isoText(`${date}T${time}${zone.toUpperCase()}`)
+  // The 31st of February would roll over to March; a real date does not. The zone may lead out of years of four digits.
+  const real = date !== undefined && isoText(`${date}T00:00:00Z`).startsWith(date) && /^(?!0000)\d{4}-/.test(utc)
+  if (!real) throw new AppError('BAD_REQUEST', 'DateTime must be RFC 3339, such as 2026-11-23T09:30:00Z')
+  return `${utc.slice(0, 19)}${fraction.slice(0, 7)}Z`
+}
+
+/** Empty for what is no moment. */
+function isoText(text: string): string {
+  const date = new Date(text)
+  return Number.isNaN(date.getTime()) ? '' : date.toISOString()
+}
+
+function parseBigInt(value: unknown): string {
+  const text = typeof value === 'number' && Number.isSafeInteger(value) ? String(value) : value
+  if (typeof text !== 'string' || !/^-?\d{1,19}$/.test(text) || BigInt.asIntN(64, BigInt(text)) !== BigInt(text)) {
+    throw new AppError('BAD_REQUEST', 'BigInt must be a 64-bit integer')
+  }
+  return text
+}

@@ -1,0 +1,24 @@
+import { defaultFieldResolver, type GraphQLSchema, isObjectType } from 'graphql'
+import { builder } from './builder.ts'
+import { guardEntities } from './entities.ts'
+import './scalars.ts'
+import './types/run.ts'
+import './types/step.ts'
+import './types/run-by-id.ts'
+import './types/snapshot.ts'
+import './types/snapshot-lists.ts'
+import './types/capture.ts'
+
+export const schema = withoutDefaultResolvers(
+  guardEntities(builder.toSubGraphSchema({ linkUrl: 'https://specs.apollo.dev/federation/v2.6' })),
+)
+
+/** A field without a resolver is read by the executor itself, which a compiled operation does many times faster. */
+function withoutDefaultResolvers(made: GraphQLSchema): GraphQLSchema {
+  for (const type of Object.values(made.getTypeMap())) {
+    for (const field of isObjectType(type) ? Object.values(type.getFields()) : []) {
+      if (field.resolve === defaultFieldResolver) field.resolve = undefined
+    }
+  }
+  return made
+}

@@ -1,0 +1,89 @@
+import { AppError } from '../../errors.ts'
+import { isUuid, requireText } from '../../model/ids.ts'
+import type { Captured } from '../../model/snapshot.ts'
+import type { DeleteResult } from '../../snapshots/writer.ts'
+import { builder } from '../builder.ts'
+import { changing } from '../loader.ts'
+import { SnapshotKindRef, SnapshotRef } from './snapshot.ts'
+
+const METADATA_MAX_BYTES = 65_536
+
+const CaptureSnapshotInput = builder.inputType('CaptureSnapshotInput', {
+  description: 'A state to keep, and what is known of it.',
+  fields: (t) => ({
+    runId: t.string({ required: true, description: "The run's own id; the run is created where it is not there yet." }),
+    stepId: t.string({ description: "The step's own id; created likewise. Left out for a state of the run alone." }),
+    attempt: t.int({ description: 'Attempt of the step; counts from 1.' }),
+    kind: t.field({ type: SnapshotKindRef, description: 'What part it plays; CHECKPOINT where it is left out.' }),
+    payload: t.field({
+      type: 'JSON',
+      description:
+        'The state: any JSON, null included. It is read as JSON values, so numbers arrive as doubles and keys once; where every byte counts, send it by PUT /runs/{runId}/steps/{stepId}/snapshot.',
+    }),
+    snapshotId: t.id({ description: 'UUID to store it under; made where it is left out.' }),
+    idempotencyKey: t.string({
+      description: 'Makes a retry safe: the same capture under the same key is stored once.',
+    }),
+    metadata: t.field({ type: 'JSON', description: 'Notes of any shape, at most 64 KiB.' }),
+    isSuccessState: t.boolean({ description: 'Whether it is a state of success.' }),
+    replaySafe: t.boolean({ description: 'Whether a run may start again from it.' }),
+    piiTags: t.stringList({ description: 'Kinds of personal data in it.' }),
+    redactionPolicy: t.string({ description: 'Policy that it was redacted by.' }),
+    expiresAt: t.field({ type: 'DateTime', description: 'When it need not be kept any longer.' }),
+  }),
+})
+
+const CaptureSnapshotPayload = builder.objectRef<Captured>('CaptureSnapshotPayload').implement({
+  description: 'What was stored.',
+  fields: (t) => ({
+    snapshot: t.expose('snapshot', { type: SnapshotRef, description: 'The snapshot, without its payload.' }),
+    created: t.exposeBoolean('created', { description: 'False when the same capture was stored before.' }),
+  }),
+})
+
+const DeletePayload = builder.objectRef<DeleteResult>('DeletePayload').implement({
+  description: 'What was deleted.',
+  fields: (t) => ({
+    deleted: t.exposeBoolean('deleted', { description: 'False when it was not there.' }),
+    snapshotCount: t.exposeInt('snapshotCount', { description: 'Snapshots that are gone with it.' }),
+  }),
+})
+
+builder.mutationFields((t) => ({
+  captureSnapshot: t.field({
+    type: CaptureSnapshotPayload,
+    description:
+      'Stores a state. Each capture is a new snapshot, unless its snapshotId or idempotencyKey was seen before.',
+    args: { input: t.arg({ type: CaptureSnapshotInput, required: true, description: 'The state.' }) },
+    resolve: (_root, { input: { payload, metadata, ...input } }, context) => {
+      if (payload === undefined) throw new AppError('BAD_REQUEST', 'payload is missing; null is a payload too')
+      const notes = metadata == null ? null : requireText('metadata', jsonText(metadata), METADATA_MAX_BYTES)
+      const { writer, signal } = context
+      return changing(context, writer.capture({ ...input, metadata: notes }, Buffer.from(jsonText(payload)), signal))
+    },
+  }),
+  deleteSnapshot: t.field({
+    type: DeletePayload,
+    description: 'Deletes a snapshot and the payload that this server stored for it.',
+    args: { snapshotId: t.arg.id({ required: true, description: 'UUID.' }) },
+    resolve: (_root, { snapshotId }, context) =>
+      isUuid(snapshotId)
+        ? changing(context, context.writer.deleteSnapshot(snapshotId))
+        : { deleted: false, snapshotCount: 0 },
+  }),
+  deleteRun: t.field({
+    type: DeletePayload,
+    description: 'Deletes a run with its steps, its snapshots and their payloads.',
+    args: { runId: t.arg.string({ required: true, description: "The run's own id." }) },
+    resolve: (_root, { runId }, context) => changing(context, context.writer.deleteRun(runId)),
+  }),
+}))
+
+function jsonText(value: unknown): string {
+  try {
+    return JSON.stringify(value)
+  } catch (error) {
+    // The only thing that parsed JSON cannot survive is its own depth.
+    throw new AppError('INVALID_PAYLOAD', 'The JSON is nested too deeply', { cause: error })
+  }
+}

@@ -1,0 +1,41 @@
+import type { ErrorInfo, Instant, Tag } from '../../model/run.ts'
+import { builder } from '../builder.ts'
+
+export const TagRef = builder.objectRef<Tag>('Tag').implement({
+  description: 'A label of a run.',
+  fields: (t) => ({
+    key: t.exposeString('key', { description: 'What is labelled.' }),
+    value: t.exposeString('value', { description: 'The label.' }),
+  }),
+})
+
+export const TagInput = builder.inputType('TagInput', {
+  description: 'A label of a run.',
+  fields: (t) => ({
+    key: t.string({ required: true, description: 'What is labelled.' }),
+    value: t.string({ required: true, description: 'The label.' }),
+  }),
+})
+
+export const ErrorInfoRef = builder.objectRef<ErrorInfo>('ErrorInfo').implement({
+  description: 'Why a run or a step failed, as its producer told it.',
+  fields: (t) => ({
+    message: t.exposeString('message', { description: 'In words.' }),
+    type: t.string({ nullable: true, description: 'Class or code.', resolve: ({ type }) => type ?? null }),
+    stack: t.string({ nullable: true, description: 'Where it happened.', resolve: ({ stack }) => stack ?? null }),
+  }),
+})
+
+export const ErrorInput = builder.inputType('ErrorInput', {
+  description: 'Why a run or a step failed.',
+  fields: (t) => ({
+    message: t.string({ required: true, description: 'In words.' }),
+    type: t.string({ description: 'Class or code.' }),
+    stack: t.string({ description: 'Where it happened.' }),
+  }),
+})
+
+/** Milliseconds between two instants; null while either is not known. */
+export function durationMs(startedAt: Instant | null, endedAt: Instant | null): number | null {
+  return startedAt === null || endedAt === null ? null : Date.parse(endedAt) - Date.parse(startedAt)
+}

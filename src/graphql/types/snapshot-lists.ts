@@ -1,0 +1,152 @@
+import type { Fields } from '../../model/fields.ts'
+import { CURSOR_INTEGER, type Page, type PageArgs, parsePage } from '../../model/page.ts'
+import {
+  SNAPSHOT_FIELDS,
+  SNAPSHOT_ORDERS,
+  type Snapshot,
+  type SnapshotFilter as SnapshotFilterShape,
+  type SnapshotOrder,
+} from '../../model/snapshot.ts'
+import type { HistoryPoint, SnapshotPageOptions, SnapshotParent } from '../../snapshots/reader.ts'
+import { builder } from '../builder.ts'
+import { toConnection } from '../connection.ts'
+import { createLoaderWithArgs } from '../loader.ts'
+import { hasCursors, loadNewestOfStep, snapshotNeeds } from '../loaders.ts'
+import { itemsOf, type Selection, selectionOf } from '../look-ahead.ts'
+import { RunRef } from './run.ts'
+import { SnapshotKindRef, SnapshotRef, StorageTierRef } from './snapshot.ts'
+import { StepRef } from './step.ts'
+
+const LIST = 'snapshots'
+const POSITION = [CURSOR_INTEGER]
+const positionOf = ({ seq }: Snapshot) => [String(seq)]
+
+const nameOfParent = ({ runId, stepId }: SnapshotParent) => JSON.stringify([runId, stepId])
+
+const loadOfRuns = createLoaderWithArgs<SnapshotParent, SnapshotPageOptions, Page<Snapshot>>(
+  (parents, args, { reader }) => reader.pageSnapshots(parents, args),
+  nameOfParent,
+)
+
+const loadOfSteps = createLoaderWithArgs<SnapshotParent, SnapshotPageOptions, Page<Snapshot>>(
+  (parents, args, { reader }) => reader.pageSnapshots(parents, args),
+  nameOfParent,
+)
+
+interface NewestArgs {
+  readonly point: HistoryPoint
+  readonly fields: Fields<Snapshot>
+}
+
+const loadNewestOfRun = createLoaderWithArgs<string, NewestArgs, Snapshot | null>((runIds, args, { reader }) =>
+  reader.loadNewestOfRuns(runIds, args),
+)
+
+interface ListArgs extends PageArgs {
+  readonly filter?: SnapshotFilterShape | null
+  readonly orderBy: SnapshotOrder
+}
+
+function listOptions({ filter, orderBy, ...page }: ListArgs, selection: Selection): SnapshotPageOptions {
+  const fields = snapshotNeeds(itemsOf(selection)) | (hasCursors(selection) ? SNAPSHOT_FIELDS.pick(['seq']) : 0)
+  return { page: parsePage(LIST, page, POSITION), filter: filter ?? {}, order: orderBy, fields }
+}
+
+function toSnapshots(page: Page<Snapshot>, selection: Selection) {
+  return toConnection(LIST, page, hasCursors(selection) ? positionOf : null)
+}
+
+const SnapshotConnection = builder.connectionObject(
+  { type: SnapshotRef, name: 'SnapshotConnection', description: 'A page of snapshots.' },
+  { name: 'SnapshotEdge', description: 'A snapshot at its place in the list.' },
+)
+
+const SnapshotOrderRef = builder.enumType('SnapshotOrder', {
+  description: 'By place in the run: oldest or newest first.',
+  values: SNAPSHOT_ORDERS,
+})
+
+const SnapshotFilter = builder.inputType('SnapshotFilter', {
+  description: 'Every condition that is given must hold.',
+  fields: (t) => ({
+    kind: t.field({ type: [SnapshotKindRef], description: 'Any of these.' }),
+    stepId: t.string({ description: 'Of this step.' }),
+    isGolden: t.boolean({ description: 'Approved as a reference, or not.' }),
+    isSuccessState: t.boolean({ description: 'A state of success, or not.' }),
+    storageTier: t.field({ type: StorageTierRef, description: 'Where the payload lies.' }),
+    createdFrom: t.field({ type: 'DateTime', description: 'At this moment or later.' }),
+    createdBefore: t.field({ type: 'DateTime', description: 'Earlier than this moment.' }),
+  }),
+})
+
+builder.objectFields(RunRef, (t) => ({
+  snapshots: t.connection(
+    {
+      type: SnapshotRef,
+      description: 'Snapshots of the run and its steps. At most 100 a page; 20 where no size is given.',
+      args: {
+        filter: t.arg({ type: SnapshotFilter, description: 'Which snapshots.' }),
+        orderBy: t.arg({
+          type: SnapshotOrderRef,
+          required: true,
+          defaultValue: 'SEQ_ASC',
+          description: 'In which order.',
+        }),
+      },
+      resolve: async ({ runId }, args, context, info) => {
+        const selection = selectionOf(info)
+        return toSnapshots(await loadOfRuns(context, listOptions(args, selection)).load({ runId }), selection)
+      },
+    },
+    SnapshotConnection,
+  ),
+  latestSnapshot: t.field({
+    type: SnapshotRef,
+    nullable: true,
+    description: 'The newest; null while there is none.',
+    resolve: ({ runId }, _args, context, info) =>
+      loadNewestOfRun(context, { point: {}, fields: snapshotNeeds(selectionOf(info)) }).load(runId),
+  }),
+  stateAt: t.field({
+    type: SnapshotRef,
+    nullable: true,
+    description: 'Time travel: the newest snapshot at or before a moment, a place in the run, or both.',
+    args: {
+      at: t.arg({ type: 'DateTime', description: 'The moment.' }),
+      seq: t.arg({ type: 'BigInt', description: 'The place.' }),
+    },
+    resolve: ({ runId }, { at, seq }, context, info) =>
+      loadNewestOfRun(context, { point: { at, seq }, fields: snapshotNeeds(selectionOf(info)) }).load(runId),
+  }),
+}))
+
+builder.objectFields(StepRef, (t) => ({
+  snapshot: t.field({
+    type: SnapshotRef,
+    nullable: true,
+    description: 'The newest snapshot of the step.',
+    resolve: ({ runId, stepId, newest }, _args, context, info) =>
+      newest === undefined
+        ? loadNewestOfStep(context).load({ runId, stepId }, snapshotNeeds(selectionOf(info)))
+        : newest,
+  }),
+  snapshots: t.connection(
+    {
+      type: SnapshotRef,
+      description: 'Snapshots of the step, oldest first. At most 100 a page; 20 where no size is given.',
+      args: {
+        orderBy: t.arg({
+          type: SnapshotOrderRef,
+          required: true,
+          defaultValue: 'SEQ_ASC',
+          description: 'In which order.',
+        }),
+      },
+      resolve: async ({ runId, stepId }, args, context, info) => {
+        const selection = selectionOf(info)
+        return toSnapshots(await loadOfSteps(context, listOptions(args, selection)).load({ runId, stepId }), selection)
+      },
+    },
+    SnapshotConnection,
+  ),
+}))

@@ -1,0 +1,241 @@
+import { buffer } from 'node:stream/consumers'
+import { type GraphQLResolveInfo, responsePathAsArray } from 'graphql'
+import { AppError } from '../../errors.ts'
+import type { Fields } from '../../model/fields.ts'
+import { idOfType } from '../../model/ids.ts'
+import {
+  SMALL_PAYLOAD_BYTES,
+  SNAPSHOT_KINDS,
+  SNAPSHOT_METADATA,
+  type Snapshot,
+  STORAGE_STATES,
+  type STORAGE_TIERS,
+  storageTierOf,
+} from '../../model/snapshot.ts'
+import { DISPOSITIONS } from '../../snapshots/links.ts'
+import { builder } from '../builder.ts'
+import type { Context } from '../context.ts'
+import { createLoaderWithArgs } from '../loader.ts'
+import { loadNewestOfStep, loadSnapshot, loadStep, requireRun, snapshotNeeds, stepNeeds } from '../loaders.ts'
+import { selectionOf } from '../look-ahead.ts'
+import { type RawJson, rawJson } from '../raw-json.ts'
+import { RunRef } from './run.ts'
+import { StepRef } from './step.ts'
+
+/** A snapshot on its way through one answer. */
+export interface SnapshotNode extends Snapshot {
+  /** False where the query asked to read through to storage. */
+  readonly useCache?: boolean
+}
+
+interface NeighbourArgs {
+  readonly side: 'previous' | 'next'
+  readonly fields: Fields<Snapshot>
+}
+
+const loadNeighbour = createLoaderWithArgs<Snapshot, NeighbourArgs, Snapshot | null>(
+  (snapshots, args, { reader }) => reader.loadNeighbours(snapshots, args),
+  ({ snapshotId }) => snapshotId,
+)
+
+export const SnapshotKindRef = builder.enumType('SnapshotKind', {
+  description: 'What part a state plays in its step.',
+  values: SNAPSHOT_KINDS,
+})
+
+export const StorageTierRef = builder.enumType('StorageTier', {
+  description: 'Where a payload lies.',
+  values: {
+    INLINE: { description: 'In PostgreSQL.' },
+    OBJECT: { description: 'In object storage, behind a storage URI.' },
+  } satisfies Record<(typeof STORAGE_TIERS)[number], object>,
+})
+
+const StorageStateRef = builder.enumType('StorageState', {
+  description: 'What the last read of the payload showed.',
+  values: STORAGE_STATES,
+})
+
+const DispositionRef = builder.enumType('Disposition', {
+  description: 'What a browser does with a download.',
+  values: DISPOSITIONS,
+})
+
+export const SnapshotRef = builder.objectRef<SnapshotNode>('Snapshot')
+
+builder.node(SnapshotRef, {
+  description: 'One captured state. Selecting anything but the payload reads no payload.',
+  id: { resolve: ({ snapshotId }) => snapshotId, description: 'Global id.' },
+  loadWithoutCache: (id, context) => loadSnapshot(context).load(id, SNAPSHOT_METADATA),
+  fields: (t) => ({
+    snapshotId: t.exposeID('snapshotId', { description: 'UUID.' }),
+    runId: t.exposeString('runId', { description: "The run's own id." }),
+    stepId: t.exposeString('stepId', {
+      nullable: true,
+      description: "The step's own id; null for a state of the run alone.",
+    }),
+    attempt: t.exposeInt('attempt', { description: 'Attempt of the step; counts from 1.' }),
+    seq: t.expose('seq', { type: 'BigInt', description: 'Orders the snapshots of a run; gaps are normal.' }),
+    kind: t.expose('kind', { type: SnapshotKindRef, description: 'What part it plays.' }),
+    createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was captured.' }),
+    expiresAt: t.expose('expiresAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it need not be kept any longer.',
+    }),
+    isSuccessState: t.exposeBoolean('isSuccessState', {
+      description: 'Whether its producer calls it a state of success.',
+    }),
+    isGolden: t.exposeBoolean('isGolden', { description: 'Whether it was approved as a reference.' }),
+    replaySafe: t.exposeBoolean('replaySafe', { description: 'Whether a run may start again from it.' }),
+    piiTags: t.stringList({
+      description: 'Kinds of personal data in it, in the words of its producer.',
+      resolve: ({ piiTags }) => [...piiTags],
+    }),
+    redactionPolicy: t.exposeString('redactionPolicy', {
+      nullable: true,
+      description: 'Policy that it was redacted by.',
+    }),
+    metadata: t.field({
+      type: 'JSON',
+      nullable: true,
+      description: "The producer's notes, as they were captured.",
+      resolve: ({ metadata }) => (metadata === null ? null : rawJson(metadata)),
+    }),
+    sizeBytes: t.expose('sizeBytes', { type: 'BigInt', nullable: true, description: 'Of the payload, in bytes.' }),
+    digest: t.exposeString('digest', { nullable: true, description: "`sha256:<64 hex>` of the payload's bytes." }),
+    contentType: t.exposeString('contentType', { description: 'Media type of the payload.' }),
+    contentEncoding: t.exposeString('contentEncoding', {
+      description: 'How the stored bytes are encoded; `identity` if not.',
+    }),
+    storageTier: t.field({ type: StorageTierRef, description: 'Where the payload lies.', resolve: storageTierOf }),
+    storageState: t.expose('storageState', { type: StorageStateRef, description: 'What the last read showed.' }),
+    storageUri: t.string({
+      nullable: true,
+      description: 'Only with the scope `storage:read`; null for an inline payload.',
+      resolve: ({ storageUri }, _args, { viewer }) => (viewer.scopes.has('storage:read') ? storageUri : null),
+    }),
+    preview: t.exposeString('preview', {
+      nullable: true,
+      description: 'The beginning of the payload, at most 1 KiB, made when it was captured.',
+    }),
+    payload: t.field({
+      type: 'JSON',
+      nullable: true,
+      description:
+        'The state itself. Above maxBytes or the limit of the server: null and PAYLOAD_TOO_LARGE, never a part of it.',
+      args: { maxBytes: t.arg.int({ description: 'Most bytes that the caller takes.' }) },
+      resolve: (snapshot, { maxBytes }, context, info) =>
+        readAlong(snapshot, maxBytes, context) ?? readPayload(snapshot, { maxBytes, context, info }),
+    }),
+    signedUrl: t.field({
+      type: 'URL',
+      nullable: true,
+      description: 'A URL that anyone who holds it can GET until it expires. Null for an inline payload.',
+      args: {
+        expiresIn: t.arg.int({ required: true, defaultValue: 3600, description: 'Seconds, at most a day.' }),
+        disposition: t.arg({
+          type: DispositionRef,
+          required: true,
+          defaultValue: 'ATTACHMENT',
+          description: 'Save or show.',
+        }),
+        filename: t.arg.string({ description: 'Name to save it under; made from the step where it is left out.' }),
+      },
+      resolve: async (snapshot, { expiresIn, ...options }, { links }) =>
+        (await links.sign(snapshot, { expiresInSeconds: expiresIn, ...options }))?.url ?? null,
+    }),
+    run: t.field({
+      type: RunRef,
+      description: 'The run that it belongs to.',
+      resolve: ({ runId }, _args, context, info) => requireRun(runId, context, info),
+    }),
+    step: t.field({
+      type: StepRef,
+      nullable: true,
+      description: 'The step that it belongs to; null for a state of the run alone.',
+      resolve: ({ runId, stepId }, _args, context, info) =>
+        stepId === null ? null : loadStep(context).load({ runId, stepId }, stepNeeds(selectionOf(info))),
+    }),
+    previous: t.field({
+      type: SnapshotRef,
+      nullable: true,
+      description: 'The one captured before it in the run.',
+      resolve: (snapshot, _args, context, info) =>
+        loadNeighbour(context, { side: 'previous', fields: snapshotNeeds(selectionOf(info)) }).load(snapshot),
+    }),
+    next: t.field({
+      type: SnapshotRef,
+      nullable: true,
+      description: 'The one captured after it in the run.',
+      resolve: (snapshot, _args, context, info) =>
+        loadNeighbour(context, { side: 'next', fields: snapshotNeeds(selectionOf(info)) }).load(snapshot),
+    }),
+  }),
+})
+
+interface PayloadRequest {
+  readonly maxBytes: number | null | undefined
+  readonly context: Context
+  readonly info: GraphQLResolveInfo
+}
+
+/** A payload that came along with its row, where the caller and the server allow one of its size. */
+function readAlong(
+  { inlinePayload, sizeBytes }: SnapshotNode,
+  maxBytes: number | null | undefined,
+  { payloadMaxBytes }: Context,
+): RawJson | null {
+  if (inlinePayload == null || sizeBytes === null || sizeBytes > payloadMaxBytes) return null
+  return maxBytes == null || sizeBytes <= maxBytes ? rawJson(inlinePayload) : null
+}
+
+/** Small payloads are read with the rest of the answer; larger ones are opened one after the other while it is written. */
+async function readPayload(snapshot: SnapshotNode, { maxBytes, context, info }: PayloadRequest): Promise<RawJson> {
+  const { payloads, payloadMaxBytes, signal } = context
+  if (maxBytes != null && maxBytes < 0) throw new AppError('BAD_REQUEST', 'maxBytes counts from 0')
+  const { sizeBytes, useCache } = snapshot
+  const limit = Math.min(maxBytes ?? Number.POSITIVE_INFINITY, payloadMaxBytes)
+  const open = () => payloads.openJson(snapshot, { maxBytes: limit, useCache, signal })
+  if (sizeBytes !== null && sizeBytes > limit) await open()
+  if (sizeBytes === null || sizeBytes > SMALL_PAYLOAD_BYTES) {
+    return rawJson({ sizeBytes, open, nodes: info.fieldNodes, path: responsePathAsArray(info.path) })
+  }
+  const { body } = await open()
+  return rawJson(Buffer.isBuffer(body) ? body : await buffer(body))
+}
+
+builder.queryFields((t) => ({
+  snapshot: t.field({
+    type: SnapshotRef,
+    nullable: true,
+    description: 'The newest snapshot of a step; null when it has none.',
+    args: {
+      runId: t.arg.string({ required: true, description: "The run's own id." }),
+      stepId: t.arg.string({ required: true, description: "The step's own id." }),
+      useCache: t.arg.boolean({ defaultValue: true, description: 'False reads the payload through to storage.' }),
+    },
+    resolve: async (_root, { runId, stepId, useCache }, context, info) => {
+      const snapshot = await loadNewestOfStep(context).load({ runId, stepId }, snapshotNeeds(selectionOf(info)))
+      return snapshot && useCache === false ? { ...snapshot, useCache } : snapshot
+    },
+  }),
+  snapshotById: t.field({
+    type: SnapshotRef,
+    nullable: true,
+    description: 'One snapshot by its UUID; null when it is not there.',
+    args: { snapshotId: t.arg.id({ required: true, description: 'UUID.' }) },
+    resolve: (_root, { snapshotId }, context, info) =>
+      loadSnapshot(context).load(snapshotId, snapshotNeeds(selectionOf(info))),
+  }),
+}))
+
+builder.asEntity(SnapshotRef, {
+  key: [builder.selection<{ id: string }>('id'), builder.selection<{ snapshotId: string }>('snapshotId')],
+  // Async: a key that cannot be read fails for its own reference, not for the whole list.
+  resolveReference: async (reference, context, info) =>
+    loadSnapshot(context).load(
+      'snapshotId' in reference ? reference.snapshotId : idOfType('Snapshot', reference.id),
+      snapshotNeeds(selectionOf(info)),
+    ),
+})
