@@ -1,0 +1,196 @@
+import { resolve } from 'node:path'
+
+/** S3 settings of one scheme. */
+export interface ObjectStoreConfig {
+  readonly bucket: string
+  readonly region: string
+  readonly endpointUrl?: string
+  readonly publicEndpointUrl?: string
+  readonly accessKey?: string
+  readonly secretKey?: string
+  readonly forcePathStyle?: boolean
+}
+
+export type BackendName = 's3' | 'minio' | 'filesystem'
+
+export interface Config {
+  readonly port: number
+  readonly host: string
+  /** Without a trailing slash; undefined where it follows from host and port. */
+  readonly publicUrl?: string
+  /** Undefined: an embedded PostgreSQL in `dataDir`. */
+  readonly databaseUrl?: string
+  /** Undefined: a cache in this process. */
+  readonly valkeyUrl?: string
+  readonly valkeyCluster: boolean
+  /** Absolute. */
+  readonly dataDir: string
+  readonly storageBackend: BackendName
+  /** Absolute. */
+  readonly storagePath: string
+  readonly inlineMaxBytes: number
+  readonly cacheTtlSeconds: number
+  readonly payloadMaxBytes: number
+  readonly s3?: ObjectStoreConfig
+  readonly minio?: ObjectStoreConfig
+  /** Undefined: the configured buckets. */
+  readonly allowedBuckets?: readonly string[]
+  /** Newest first; empty: one is made at start, and links end with the process. */
+  readonly signedUrlSecrets: readonly string[]
+  /** Least severe lines that the log shows. */
+  readonly logLevel: LogLevel
+}
+
+const LOG_LEVELS = ['info', 'trace', 'debug', 'warn', 'error', 'fatal', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+/** All that is wrong with the settings, a line each. Names variables, never their values. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[]) {
+    super(`The settings have ${problems.length} problem(s):\n${problems.map((problem) => `  - ${problem}`).join('\n')}`)
+    this.problems = problems
+  }
+}
+
+type Env = Readonly<Record<string, string | undefined>>
+
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/
+const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
+
+/** @throws ConfigError with every problem at once. */
+export function readConfig(env: Env): Config {
+  const problems: string[] = []
+  const read = createSettingReader(env, problems)
+  const dataDir = resolve(read.text('DATA_DIR') ?? '.statelens')
+  const storageBackend = read.choice('SNAPSHOT_STORAGE_BACKEND', ['filesystem', 's3', 'minio'])
+  const host = read.text('HOST') ?? '127.0.0.1'
+  const authMode = read.text('AUTH_MODE')
+  if (authMode !== undefined && authMode !== 'none') problems.push('AUTH_MODE must be none')
+  if (!LOOPBACK.test(host) && authMode === undefined) {
+    problems.push('HOST is not loopback: set AUTH_MODE=none to serve everybody who can reach it')
+  }
+  const s3 = readObjectStore(read, problems, ['S3'])
+  const minio = readObjectStore(read, problems, ['MINIO', 'S3'])
+  if (storageBackend === 's3' && !s3) problems.push('S3_BUCKET is missing, and SNAPSHOT_STORAGE_BACKEND is s3')
+  if (storageBackend === 'minio' && !minio)
+    problems.push('MINIO_BUCKET is missing, and SNAPSHOT_STORAGE_BACKEND is minio')
+  const config: Config = {
+    port: read.integer('PORT', { fallback: 4000, min: 0, max: 65_535 }),
+    host,
+    publicUrl: read.url('PUBLIC_URL', ['http', 'https'])?.replace(/\/+$/, ''),
+    databaseUrl: read.url('DATABASE_URL', ['postgres', 'postgresql']),
+    valkeyUrl: read.url('VALKEY_URL', ['redis', 'rediss', 'valkey', 'valkeys']),
+    valkeyCluster: read.flag('VALKEY_CLUSTER') ?? false,
+    dataDir,
+    storageBackend,
+    storagePath: resolve(read.text('SNAPSHOT_STORAGE_PATH') ?? `${dataDir}/snapshots`),
+    inlineMaxBytes: read.integer('SNAPSHOT_INLINE_MAX_BYTES', { fallback: 1_048_576, min: 0, max: 67_108_864 }),
+    cacheTtlSeconds: read.integer('SNAPSHOT_CACHE_TTL_SECONDS', { fallback: 3600, min: 1, max: 31_536_000 }),
+    payloadMaxBytes: read.integer('PAYLOAD_MAX_BYTES', { fallback: 67_108_864, min: 1, max: Number.MAX_SAFE_INTEGER }),
+    s3,
+    minio,
+    allowedBuckets: readBuckets(read, problems),
+    signedUrlSecrets: readSecrets(read, problems),
+    logLevel: read.choice('LOG_LEVEL', LOG_LEVELS),
+  }
+  // A setting that two others fall back on is read for each.
+  if (problems.length > 0) throw new ConfigError([...new Set(problems)])
+  return Object.freeze(config)
+}
+
+type SettingReader = ReturnType<typeof createSettingReader>
+
+/** Reads one setting each; what is wrong is added to `problems`, so that all of it is told at once. */
+function createSettingReader(env: Env, problems: string[]) {
+  const text = (name: string) => env[name]?.trim() || undefined
+  return {
+    text,
+    integer(
+      name: string,
+      { fallback, min, max }: { readonly fallback: number; readonly min: number; readonly max: number },
+    ) {
+      const value = text(name)
+      if (value === undefined) return fallback
+      const number = /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN
+      if (!(number >= min && number <= max)) problems.push(`${name} must be a whole number from ${min} to ${max}`)
+      return number
+    },
+    flag(name: string) {
+      const value = text(name)
+      if (value !== undefined && value !== 'true' && value !== 'false') problems.push(`${name} must be true or false`)
+      return value === undefined ? undefined : value === 'true'
+    },
+    choice<T extends string>(name: string, [first, ...others]: readonly [T, ...T[]]): T {
+      const value = text(name) ?? first
+      const known = [first, ...others].find((choice) => choice === value)
+      if (!known) problems.push(`${name} must be one of ${[first, ...others].join(', ')}`)
+      return known ?? first
+    },
+    url(name: string, schemes: readonly string[]) {
+      const value = text(name)
+      if (value === undefined) return undefined
+      const [, scheme = ''] = /^([a-z]+):\/\//i.exec(value) ?? []
+      if (!URL.canParse(value) || !schemes.includes(scheme.toLowerCase())) {
+        problems.push(`${name} must be a URL that begins with ${schemes.map((known) => `${known}://`).join(' or ')}`)
+      }
+      return value
+    },
+  }
+}
+
+/** Each setting by itself comes from the first of the prefixes that has it; undefined without a bucket. */
+function readObjectStore(
+  read: SettingReader,
+  problems: string[],
+  prefixes: readonly ['S3'] | readonly ['MINIO', 'S3'],
+): ObjectStoreConfig | undefined {
+  const first = <T>(find: (prefix: string) => T | undefined) =>
+    prefixes.map((prefix) => find(prefix)).find((value) => value !== undefined)
+  const text = (name: string) => first((prefix) => read.text(`${prefix}_${name}`))
+  const url = (prefix: string, name: string) => read.url(`${prefix}_${name}`, ['http', 'https'])
+  const settings = {
+    region: text('REGION') ?? 'us-east-1',
+    endpointUrl: first((prefix) => url(prefix, 'ENDPOINT_URL')),
+    publicEndpointUrl: first((prefix) => url(prefix, 'PUBLIC_ENDPOINT_URL') ?? url(prefix, 'ENDPOINT_URL')),
+    accessKey: text('ACCESS_KEY'),
+    secretKey: text('SECRET_KEY'),
+    forcePathStyle: first((prefix) => read.flag(`${prefix}_FORCE_PATH_STYLE`)),
+  }
+  const [own] = prefixes
+  const ownKey = read.text(`${own}_ACCESS_KEY`) ?? read.text(`${own}_SECRET_KEY`)
+  if (ownKey !== undefined && (settings.accessKey === undefined || settings.secretKey === undefined)) {
+    problems.push(`${own}_ACCESS_KEY and ${own}_SECRET_KEY must be set together`)
+  }
+  const bucket = text('BUCKET')
+  return bucket === undefined ? undefined : { bucket, ...settings }
+}
+
+function readBuckets(read: SettingReader, problems: string[]): readonly string[] | undefined {
+  for (const name of ['S3_BUCKET', 'MINIO_BUCKET']) {
+    const bucket = read.text(name)
+    if (bucket !== undefined && !BUCKET.test(bucket)) problems.push(`${name} is not a bucket name`)
+  }
+  const buckets = read
+    .text('STORAGE_ALLOWED_BUCKETS')
+    ?.split(',')
+    .map((bucket) => bucket.trim())
+  if (buckets?.some((bucket) => !BUCKET.test(bucket))) {
+    problems.push('STORAGE_ALLOWED_BUCKETS must be bucket names separated by commas')
+  }
+  return buckets
+}
+
+function readSecrets(read: SettingReader, problems: string[]): readonly string[] {
+  const secrets =
+    read
+      .text('SIGNED_URL_SECRET')
+      ?.split(',')
+      .map((secret) => secret.trim()) ?? []
+  if (secrets.length > 2 || secrets.some((secret) => Buffer.byteLength(secret) < 32)) {
+    problems.push('SIGNED_URL_SECRET must be one or two values of at least 32 bytes, separated by a comma')
+  }
+  return secrets
+}

@@ -1,0 +1,46 @@
+import pino, { type Logger } from 'pino'
+import { AppError } from './errors.ts'
+
+export type { Logger }
+
+/** One JSON object a line on standard output. Of an error only what cannot hold a payload or a secret is written. */
+export function createLogger(options: { readonly level?: string } = {}): Logger {
+  return pino({ level: options.level ?? 'info', base: null, serializers: { err: describeError } })
+}
+
+/** An error may be its own cause. */
+const MAX_CAUSES = 5
+
+/**
+ * pg puts payload text into `detail` and `where`, and into some messages; the SDK puts signed requests into its own. So an
+ * error that is not ours shows its class, its codes and its place in the code, and no words.
+ */
+export function describeError(error: unknown, depth = 0): Record<string, unknown> {
+  if (!(error instanceof Error)) return { type: typeof error }
+  const known = error instanceof AppError
+  return {
+    type: error.constructor.name,
+    ...(known ? { message: error.message } : {}),
+    ...pick(error, ['name', 'code', 'severity', 'constraint', 'table', 'syscall']),
+    ...(error.cause === undefined || depth === MAX_CAUSES ? {} : { cause: describeError(error.cause, depth + 1) }),
+    at: placesOf(error),
+  }
+}
+
+function pick(error: Error, names: readonly string[]): Record<string, unknown> {
+  const values = Object.entries(error).filter(([name, value]) => names.includes(name) && typeof value === 'string')
+  return Object.fromEntries(values)
+}
+
+/** The absolute path in a frame, up to where the project begins. */
+const HOST_PATH = /(?<=[ (])(?:file:\/\/)?\/[^()]*?(?=(?:src|dist|node_modules)\/|[^/()]*\)?$)/
+
+/** The frames of the stack, without paths of the host. The message before them may look like a frame. */
+function placesOf({ stack = '', message }: Error): readonly string[] {
+  return stack
+    .slice(stack.indexOf(message) + message.length)
+    .split('\n')
+    .filter((line) => /^\s+at /.test(line))
+    .slice(0, 8)
+    .map((line) => line.trim().replace(HOST_PATH, ''))
+}

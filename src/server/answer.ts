@@ -1,0 +1,186 @@
+import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { type ExecutionResult, GraphQLError } from 'graphql'
+import { AppError } from '../errors.ts'
+import { isLazy, type LazyJson, type RawSource, toJsonSegments } from '../graphql/raw-json.ts'
+import { cutStalledClient } from './send-body.ts'
+
+export interface AnswerOptions {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  /** Turns the failure of a payload that cannot be opened into what the client reads of it. */
+  readonly maskError: (error: unknown) => GraphQLError
+  /** Waits for a place among the streams. @throws AppError `OVERLOADED`. */
+  readonly admit: () => Promise<() => void>
+}
+
+/**
+ * Writes one GraphQL answer: `data` first, `errors` last, payloads as their own bytes, with backpressure. What can fail is
+ * opened before its first byte: a payload that cannot be is null, with an error at its path. After the head a broken payload
+ * destroys the socket, so that nobody takes half an answer for a whole one.
+ *
+ * Content-Length is sent unless several payloads are streamed: then a late one may still turn out null.
+ */
+export async function sendAnswer(
+  response: ServerResponse,
+  result: ExecutionResult,
+  options: AnswerOptions,
+): Promise<void> {
+  const { segments, tail } = render(result)
+  const lazy = segments.filter(isLazy)
+  if (lazy.length === 0) sendAtOnce(response, [...(segments as (string | Buffer)[]), tail([])], options)
+  else await streamSegments(response, { segments, lazy, tail }, options)
+}
+
+interface Rendered {
+  readonly segments: readonly RawSource[]
+  /** The end of the text, with the errors of before and the late ones. */
+  tail(late: readonly object[]): string
+}
+
+/** Text up to where the errors go. */
+function render({ data, errors = [], extensions }: ExecutionResult): Rendered {
+  const wire = errors.map(toWire)
+  const errorsText = (late: readonly object[]) => {
+    const all = [...wire, ...late]
+    return all.length === 0 ? '' : `"errors":${JSON.stringify(all)}`
+  }
+  if (data === undefined) return { segments: ['{'], tail: (late) => `${errorsText(late)}}` }
+  const segments = toJsonSegments({ data, extensions })
+  const last = segments.pop() as string
+  segments.push(last.slice(0, -1))
+  return {
+    segments,
+    tail(late) {
+      const text = errorsText(late)
+      return text === '' ? '}' : `,${text}}`
+    },
+  }
+}
+
+function sendAtOnce(
+  response: ServerResponse,
+  parts: readonly (string | Buffer)[],
+  { status, headers }: AnswerOptions,
+): void {
+  const body = join(parts)
+  response.writeHead(status, { ...headers, 'content-length': body.length })
+  // What the kernel does not take at once may wait for the client.
+  if (body.length > 65_536) cutStalledClient(response)
+  response.end(body)
+}
+
+/** One allocation of the exact size: an answer may hold hundreds of payloads. */
+function join(parts: readonly (string | Buffer)[]): Buffer {
+  const [first = ''] = parts
+  if (parts.every((part) => typeof part === 'string')) return Buffer.from(parts.length === 1 ? first : parts.join(''))
+  const body = Buffer.allocUnsafe(parts.reduce((sum, part) => sum + Buffer.byteLength(part), 0))
+  let at = 0
+  for (const part of parts) at += typeof part === 'string' ? body.write(part, at) : part.copy(body, at)
+  return body
+}
+
+type Opened = { readonly sizeBytes: number; readonly body: Buffer | Readable } | { readonly failure: object }
+
+interface Streamed extends Rendered {
+  readonly lazy: readonly LazyJson[]
+}
+
+async function streamSegments(
+  response: ServerResponse,
+  { segments, lazy, tail }: Streamed,
+  { status, headers, maskError, admit }: AnswerOptions,
+): Promise<void> {
+  const leave = await admit()
+  const late: object[] = []
+  const queue = openAhead(lazy, maskError)
+  try {
+    const first = await queue.peek()
+    const known = lazy.length === 1 ? lengthOf(segments, first) : undefined
+    const failures = lazy.length === 1 && 'failure' in first ? [first.failure] : []
+    const length = known === undefined ? {} : { 'content-length': known + Buffer.byteLength(tail(failures)) }
+    response.writeHead(status, { ...headers, ...length })
+    cutStalledClient(response)
+    for (const segment of segments) {
+      if (!isLazy(segment)) await write(response, segment)
+      else {
+        const opened = await queue.next()
+        if ('failure' in opened) {
+          late.push(opened.failure)
+          await write(response, 'null')
+        } else if (Buffer.isBuffer(opened.body)) await write(response, opened.body)
+        else await pipeline(opened.body, response, { end: false })
+      }
+    }
+    response.end(tail(late))
+  } finally {
+    leave()
+    await queue.close()
+  }
+}
+
+/** Bytes of the text and of the one payload in it, or of the null in its place. */
+function lengthOf(segments: readonly RawSource[], opened: Opened): number {
+  return segments.reduce((sum, segment) => {
+    if (isLazy(segment)) return sum + ('failure' in opened ? 4 : opened.sizeBytes)
+    return sum + (typeof segment === 'string' ? Buffer.byteLength(segment) : segment.length)
+  }, 0)
+}
+
+/** Opens each payload while the one before it is on its way, and no more: every open one holds a socket or a file. */
+function openAhead(lazy: readonly LazyJson[], maskError: AnswerOptions['maskError']) {
+  const opened: Promise<Opened>[] = []
+  let taken = 0
+  const openUpTo = (count: number) => {
+    for (const source of lazy.slice(opened.length, count)) opened.push(openOne(source, maskError))
+  }
+  return {
+    async peek(): Promise<Opened> {
+      openUpTo(1)
+      return (await opened[0]) as Opened
+    },
+    async next(): Promise<Opened> {
+      openUpTo(taken + 2)
+      return (await opened[taken++]) as Opened
+    },
+    /** Lets go of what was opened and not read. */
+    async close(): Promise<void> {
+      for (const rest of opened.slice(taken)) {
+        const result = await rest
+        if ('body' in result && !Buffer.isBuffer(result.body)) result.body.destroy()
+      }
+    },
+  }
+}
+
+async function openOne(source: LazyJson, maskError: AnswerOptions['maskError']): Promise<Opened> {
+  try {
+    return await source.open()
+  } catch (error) {
+    const { nodes, path } = source
+    const located = new GraphQLError('', { nodes, path, originalError: error instanceof Error ? error : undefined })
+    return { failure: toWire(maskError(located)) }
+  }
+}
+
+/** Writes one part, and waits while the client is behind. */
+async function write(response: ServerResponse, part: string | Buffer): Promise<void> {
+  if (response.write(part)) return
+  const settled = new AbortController()
+  const { signal } = settled
+  try {
+    await Promise.race([once(response, 'drain', { signal }), once(response, 'close', { signal })])
+  } finally {
+    settled.abort()
+  }
+  if (response.destroyed) throw new AppError('BAD_REQUEST', 'The client went away')
+}
+
+/** What Yoga notes for HTTP is not for clients. */
+function toWire(error: GraphQLError): object {
+  const { message, locations, path, extensions } = error.toJSON()
+  const { http: _http, unexpected: _unexpected, ...shown } = extensions ?? {}
+  return { message, locations, path, extensions: shown }
+}

@@ -1,0 +1,96 @@
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
+import { AppError } from '../errors.ts'
+import { type Captured, storageTierOf } from '../model/snapshot.ts'
+import { ENCODINGS, type Encoding, isEncoding } from '../snapshots/encoding.ts'
+import type { SnapshotWriter } from '../snapshots/writer.ts'
+import { decodePart, readCaptureQuery } from './capture-query.ts'
+import { checkDigests, readDigests } from './digest-headers.ts'
+import { type Handler, sendJson, signalOf, splitTarget } from './http.ts'
+import { uploadOf } from './upload.ts'
+
+/** The largest object that S3 holds: 5 TiB. */
+const BODY_MAX_BYTES = 5 * 2 ** 40
+const IDLE_MILLIS = 30_000
+
+export interface CaptureRouteOptions {
+  readonly writer: Pick<SnapshotWriter, 'capture'>
+  /** How long a sender may send nothing. */
+  readonly idleMillis?: number
+}
+
+/**
+ * `PUT /runs/{runId}/steps/{stepId}/snapshot`: captures the body, of any size, byte for byte. The ids are percent-encoded;
+ * the query says what else is known of it. 201 with what was stored, 200 where the same capture was stored before.
+ */
+export function createCaptureRoute({ writer, idleMillis = IDLE_MILLIS }: CaptureRouteOptions): {
+  readonly PUT: Handler
+} {
+  return {
+    async PUT(request, response, [runId = '', stepId = '']) {
+      const { headers } = request
+      const input = {
+        ...readCaptureQuery(splitTarget(request).query),
+        runId: decodePart(runId),
+        stepId: decodePart(stepId),
+        idempotencyKey: readIdempotencyKey(headers),
+      }
+      requireJson(headers)
+      const encoding = readEncoding(request, response)
+      const digests = readDigests(headers)
+      const sizeBytes = readLength(headers)
+      const onStart = () => {
+        if (headers.expect !== undefined) response.writeContinue()
+      }
+      const chunks = checkDigests(uploadOf(request, { idleMillis, onStart }), digests)
+      answer(response, await writer.capture(input, { chunks, sizeBytes, encoding }, signalOf(response)))
+    },
+  }
+}
+
+function answer(response: ServerResponse, { snapshot, created }: Captured): void {
+  const { snapshotId, runId, stepId, seq, sizeBytes, digest } = snapshot
+  const storageTier = storageTierOf(snapshot)
+  response.setHeader('location', `/snapshots/${snapshotId}/payload`)
+  sendJson(response, created ? 201 : 200, {
+    snapshotId,
+    runId,
+    stepId,
+    seq,
+    sizeBytes,
+    digest,
+    storageTier,
+    created,
+  })
+}
+
+function requireJson({ 'content-type': contentType = '' }: IncomingHttpHeaders): void {
+  if (!/^application\/(?:json|[\w.!#$&^-]+\+json)\s*(?:;\s*charset\s*=\s*"?utf-?8"?\s*)?$/i.test(contentType)) {
+    throw new AppError('UNSUPPORTED_MEDIA_TYPE', 'The body must be application/json in UTF-8')
+  }
+}
+
+function readEncoding({ headers }: IncomingMessage, response: ServerResponse): Encoding | undefined {
+  const name = (headers['content-encoding'] ?? 'identity').trim().toLowerCase()
+  if (name === 'identity') return undefined
+  if (isEncoding(name)) return name
+  response.setHeader('accept-encoding', ENCODINGS.join(', '))
+  throw new AppError('UNSUPPORTED_MEDIA_TYPE', `The body may be coded in ${ENCODINGS.join(' or ')}, and once`)
+}
+
+/** Of the body as it is sent; undefined when it comes in chunks. */
+function readLength({ 'content-length': length }: IncomingHttpHeaders): number | undefined {
+  if (length === undefined) return undefined
+  const sizeBytes = Number(length)
+  if (sizeBytes > BODY_MAX_BYTES) {
+    throw new AppError('PAYLOAD_TOO_LARGE', `The body is larger than ${BODY_MAX_BYTES} bytes`)
+  }
+  return sizeBytes
+}
+
+/** Taken as it stands, quotes included. */
+function readIdempotencyKey({ 'idempotency-key': key }: IncomingHttpHeaders): string | undefined {
+  if (key !== undefined && !/^[\x20-\x7e]+$/.test(String(key))) {
+    throw new AppError('BAD_REQUEST', 'The header idempotency-key must be plain ASCII')
+  }
+  return key === undefined ? undefined : String(key)
+}

@@ -1,0 +1,50 @@
+import type { IncomingHttpHeaders } from 'node:http'
+
+const TAG = /(?:W\/)?("[\x21\x23-\x7e\x80-\xff]*")/g
+
+/** Whether the client has this version already. @see RFC 9110 section 13.1.2: the comparison is weak. */
+export function isNotModified(headers: IncomingHttpHeaders, etag: string | undefined): boolean {
+  const known = headers['if-none-match']
+  if (known === undefined) return false
+  if (known.trim() === '*') return true
+  return [...known.matchAll(TAG)].some(([, tag]) => tag === etag)
+}
+
+/** What a Range header asks of a representation; half-open. `none`: answer as if there were no such header. */
+export type RangeWish = { readonly start: number; readonly end: number } | 'unsatisfiable' | 'none'
+
+/**
+ * Reads `Range` under `If-Range`. Several ranges, other units and malformed headers are ignored, as RFC 9110 section 14.2 allows;
+ * so is everything after an `If-Range` that does not name this version: dates never do, payloads carry none.
+ */
+export function readRange(headers: IncomingHttpHeaders, { etag, sizeBytes }: RangeTarget): RangeWish {
+  const { range, 'if-range': condition } = headers
+  if (range === undefined || (condition !== undefined && condition !== etag)) return 'none'
+  const [, first, last] = /^bytes=[ \t]*(\d*)-(\d*)[ \t]*$/i.exec(range) ?? []
+  if (first === undefined || last === undefined || first + last === '') return 'none'
+  if (first === '') return between(Math.max(sizeBytes - Number(last), 0), sizeBytes)
+  if (last !== '' && Number(last) < Number(first)) return 'none'
+  return between(Number(first), last === '' ? sizeBytes : Math.min(Number(last) + 1, sizeBytes))
+}
+
+export interface RangeTarget {
+  /** Strong; undefined where the representation has none. */
+  readonly etag: string | undefined
+  /** Of the whole representation. */
+  readonly sizeBytes: number
+}
+
+function between(start: number, end: number): RangeWish {
+  return start < end ? { start, end } : 'unsatisfiable'
+}
+
+/** Whether `Accept-Encoding` takes a coding; without the header none is. @see RFC 9110 section 12.5.3. */
+export function accepts({ 'accept-encoding': header = '' }: IncomingHttpHeaders, coding: string): boolean {
+  const weights = new Map<string, number>()
+  for (const item of String(header).split(',')) {
+    const [name = '', ...parameters] = item.split(';').map((part) => part.trim().toLowerCase())
+    const weight = parameters.find((parameter) => parameter.startsWith('q='))?.slice(2) ?? '1'
+    weights.set(name, Number(weight))
+  }
+  return (weights.get(coding) ?? weights.get('*') ?? 0) > 0
+}

@@ -1,0 +1,83 @@
+import { createHash } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+import { renderGraphiQL } from '@graphql-yoga/render-graphiql'
+import type { Handler } from './http.ts'
+
+/** Narrow enough for the editor of a small window. */
+const DEFAULT_QUERY = `# Runs, newest first, and their last steps.
+# Add "payload" to see a state in full.
+query Runs {
+  runs(first: 5) {
+    edges {
+      node {
+        runId
+        status
+        steps(last: 2) {
+          edges {
+            node {
+              stepId
+              status
+              snapshot { sizeBytes storageTier }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+`
+
+interface Page {
+  readonly plain: Buffer
+  readonly zipped: Buffer
+  readonly etag: string
+}
+
+/** GraphiQL as one page that needs no other host: 9 MB, made and compressed on the first visit. */
+export function createGraphiql(): Handler {
+  let made: Promise<Page> | undefined
+  return async (request, response) => {
+    made ??= makePage()
+    sendPage(request, response, await made)
+  }
+}
+
+async function makePage(): Promise<Page> {
+  const plain = Buffer.from(
+    renderGraphiQL({
+      title: 'statelens',
+      endpoint: '/graphql',
+      defaultQuery: DEFAULT_QUERY,
+      shouldPersistHeaders: false,
+    }),
+  )
+  const etag = `"${createHash('sha256').update(plain).digest('base64url')}"`
+  return { plain, zipped: await promisify(gzip)(plain, { level: 6 }), etag }
+}
+
+function sendPage(request: IncomingMessage, response: ServerResponse, { plain, zipped, etag }: Page): void {
+  const headers = {
+    etag,
+    vary: 'accept, accept-encoding',
+    'cache-control': 'no-cache',
+    'x-content-type-options': 'nosniff',
+  }
+  if (request.headers['if-none-match'] === etag) {
+    response.writeHead(304, headers).end()
+    return
+  }
+  const zip = /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''))
+  const body = zip ? zipped : plain
+  response.writeHead(200, {
+    ...headers,
+    ...(zip ? { 'content-encoding': 'gzip' } : {}),
+    'content-type': 'text/html; charset=utf-8',
+    'content-length': body.length,
+    // The page asks nobody but the server that it came from.
+    'content-security-policy':
+      "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; worker-src blob:; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'",
+  })
+  response.end(body)
+}

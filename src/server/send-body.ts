@@ -1,0 +1,25 @@
+import type { ServerResponse } from 'node:http'
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+
+/** A client that takes nothing for this long is cut: shorter than what a store is allowed, so that the store is not blamed. */
+export const STALL_MILLIS = 20_000
+
+/** Cuts the client when it takes nothing for so long although something waits for it. */
+export function cutStalledClient(response: ServerResponse, stallMillis: number = STALL_MILLIS): void {
+  response.setTimeout(stallMillis, () => {
+    // With nothing left to send, it is not the client that everyone waits for.
+    if (response.writableLength > 0) response.destroy()
+  })
+}
+
+/** Sends a body after its head, with backpressure. Whatever fails destroys the connection, so that no part passes for the whole. */
+export async function sendBody(
+  response: ServerResponse,
+  body: Buffer | Readable,
+  stallMillis: number = STALL_MILLIS,
+): Promise<void> {
+  cutStalledClient(response, stallMillis)
+  if (Buffer.isBuffer(body)) response.end(body)
+  else await pipeline(body, response)
+}

@@ -1,0 +1,36 @@
+import type { IncomingMessage } from 'node:http'
+import { AppError } from '../errors.ts'
+
+export interface UploadOptions {
+  /** How long the sender may send nothing while it is waited for. */
+  readonly idleMillis: number
+  /** Called before the first byte is waited for. */
+  readonly onStart: () => void
+}
+
+/**
+ * The body of a request, chunk by chunk, as fast as it is taken. Leaving it early leaves the connection open, so that the
+ * sender can still be answered.
+ * @throws AppError `BAD_REQUEST` when the sender goes away, or sends nothing for too long.
+ */
+export async function* uploadOf(request: IncomingMessage, { idleMillis, onStart }: UploadOptions) {
+  onStart()
+  const chunks: AsyncIterator<Buffer> = request.iterator({ destroyOnReturn: false })
+  let onIdle = (): void => {}
+  const timer = setTimeout(() => onIdle(), idleMillis)
+  try {
+    for (;;) {
+      const result = await new Promise<IteratorResult<Buffer>>((resolve, reject) => {
+        onIdle = () => reject(new AppError('BAD_REQUEST', `Nothing of the body came for ${idleMillis} ms`))
+        timer.refresh()
+        chunks.next().then(resolve, () => reject(new AppError('BAD_REQUEST', 'The client went away')))
+      })
+      // Whoever takes the chunk may take its time.
+      onIdle = () => {}
+      if (result.done) return
+      yield result.value
+    }
+  } finally {
+    clearTimeout(timer)
+  }
+}

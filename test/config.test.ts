@@ -1,0 +1,259 @@
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { describe, it } from 'node:test'
+import { ConfigError, readConfig } from '../src/config.ts'
+
+type Env = Readonly<Record<string, string>>
+
+/** Names of the settings that the problems are about, in the order told. */
+function problemsOf(env: Env): readonly string[] {
+  try {
+    readConfig(env)
+    return []
+  } catch (error) {
+    assert.ok(error instanceof ConfigError)
+    for (const problem of error.problems) assert.ok(error.message.includes(problem))
+    return error.problems
+  }
+}
+
+function assertRefused(name: string, values: readonly string[], others: Env = {}): void {
+  for (const value of values) {
+    const problems = problemsOf({ ...others, [name]: value })
+    assert.equal(problems.length, 1, `${name}=${value}: ${problems.join('; ')}`)
+    assert.ok(problems[0]?.includes(name), problems[0])
+    if (value.length > 8) assert.ok(!problems[0]?.includes(value), problems[0])
+  }
+}
+
+describe('settings', () => {
+  it('have these defaults', () => {
+    assert.deepEqual(readConfig({}), {
+      port: 4000,
+      host: '127.0.0.1',
+      publicUrl: undefined,
+      databaseUrl: undefined,
+      valkeyUrl: undefined,
+      valkeyCluster: false,
+      dataDir: resolve('.statelens'),
+      storageBackend: 'filesystem',
+      storagePath: resolve('.statelens/snapshots'),
+      inlineMaxBytes: 1_048_576,
+      cacheTtlSeconds: 3600,
+      payloadMaxBytes: 67_108_864,
+      s3: undefined,
+      minio: undefined,
+      allowedBuckets: undefined,
+      signedUrlSecrets: [],
+      logLevel: 'info',
+    })
+  })
+
+  it('cannot be changed once they are read', () => {
+    assert.ok(Object.isFrozen(readConfig({})))
+  })
+
+  it('are not set when they are empty or blank', () => {
+    const names = ['PORT', 'HOST', 'PUBLIC_URL', 'DATABASE_URL', 'S3_BUCKET', 'SIGNED_URL_SECRET', 'AUTH_MODE']
+    for (const blank of ['', ' ', '\t\n']) {
+      assert.deepEqual(readConfig(Object.fromEntries(names.map((name) => [name, blank]))), readConfig({}))
+    }
+  })
+
+  it('are all wrong at once, by name and never by value', () => {
+    const env = {
+      PORT: '70000-canary',
+      HOST: '0.0.0.0',
+      PUBLIC_URL: 'canary.example',
+      DATABASE_URL: 'mysql://app:canary@db/app',
+      VALKEY_URL: 'http://:canary@cache',
+      VALKEY_CLUSTER: 'canary',
+      SNAPSHOT_STORAGE_BACKEND: 'canary',
+      SNAPSHOT_INLINE_MAX_BYTES: '-1canary',
+      SNAPSHOT_CACHE_TTL_SECONDS: '0',
+      PAYLOAD_MAX_BYTES: '1e6canary',
+      S3_BUCKET: 'Canary_Bucket',
+      S3_ENDPOINT_URL: 'ftp://canary',
+      S3_PUBLIC_ENDPOINT_URL: 'canary',
+      S3_FORCE_PATH_STYLE: 'canary',
+      S3_ACCESS_KEY: 'canary',
+      MINIO_BUCKET: 'canary bucket',
+      MINIO_ENDPOINT_URL: 'canary:9000',
+      STORAGE_ALLOWED_BUCKETS: 'good-one, Canary!',
+      SIGNED_URL_SECRET: 'canary',
+      LOG_LEVEL: 'canary',
+    }
+    const problems = problemsOf(env)
+    for (const name of Object.keys(env)) {
+      assert.equal(problems.filter((problem) => problem.startsWith(name)).length, 1, `${name}\n${problems.join('\n')}`)
+    }
+    assert.equal(problems.length, Object.keys(env).length)
+    assert.doesNotMatch(problems.join(), /canary/i)
+  })
+
+  it('take ports, sizes and times as whole numbers within their limits', () => {
+    const beyond = ['-1', '1.5', '1e3', '0x10', '+1', 'NaN', 'Infinity', '12 34', '99999999999999999']
+    assertRefused('PORT', [...beyond, '65536'])
+    assertRefused('SNAPSHOT_INLINE_MAX_BYTES', [...beyond, '67108865'])
+    assertRefused('SNAPSHOT_CACHE_TTL_SECONDS', [...beyond, '0', '31536001'])
+    assertRefused('PAYLOAD_MAX_BYTES', [...beyond, '0'])
+    assert.equal(readConfig({ PORT: '0' }).port, 0)
+    assert.equal(readConfig({ PORT: ' 65535 ' }).port, 65_535)
+    assert.equal(readConfig({ SNAPSHOT_INLINE_MAX_BYTES: '0' }).inlineMaxBytes, 0)
+  })
+
+  it('let another host than loopback be served only when the lack of auth is said aloud', () => {
+    assertRefused('HOST', ['0.0.0.0', '::', 'statelens.example', '10.0.0.1', '127.0.0.1.example', 'localhost.example'])
+    for (const HOST of ['localhost', '127.0.0.1', '127.8.8.8', '::1', '[::1]'])
+      assert.equal(readConfig({ HOST }).host, HOST)
+    assert.equal(readConfig({ HOST: '0.0.0.0', AUTH_MODE: 'none' }).host, '0.0.0.0')
+    assertRefused('AUTH_MODE', ['token', 'jwt', 'NONE', 'off'])
+  })
+
+  it('take URLs of the schemes that are served', () => {
+    assertRefused('PUBLIC_URL', [
+      'statelens.example',
+      'ftp://statelens.example',
+      'https://',
+      'javascript:alert(1)',
+      'http:/x',
+    ])
+    assertRefused('DATABASE_URL', [
+      'db.example:5432/app',
+      'mysql://db.example',
+      'postgres:app',
+      'postgres://app:pw@[::1',
+    ])
+    assertRefused('VALKEY_URL', ['cache.example:6379', 'http://cache.example', 'redis:cache'])
+    assert.equal(
+      readConfig({ PUBLIC_URL: 'https://statelens.example/base//' }).publicUrl,
+      'https://statelens.example/base',
+    )
+    for (const url of ['postgres://db.example/app', 'postgresql:///app?host=/run/postgresql']) {
+      assert.equal(readConfig({ DATABASE_URL: url }).databaseUrl, url)
+    }
+    for (const url of ['redis://cache', 'rediss://:pw@cache:6380/1', 'valkey://cache', 'valkeys://cache']) {
+      assert.equal(readConfig({ VALKEY_URL: url }).valkeyUrl, url)
+    }
+  })
+
+  it('take one or two secrets of at least 32 bytes', () => {
+    const [one, two] = ['a'.repeat(32), 'ü'.repeat(16)]
+    assertRefused('SIGNED_URL_SECRET', ['a'.repeat(31), `${one},${'b'.repeat(31)}`, `${one},`, `${one},${two},${one}`])
+    assert.deepEqual(readConfig({ SIGNED_URL_SECRET: one }).signedUrlSecrets, [one])
+    assert.deepEqual(readConfig({ SIGNED_URL_SECRET: `${one}, ${two}` }).signedUrlSecrets, [one, two])
+  })
+
+  it('make paths absolute, and the root of files a folder of DATA_DIR', () => {
+    assert.deepEqual(
+      [readConfig({ DATA_DIR: 'here' }).dataDir, readConfig({ DATA_DIR: '/there/' }).storagePath],
+      [resolve('here'), '/there/snapshots'],
+    )
+    assert.equal(readConfig({ DATA_DIR: '/there', SNAPSHOT_STORAGE_PATH: 'states' }).storagePath, resolve('states'))
+  })
+})
+
+describe('settings of object storage', () => {
+  it('are wanted where new payloads go there', () => {
+    assertRefused('S3_BUCKET', [''], { SNAPSHOT_STORAGE_BACKEND: 's3' })
+    assertRefused('MINIO_BUCKET', [''], { SNAPSHOT_STORAGE_BACKEND: 'minio' })
+    assertRefused('SNAPSHOT_STORAGE_BACKEND', ['gcs', 'S3', 'file'])
+  })
+
+  it('take bucket names only', () => {
+    const others = [
+      'ab',
+      'Upper',
+      'under_score',
+      '-dash',
+      'dash-',
+      'a/b',
+      'a b',
+      'arn:aws:s3:::a',
+      'a'.repeat(64),
+      'a@evil',
+    ]
+    assertRefused('S3_BUCKET', others)
+    assertRefused('MINIO_BUCKET', others)
+    assertRefused('STORAGE_ALLOWED_BUCKETS', [...others, 'good-one,', ',', 'good-one,,good-two'])
+    const { s3, allowedBuckets } = readConfig({ S3_BUCKET: 'a.good-one', STORAGE_ALLOWED_BUCKETS: 'one-1, two-2' })
+    assert.deepEqual([s3?.bucket, allowedBuckets], ['a.good-one', ['one-1', 'two-2']])
+  })
+
+  it('are checked also while no bucket is set', () => {
+    assertRefused('S3_ENDPOINT_URL', ['storage.example', 's3://storage.example'])
+    assertRefused('MINIO_PUBLIC_ENDPOINT_URL', ['storage.example'])
+    assertRefused('S3_FORCE_PATH_STYLE', ['yes', '1', 'TRUE'])
+  })
+
+  it('take both keys, or leave both to the chain of credentials', () => {
+    for (const name of ['S3_ACCESS_KEY', 'S3_SECRET_KEY', 'MINIO_ACCESS_KEY', 'MINIO_SECRET_KEY']) {
+      assertRefused(name, ['a-long-canary'])
+    }
+    const s3 = { S3_BUCKET: 'one', S3_ACCESS_KEY: 'id', S3_SECRET_KEY: 'key' }
+    assert.equal(readConfig({ ...s3, MINIO_SECRET_KEY: 'other' }).minio?.accessKey, 'id')
+  })
+
+  it('of minio:// fall back on those of s3://, each by itself', () => {
+    const s3 = {
+      S3_BUCKET: 'states',
+      S3_REGION: 'eu-central-1',
+      S3_ENDPOINT_URL: 'http://127.0.0.1:9000',
+      S3_ACCESS_KEY: 'id',
+      S3_SECRET_KEY: 'key',
+      S3_FORCE_PATH_STYLE: 'true',
+    }
+    const own = {
+      bucket: 'states',
+      region: 'eu-central-1',
+      endpointUrl: 'http://127.0.0.1:9000',
+      publicEndpointUrl: 'http://127.0.0.1:9000',
+      accessKey: 'id',
+      secretKey: 'key',
+      forcePathStyle: true,
+    }
+    assert.deepEqual([readConfig(s3).s3, readConfig(s3).minio], [own, own])
+    const mixed = { ...s3, MINIO_ENDPOINT_URL: 'http://127.0.0.1:9001', MINIO_FORCE_PATH_STYLE: 'false' }
+    const endpoint = { endpointUrl: 'http://127.0.0.1:9001', publicEndpointUrl: 'http://127.0.0.1:9001' }
+    assert.deepEqual(readConfig(mixed).minio, { ...own, ...endpoint, forcePathStyle: false })
+    assert.deepEqual(readConfig({ ...s3, S3_BUCKET: '', MINIO_BUCKET: 'minio-1' }).minio, { ...own, bucket: 'minio-1' })
+    assert.equal(readConfig({ ...s3, S3_BUCKET: '' }).s3, undefined)
+  })
+
+  it('sign for the public endpoint where there is one', () => {
+    const { s3 } = readConfig({
+      S3_BUCKET: 'states',
+      S3_ENDPOINT_URL: 'http://storage.internal',
+      S3_PUBLIC_ENDPOINT_URL: 'https://storage.example',
+    })
+    assert.deepEqual(
+      [s3?.endpointUrl, s3?.publicEndpointUrl, s3?.region],
+      ['http://storage.internal', 'https://storage.example', 'us-east-1'],
+    )
+  })
+})
+
+describe('.env.example', () => {
+  it('lists exactly the settings that are read, each with its default', async () => {
+    const text = await readFile(new URL('../.env.example', import.meta.url), 'utf8')
+    const listed = new Map(
+      [...text.matchAll(/^# ([A-Z][A-Z0-9_]+)=(.*)$/gm)].map(([, name = '', value = '']) => [name, value]),
+    )
+    const read = new Set<string>()
+    const env = new Proxy<Env>(
+      {},
+      {
+        get(_env, name) {
+          read.add(String(name))
+          return undefined
+        },
+      },
+    )
+    const defaults = readConfig(env)
+    assert.deepEqual([...listed.keys()].sort(), [...read].sort())
+    const { publicUrl, ...others } = readConfig(Object.fromEntries(listed))
+    assert.deepEqual({ ...others, publicUrl: undefined }, { ...defaults })
+    assert.equal(publicUrl, 'http://127.0.0.1:4000')
+  })
+})

@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import pg from 'pg'
+import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { startProcess } from '../support/process.ts'
+
+interface Run {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+async function run(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Run> {
+  await using child = startProcess({ args, env })
+  const { code } = await child.exited
+  return { code, stdout: child.stdout(), stderr: child.stderr() }
+}
+
+/** Every column, constraint and index, and which migrations ran when. */
+async function describeDatabase(url: string): Promise<unknown> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    const { rows } = await client.query(`
+      select 'column' as kind, concat_ws(' ', table_name, column_name, data_type, is_nullable, column_default) as what
+        from information_schema.columns where table_schema = 'public'
+      union all select 'index', indexdef from pg_indexes where schemaname = 'public'
+      union all select 'constraint', conrelid::regclass || ' ' || pg_get_constraintdef(oid)
+        from pg_constraint where connamespace = 'public'::regnamespace
+      union all select 'migration', name || ' ' || timestamp from statelens_migrations
+      order by 1, 2`)
+    return rows
+  } finally {
+    await client.end()
+  }
+}
+
+function passwordOf({ url }: FreshDatabase): string {
+  return new URL(url).password
+}
+
+describe('the command line', { concurrency: true }, () => {
+  it('says what it can do', async () => {
+    for (const args of [[], ['--help'], ['-h']]) {
+      const { code, stdout, stderr } = await run(args)
+      assert.deepEqual([code, stderr], [0, ''])
+      for (const command of ['serve', 'migrate', 'demo']) assert.match(stdout, new RegExp(`^ +${command} `, 'm'))
+    }
+  })
+
+  it('says what each command does, and does nothing else', async () => {
+    for (const command of ['serve', 'migrate', 'demo']) {
+      const { code, stdout, stderr } = await run([command, '--help'], { DATABASE_URL: 'not even a URL' })
+      assert.deepEqual([code, stderr], [0, ''])
+      assert.match(stdout, new RegExp(`^statelens ${command}\\n\\n\\w`))
+    }
+  })
+
+  it('refuses what it does not know, on standard error', async () => {
+    for (const args of [['sevre'], ['serve', 'now'], ['constructor'], ['__proto__', '--help'], ['serve', '--port=1']]) {
+      const { code, stdout, stderr } = await run(args)
+      assert.deepEqual([code, stdout], [1, ''], args.join(' '))
+      assert.match(stderr, /^(No such command|Unknown option)/, args.join(' '))
+    }
+  })
+})
+
+describe('migrate', { concurrency: true }, () => {
+  it('is what serve asks for when a database lacks its tables', async () => {
+    await using database = await freshDatabase({ template: 'empty' })
+    const env = { DATABASE_URL: database.url, PORT: '0' }
+    const { code, stdout, stderr } = await run(['serve'], env)
+    assert.equal(code, 1)
+    assert.match(stderr, /statelens migrate/)
+    assert.ok(!`${stdout}${stderr}`.includes(passwordOf(database)))
+  })
+
+  it('brings the tables, and changes nothing the second time', async () => {
+    await using database = await freshDatabase({ template: 'empty' })
+    const env = { DATABASE_URL: database.url, PORT: '0' }
+    const first = await run(['migrate'], env)
+    assert.deepEqual([first.code, first.stderr], [0, ''])
+    assert.match(first.stdout, /^Applied 0001-/)
+    const afterFirst = await describeDatabase(database.url)
+    const second = await run(['migrate'], env)
+    assert.deepEqual([second.code, second.stderr], [0, ''])
+    assert.match(second.stdout, /^Nothing to do/)
+    assert.deepEqual(await describeDatabase(database.url), afterFirst)
+    await using server = startProcess({ args: ['serve'], env })
+    assert.equal((await fetch(`${await server.waitForUrl()}/health/ready`)).status, 200)
+    assert.deepEqual(await server.stop(), { code: 0, signal: null })
+  })
+
+  it('is safe to run three times at once', async () => {
+    await using database = await freshDatabase({ template: 'empty' })
+    await using alone = await freshDatabase({ template: 'migrated' })
+    const runs = await Promise.all(Array.from({ length: 3 }, () => run(['migrate'], { DATABASE_URL: database.url })))
+    assert.deepEqual(
+      runs.map(({ code, stderr }) => [code, stderr]),
+      [
+        [0, ''],
+        [0, ''],
+        [0, ''],
+      ],
+    )
+    assert.equal(runs.filter(({ stdout }) => stdout.startsWith('Applied')).length, 1)
+    const withoutTimes = (rows: unknown) => JSON.stringify(rows).replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '')
+    assert.equal(withoutTimes(await describeDatabase(database.url)), withoutTimes(await describeDatabase(alone.url)))
+  })
+
+  it('says that it needs a database', async () => {
+    const { code, stderr } = await run(['migrate'])
+    assert.equal(code, 1)
+    assert.match(stderr, /DATABASE_URL/)
+  })
+
+  it('fails when the database does not answer, without a word of its password', async () => {
+    const { code, stdout, stderr } = await run(['migrate'], {
+      DATABASE_URL: 'postgres://app:canary-pw@127.0.0.1:1/app',
+    })
+    assert.equal(code, 1)
+    assert.doesNotMatch(stdout + stderr, /canary-pw/)
+  })
+})

@@ -1,0 +1,485 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import {
+  type ExecutionResult,
+  execute,
+  GraphQLError,
+  getIntrospectionQuery,
+  isObjectType,
+  parse,
+  TypeInfo,
+  validate,
+  visit,
+  visitWithTypeInfo,
+} from 'graphql'
+import { ANYONE } from '../../src/auth/viewer.ts'
+import { createMemoryCache } from '../../src/cache/memory.ts'
+import { createDatabase } from '../../src/db/connect.ts'
+import type { Context } from '../../src/graphql/context.ts'
+import { createErrorMask } from '../../src/graphql/mask-error.ts'
+import { isLazy, type RawSource, toJsonSegments } from '../../src/graphql/raw-json.ts'
+import { schema } from '../../src/graphql/schema.ts'
+import { encodeGlobalId } from '../../src/model/ids.ts'
+import { createCompiledExecution } from '../../src/server/compiled-execution.ts'
+import { createLinks } from '../../src/snapshots/links.ts'
+import { createPayloads } from '../../src/snapshots/payloads.ts'
+import { createReader } from '../../src/snapshots/reader.ts'
+import { createStorage } from '../../src/storage/registry.ts'
+import { createLinkSigner } from '../../src/storage/signed-link.ts'
+import { dataOf, rawPost } from '../support/answers.ts'
+import { openObjects, storageOptions } from '../support/objects.ts'
+import { insertForeign, query } from '../support/rows.ts'
+import { startServer, type TestServer } from '../support/server.ts'
+
+interface Operation {
+  readonly query: string
+  readonly variables?: Readonly<Record<string, unknown>>
+  readonly operationName?: string
+}
+
+const RUN = `__typename id runId workflowName status tags { __typename key value } startedAt endedAt durationMs createdAt
+  updatedAt expiresAt error { __typename message type stack } stats { stepCount snapshotCount objectCount goldenCount totalBytes }`
+const STEP = `__typename id runId stepId index name kind status attempt startedAt endedAt durationMs
+  error { message type stack }`
+const SNAPSHOT = `__typename id snapshotId runId stepId attempt seq kind createdAt expiresAt isSuccessState isGolden replaySafe
+  piiTags redactionPolicy metadata sizeBytes digest contentType contentEncoding storageTier storageState storageUri preview`
+const PAGE = 'pageInfo { __typename hasNextPage hasPreviousPage startCursor endCursor }'
+const list = (item: string) => `__typename edges { __typename cursor node { ${item} } } ${PAGE}`
+
+const ids = (stepCount: number) =>
+  Array.from({ length: stepCount }, (_, index) => `00000000-0000-4000-8000-00000000000${index}`)
+const [INLINE = '', LAZY = '', OBJECT = '', LOST = ''] = ids(4)
+const RUN_ID = encodeGlobalId('Run', 'run 1')
+const SNAPSHOT_ID = encodeGlobalId('Snapshot', INLINE)
+
+describe('the same answer from interpreted, compiled and plain execution', () => {
+  const cleanup = new AsyncDisposableStack()
+  let server: TestServer
+  let plain: (operation: Operation) => Promise<string>
+  let cursors: { readonly steps: string; readonly snapshots: string; readonly runs: string }
+  const covered = new Set<string>()
+
+  before(async () => {
+    const env = { SNAPSHOT_INLINE_MAX_BYTES: '100000' }
+    const first = cleanup.use(await startServer({ env }))
+    await fill(first)
+    // Its cache holds nothing of what was captured.
+    server = cleanup.use(await startServer({ env, store: first }))
+    plain = createPlainExecution(server, cleanup)
+    const { run, runs } = await dataOf(
+      server.graphql<Record<string, { [list: string]: { pageInfo: { endCursor: string } } }>>(`{
+        run(runId: "run 1") { steps(first: 2) { ${PAGE} } snapshots(first: 2) { ${PAGE} } }
+        runs(first: 1) { ${PAGE} }
+      }`),
+    )
+    cursors = {
+      steps: run?.['steps']?.pageInfo.endCursor ?? '',
+      snapshots: run?.['snapshots']?.pageInfo.endCursor ?? '',
+      runs: (runs as unknown as { pageInfo: { endCursor: string } }).pageInfo.endCursor,
+    }
+  })
+  after(() => cleanup.disposeAsync())
+
+  async function check(operations: readonly (string | Operation)[]): Promise<void> {
+    for (const operation of operations) {
+      const one = typeof operation === 'string' ? { query: operation } : operation
+      await checkOne({ ...one, query: `${one.query} # ${covered.size}, ${JSON.stringify(one.variables)}` })
+      collectFields(one.query, covered)
+    }
+  }
+
+  async function checkOne(operation: Operation): Promise<void> {
+    const ask = () => rawPost(server.url, JSON.stringify(operation))
+    const interpreted = await ask()
+    await ask()
+    const compiled = await ask()
+    const { query: text } = operation
+    assert.equal(shown(compiled.bytes.toString()), shown(interpreted.bytes.toString()), text)
+    assert.equal(compiled.status, interpreted.status, text)
+    // Faults of the text are told before anything is executed.
+    if (validate(schema, parse(text)).length > 0) return
+    const expected = await plain(operation)
+    assert.equal(shown(compiled.bytes.toString()), shown(expected), text)
+    assert.equal(compiled.status, expected.startsWith('{"data":') ? 200 : 400, text)
+  }
+
+  it('for every type and its fields', async () => {
+    await check([
+      `{ run(runId: "run 1") { ${RUN} parentRun { ${RUN} } step(stepId: "step 1") { ${STEP} run { ${RUN} } }
+        latestSnapshot { ${SNAPSHOT} } stateAt(seq: 1) { seq } steps { ${list(STEP)} } snapshots { ${list(SNAPSHOT)} } } }`,
+      `{ runs { ${list(RUN)} } }`,
+      `{ step(runId: "run 1", stepId: "step 1") { ${STEP} snapshot { ${SNAPSHOT} payload } snapshots { ${list(SNAPSHOT)} } } }`,
+      `{ snapshot(runId: "run 1", stepId: "step 1") { ${SNAPSHOT} payload signedUrl run { ${RUN} } step { ${STEP} }
+        previous { ${SNAPSHOT} next { seq } } next { ${SNAPSHOT} previous { seq } } } }`,
+      `{ snapshotById(snapshotId: "${OBJECT}") { ${SNAPSHOT} signedUrl(filename: "ü.json", disposition: INLINE) } }`,
+      `{ node(id: "${RUN_ID}") { __typename id ... on Run { runId } ... on Step { stepId } } }`,
+      `{ nodes(ids: ["${SNAPSHOT_ID}", "${RUN_ID}", "${encodeGlobalId('Run', 'none')}"]) { id ... on Run { status } } }`,
+      `{ _entities(representations: [{ __typename: "Run", runId: "run 1" }, { __typename: "Snapshot", id: "${SNAPSHOT_ID}" },
+        { __typename: "Step", runId: "run 1", stepId: "step 2" }, { __typename: "Run", runId: "none" }]) {
+        ... on Run { status steps(first: 1) { edges { node { name } } } } ... on Snapshot { seq payload } ... on Step { kind } } }`,
+      '{ _service { sdl } __typename }',
+    ])
+  })
+
+  it('with fragments, and aliases of one field', async () => {
+    await check([
+      `query { run(runId: "run 1") { ...A ... on Node { id ...B } ... { tags { key } } } }
+        fragment A on Run { status tags { value } error { message } } fragment B on Run { error { type } workflowName }`,
+      `{ node(id: "${SNAPSHOT_ID}") { ...N ... on Snapshot { payload kind } } } fragment N on Node { __typename id }`,
+      `{ run(runId: "run 1") { a: steps(first: 1) { ${list('stepId')} } b: steps(last: 2) { ${list('name kind')} }
+        c: steps(first: 1) { edges { node { snapshot { seq } } } } d: steps(first: 1) { edges { node { index snapshot { kind } } } } } }`,
+      `{ run(runId: "run 1") { steps(first: 2) { edges { node { stepId } } } ...A } }
+        fragment A on Run { steps(first: 2) { edges { node { name snapshot { seq } } } pageInfo { hasNextPage } } }`,
+      `{ a: snapshot(runId: "run 1", stepId: "step 1") { seq } b: snapshot(runId: "run 1", stepId: "step 1") { payload }
+        c: snapshot(runId: "run 1", stepId: "step 2") { metadata seq } again: run(runId: "run 1") { runId } other: run(runId: "x") { runId } }`,
+      '{ run(runId: "run 1") { status: runId runId: status x: __typename } }',
+      `{ run(runId: "run 1") { snapshots(first: 1, filter: { kind: [OUTPUT], storageTier: INLINE }, orderBy: SEQ_DESC) { edges { node {
+        step { run { latestSnapshot { previous { step { stepId run { parentRun { runId } } } } } } } } } } } }`,
+    ])
+  })
+
+  it('with conditions on fields and fragments', async () => {
+    const text = `query($yes: Boolean!, $no: Boolean = false) { run(runId: "run 1") { runId
+      a: status @include(if: $yes) b: status @include(if: $no) c: status @skip(if: $yes) d: status @skip(if: $no)
+      e: status @skip(if: $no) @include(if: $yes) f: status @skip(if: true) g: status @include(if: true)
+      ... @include(if: $yes) { workflowName stats { stepCount @skip(if: $no) goldenCount @include(if: $no) } }
+      ...A @skip(if: $yes) ... on Run @include(if: $no) { tags { key } }
+      steps(first: 2) @include(if: $yes) { edges @skip(if: $no) { node { name @include(if: $yes) snapshot @skip(if: $yes) { seq } } } }
+      both: latestSnapshot @include(if: $yes) { seq } both: latestSnapshot @include(if: $no) { kind } } }
+      fragment A on Run { endedAt error { message @include(if: $yes) type } }`
+    const inList = 'query($id: ID = "x") { nodes(ids: [$id]) { id } }'
+    const order = 'query($order: RunOrder) { runs(first: 1, orderBy: $order) { edges { node { runId } } } }'
+    const nested = `query($key: String = "team", $status: [RunStatus!], $name: String) {
+      runs(filter: { tags: { key: $key, value: "ü" }, status: $status, workflowName: $name }) { edges { node { runId } } } }`
+    await check([
+      { query: inList },
+      { query: inList, variables: { id: null } },
+      { query: order },
+      { query: order, variables: { order: null } },
+      { query: order, variables: { order: 'CREATED_ASC' } },
+      { query: nested },
+      { query: nested, variables: { key: null } },
+      { query: nested, variables: { status: null, name: null } },
+      { query: nested, variables: { status: 'FAILED' } },
+      { query: text, variables: { yes: true } },
+      { query: text, variables: { yes: false } },
+      { query: text, variables: { yes: true, no: true } },
+      { query: text, variables: { yes: false, no: true } },
+      { query: text, variables: { yes: true, no: null } },
+      { query: text, variables: {} },
+      `{ run(runId: "run 1") { steps(first: 1) @skip(if: true) { edges { node { name } } } } }`,
+      `{ run(runId: "run 1") { a: runId ... @skip(if: true) { b: runId ... @include(if: true) { c: runId } } } }`,
+      `query($yes: Boolean = true) { run(runId: "run 1") @include(if: $yes) { runId } runs(first: 1) @skip(if: $yes) { edges { cursor } } }`,
+      `{ snapshot(runId: "run 1", stepId: "step 1") { payload @skip(if: true) seq } }`,
+    ])
+  })
+
+  it('for pages forwards and backwards, with variables and defaults', async () => {
+    const { steps, snapshots, runs } = cursors
+    const text = `query($first: Int = 2, $after: String, $last: Int, $before: String, $order: SnapshotOrder! = SEQ_ASC) {
+      run(runId: "run 1") { steps(first: $first, after: $after, last: $last, before: $before) { ${list('stepId')} }
+        snapshots(first: 2, orderBy: $order) { ${list(`seq step { snapshots(last: 1, orderBy: $order) { ${list('seq')} } }`)} } } }`
+    await check([
+      { query: text },
+      { query: text, variables: { first: 3, after: steps } },
+      { query: text, variables: { first: null, last: 2 } },
+      { query: text, variables: { first: null, last: 1, before: steps, order: 'SEQ_DESC' } },
+      { query: text, variables: { first: 0 } },
+      `{ run(runId: "run 1") { snapshots(first: 2, after: "${snapshots}") { ${list('seq')} }
+        back: snapshots(last: 2, before: "${snapshots}", orderBy: SEQ_ASC) { ${list('seq')} } } }`,
+      `{ runs(first: 5, after: "${runs}", orderBy: CREATED_DESC) { ${list('runId')} } }`,
+      {
+        query:
+          'query($filter: RunFilter, $order: RunOrder = CREATED_ASC) { runs(filter: $filter, orderBy: $order) { edges { node { runId } } } }',
+        variables: {
+          filter: { status: 'FAILED', tags: [{ key: 'team', value: 'ü' }], createdFrom: '2020-01-01T00:00:00Z' },
+        },
+      },
+      {
+        query: 'query($seq: BigInt) { run(runId: "run 1") { stateAt(seq: $seq, at: "2999-01-01T00:00:00Z") { seq } } }',
+        variables: { seq: '9007199254740993' },
+      },
+    ])
+  })
+
+  it('for payloads of every kind', async () => {
+    await check([
+      ...[INLINE, LAZY, OBJECT].map((id) => `{ snapshotById(snapshotId: "${id}") { metadata payload seq } }`),
+      `{ run(runId: "run 1") { steps { edges { node { snapshot { payload metadata } } } } } }`,
+      `{ a: snapshotById(snapshotId: "${LAZY}") { payload p: payload } b: snapshotById(snapshotId: "${OBJECT}") { payload } }`,
+      `{ run(runId: "foreign") { runId } snapshot(runId: "foreign", stepId: "step 1") { payload sizeBytes digest piiTags } }`,
+    ])
+  })
+
+  it('for errors in places that may be null, and in places that may not', async () => {
+    const bad = (arguments_: string) =>
+      `runs(first: 2) { edges { node { runId steps(${arguments_}) { edges { cursor } } } } }`
+    await check([
+      `{ ${bad('first: 101')} }`,
+      `{ ${bad('first: 1, last: 1')} }`,
+      '{ a: run(runId: "run 1") { runId steps(first: -1) { edges { cursor } } } b: run(runId: "run 1") { status } }',
+      '{ run(runId: "run 1") { snapshots(after: "x") { edges { cursor } } } }',
+      '{ runs(first: -1) { edges { cursor } } run(runId: "run 1") { runId } }',
+      `{ a: snapshotById(snapshotId: "${LOST}") { payload seq } b: snapshotById(snapshotId: "${OBJECT}") { payload } }`,
+      `{ snapshotById(snapshotId: "${LOST}") { one: payload two: payload(maxBytes: 10) } }`,
+      `{ a: snapshotById(snapshotId: "${LAZY}") { payload(maxBytes: 10) seq } b: snapshotById(snapshotId: "${INLINE}") { payload(maxBytes: 1)
+        signedUrl(expiresIn: 0) negative: payload(maxBytes: -1) } }`,
+      '{ snapshot(runId: "foreign", stepId: "step 1") { seq run { runId } } }',
+      '{ a: snapshot(runId: "foreign", stepId: "step 1") { seq run { runId } payload } run(runId: "run 1") { runId } }',
+      '{ snapshot(runId: "foreign", stepId: "step 1") { step { name } previous { seq piiTags } } }',
+      '{ snapshot(runId: "foreign", stepId: "null tag") { seq piiTags } }',
+      '{ snapshot(runId: "foreign", stepId: "lost") { seq payload } }',
+      '{ node(id: "x") { id } run(runId: "run 1") { runId } }',
+      `{ nodes(ids: ["x", "${RUN_ID}", "${encodeGlobalId('Snapshot', 'no uuid')}"]) { id } }`,
+      '{ _entities(representations: [{ __typename: "Run", id: "x" }, { __typename: "Run", runId: "run 1" }]) { ... on Run { status } } }',
+      '{ _entities(representations: [{ __typename: "Other" }]) { __typename } }',
+      '{ runs(filter: { createdFrom: "yesterday" }) { edges { cursor } } }',
+      '{ runs { nothing } }',
+    ])
+  })
+
+  it('for variables that do not fit', async () => {
+    const run = 'query($id: String!) { run(runId: $id) { runId } }'
+    const page = 'query($first: Int) { runs(first: $first) { edges { cursor } } }'
+    const filter = 'query($filter: RunFilter) { runs(filter: $filter) { edges { cursor } } }'
+    const kinds = `query($kinds: [SnapshotKind!]) { run(runId: "run 1") { snapshots(filter: { kind: $kinds }) { edges { cursor } } } }`
+    const point = 'query($at: DateTime, $seq: BigInt) { run(runId: "run 1") { stateAt(at: $at, seq: $seq) { seq } } }'
+    const flag = 'query($flag: Boolean!) { run(runId: "run 1") { runId @include(if: $flag) } }'
+    const node = 'query($ids: [ID!]!) { nodes(ids: $ids) { id } }'
+    const entities = 'query($r: [_Any!]!) { _entities(representations: $r) { __typename } }'
+    const use = (text: string, ...all: readonly Record<string, unknown>[]) =>
+      all.map((variables) => ({ query: text, variables }))
+    await check([
+      ...use(
+        run,
+        {},
+        { id: null },
+        { id: 1 },
+        { id: true },
+        { id: ['run 1'] },
+        { id: { a: 1 } },
+        { id: 'run 1', other: 1 },
+      ),
+      ...use(
+        page,
+        { first: '1' },
+        { first: 1.5 },
+        { first: 2 ** 31 },
+        { first: true },
+        { first: null },
+        { first: 1e1 },
+        { first: [1] },
+      ),
+      ...use(filter, { filter: [] }, { filter: 'x' }, { filter: { status: 'NEVER' } }, { filter: { status: [null] } }),
+      ...use(
+        filter,
+        { filter: { unknown: 1 } },
+        { filter: { tags: [{ key: 'a' }] } },
+        { filter: { tags: { key: 'team', value: 'ü' } } },
+      ),
+      ...use(filter, { filter: { status: null } }, { filter: null }, { filter: {} }, { filter: { createdFrom: 'x' } }),
+      ...use(filter, { filter: JSON.parse('{ "__proto__": { "a": 1 } }') }, { filter: { workflowName: 1 } }),
+      ...use(
+        kinds,
+        { kinds: ['INPUT', 'input'] },
+        { kinds: 'OUTPUT' },
+        { kinds: [] },
+        { kinds: [1] },
+        { kinds: { INPUT: 1 } },
+      ),
+      ...use(
+        point,
+        { at: '2026-02-31T00:00:00Z' },
+        { at: 5 },
+        { seq: 'x' },
+        { seq: 1.5 },
+        { seq: '9223372036854775808' },
+        { seq: 2 ** 53 },
+      ),
+      ...use(flag, {}, { flag: null }, { flag: 'true' }, { flag: 1 }, { flag: [true] }),
+      ...use(
+        node,
+        { ids: RUN_ID },
+        { ids: [1] },
+        { ids: [null] },
+        { ids: null },
+        { ids: [RUN_ID, true] },
+        { ids: [[RUN_ID]] },
+      ),
+      ...use(entities, { r: { __typename: 'Run', runId: 'run 1' } }, { r: [1] }, { r: [null] }, { r: [{}] }),
+    ])
+  })
+
+  it('for introspection, and for the operation that is named', async () => {
+    const many = 'query A { run(runId: "run 1") { runId } } query B { run(runId: "run 1") { status } }'
+    await check([
+      getIntrospectionQuery(),
+      '{ __type(name: "Run") { kind name fields { name args { name defaultValue } } } __schema { queryType { name } } }',
+      { query: many, operationName: 'A' },
+      { query: many, operationName: 'B' },
+      { query: 'query A { run(runId: "run 1") { runId } }' },
+    ])
+    for (const operationName of [undefined, '', 'C']) {
+      const body = JSON.stringify({ query: `${many} # unclear`, operationName })
+      const [first, , third] = [
+        await rawPost(server.url, body),
+        await rawPost(server.url, body),
+        await rawPost(server.url, body),
+      ]
+      assert.deepEqual([third.status, third.bytes.toString()], [first.status, first.bytes.toString()])
+      assert.equal(first.status, 400)
+    }
+    const body = (operationName: string) => JSON.stringify({ query: many, operationName })
+    assert.notDeepEqual(await rawPost(server.url, body('A')), await rawPost(server.url, body('B')))
+  })
+
+  it('and no field of a query was left out', () => {
+    const fields = Object.values(schema.getTypeMap())
+      .filter((type) => isObjectType(type) && !/^(__|Mutation|CaptureSnapshotPayload|DeletePayload)/.test(type.name))
+      .flatMap((type) =>
+        isObjectType(type) ? Object.keys(type.getFields()).map((field) => `${type.name}.${field}`) : [],
+      )
+    assert.deepEqual(
+      fields.filter((field) => !covered.has(field)),
+      [],
+    )
+  })
+})
+
+describe('an operation', () => {
+  const two = 'query A { __typename } query B { __typename }'
+  const context = {} as Context
+
+  /** Whether each use was answered without Yoga, which executes every one that is not. */
+  async function uses(all: readonly Pick<Operation, 'query' | 'operationName'>[]): Promise<boolean[]> {
+    const { plugin, execute: executeCompiled } = createCompiledExecution(createErrorMask(() => {}))
+    const answered: boolean[] = []
+    for (const params of all) {
+      const result = await executeCompiled(params, context)
+      answered.push(result !== undefined)
+      const args = { schema, document: parse(params.query), ...params, contextValue: { params } }
+      if (!result) plugin.onExecute?.({ args } as never)
+    }
+    return answered
+  }
+
+  it('is compiled when it comes again, each of a document by itself', async () => {
+    const [a, b] = ['A', 'B'].map((operationName) => ({ query: two, operationName })) as [Operation, Operation]
+    assert.deepEqual(await uses([a, a, a, b, b, b, a]), [false, false, true, false, false, true, true])
+  })
+
+  it('is left to Yoga each time when it writes, or when its variables do not fit', async () => {
+    const write = { query: 'mutation { deleteRun(runId: "x") { deleted } }' }
+    assert.deepEqual(await uses([write, write, write]), [false, false, false])
+    const lacking = { query: 'query($id: String!) { run(runId: $id) { runId } }' }
+    assert.deepEqual(await uses([lacking, lacking, lacking]), [false, false, false])
+  })
+})
+
+/** Without what differs from one moment to the next, which is when a link ends, and its signature; long texts by their length. */
+function shown(text: string): string {
+  return text.replace(/\/payload\?[^"]*"/g, '/payload"').replace(/ü{20,}/g, ({ length }) => `${length} ü`)
+}
+
+function collectFields(text: string, covered: Set<string>): void {
+  const types = new TypeInfo(schema)
+  const enter = () => {
+    const [parent, field] = [types.getParentType(), types.getFieldDef()]
+    if (parent && field) covered.add(`${parent.name}.${field.name}`)
+  }
+  visit(parse(text), visitWithTypeInfo(types, { Field: { enter } }))
+}
+
+/** graphql-js alone, on parts of its own over the same store: the text that an answer should have. */
+function createPlainExecution(server: TestServer, cleanup: AsyncDisposableStack): (one: Operation) => Promise<string> {
+  const db = createDatabase({ url: server.databaseUrl })
+  cleanup.defer(() => db.close())
+  const storage = createStorage(storageOptions({ storagePath: server.storagePath }))
+  const cache = createMemoryCache({ maxBytes: 1, maxEntryBytes: 1, ttlSeconds: 1 })
+  const signer = createLinkSigner({ secrets: ['x'.repeat(32)], publicUrl: server.url })
+  const maskError = createErrorMask(() => {})
+  const contextOf = (): Context => ({
+    reader: createReader(db),
+    writer: server.app.writer,
+    payloads: createPayloads({ db, storage, cache }),
+    links: createLinks({ storage, signer }),
+    payloadMaxBytes: 67_108_864,
+    viewer: ANYONE,
+    signal: new AbortController().signal,
+  })
+  return async ({ query: source, variables: variableValues, operationName }) => {
+    const contextValue = contextOf()
+    const result = await execute({ schema, document: parse(source), variableValues, operationName, contextValue })
+    return await textOf(result, maskError)
+  }
+}
+
+async function textOf(
+  { data, errors = [] }: ExecutionResult,
+  maskError: (error: unknown) => GraphQLError,
+): Promise<string> {
+  const all = errors.map(maskError)
+  const textOfLeaf = async (source: RawSource) => {
+    if (!isLazy(source)) return source.toString()
+    const { nodes, path } = source
+    return await source.open().then(
+      async ({ body }) => (Buffer.isBuffer(body) ? body : Buffer.concat(await body.toArray())).toString(),
+      (originalError) => {
+        all.push(maskError(new GraphQLError('', { nodes, path, originalError })))
+        return 'null'
+      },
+    )
+  }
+  const parts: string[] = []
+  if (data !== undefined) for (const segment of toJsonSegments({ data })) parts.push(await textOfLeaf(segment))
+  const wire = all.map((error) => {
+    const { message, locations, path, extensions: { http: _http, ...extensions } = {} } = error.toJSON()
+    return { message, locations, path, extensions }
+  })
+  const text = parts.join('')
+  if (wire.length === 0) return text
+  return text === '' ? `{"errors":${JSON.stringify(wire)}}` : `${text.slice(0, -1)},"errors":${JSON.stringify(wire)}}`
+}
+
+async function fill(server: TestServer): Promise<void> {
+  const { writer } = server.app
+  const error = { message: 'it “broke”', type: 'E', stack: 'at ü' }
+  const times = { startedAt: '2026-01-01T00:00:00.123456Z', endedAt: '2026-01-01T00:00:01Z' }
+  await writer.upsertRun({ runId: 'run 2', workflowName: '2f4d7e5a-0000-4000-8000-0000000000000:' })
+  const tags = [{ key: 'team', value: 'ü' }]
+  await writer.upsertRun({ runId: 'run 1', parentRunId: 'run 2', status: 'FAILED', tags, error, ...times })
+  for (const [index, snapshotId] of ids(4).entries()) {
+    const step = { runId: 'run 1', stepId: `step ${index + 1}` }
+    await writer.upsertStep({
+      ...step,
+      index: index === 1 ? null : index,
+      name: `näme ${index}`,
+      kind: 'tool',
+      error,
+      ...times,
+    })
+    const text = 'ü'.repeat([10, 40_000, 75_000, 75_000][index] ?? 0)
+    const notes = { metadata: '{ "b" : 1.0 }', piiTags: ['mail'], isSuccessState: true }
+    await writer.capture(
+      { ...step, ...notes, snapshotId, kind: 'OUTPUT' },
+      Buffer.from(JSON.stringify({ text, index })),
+    )
+  }
+  await writer.upsertStep({ runId: 'run 1', stepId: 'step 5', error: { message: 'no more' } })
+  for (const kind of ['INPUT', 'ERROR'] as const) await writer.capture({ runId: 'run 1', kind }, Buffer.from('[1e2]'))
+  await insertForeign(server.databaseUrl, { runId: 'foreign', stepId: 'null tag', payload: '1' })
+  await query(server.databaseUrl, `update state_snapshots set pii_tags = '{a,null}' where step_id = 'null tag'`)
+  await insertForeign(server.databaseUrl, { runId: 'foreign', stepId: 'step 1', payload: '{"a" : [1.0, "ü"]}' })
+  const storageUri = 'file:///foreign/lost.json'
+  await insertForeign(server.databaseUrl, { runId: 'foreign', stepId: 'lost', storageUri })
+  using objects = openObjects(server)
+  const select = 'select storage_uri from state_snapshots where id = $1'
+  const [lost] = await query<{ storage_uri: string }>(server.databaseUrl, select, [LOST])
+  await objects.remove(lost?.storage_uri ?? '')
+  // What a first read would note.
+  await query(
+    server.databaseUrl,
+    `update state_snapshots set storage_state = 'MISSING' where id = $1 or step_id = 'lost'`,
+    [LOST],
+  )
+}

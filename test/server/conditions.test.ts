@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { accepts, isNotModified, readRange } from '../../src/server/conditions.ts'
+
+const ETAG = '"abc"'
+
+function rangeOf(range: string, more: Record<string, string> = {}) {
+  return readRange({ range, ...more }, { etag: ETAG, sizeBytes: 10 })
+}
+
+describe('Range', () => {
+  it('reads the three forms of a single range, cut at the end', () => {
+    assert.deepEqual(rangeOf('bytes=0-0'), { start: 0, end: 1 })
+    assert.deepEqual(rangeOf('bytes=2-5'), { start: 2, end: 6 })
+    assert.deepEqual(rangeOf('Bytes= 2-99'), { start: 2, end: 10 })
+    assert.deepEqual(rangeOf('bytes=9-'), { start: 9, end: 10 })
+    assert.deepEqual(rangeOf('bytes=-3'), { start: 7, end: 10 })
+    assert.deepEqual(rangeOf('bytes=-99'), { start: 0, end: 10 })
+  })
+
+  it('cannot satisfy what lies outside', () => {
+    for (const range of ['bytes=10-', 'bytes=10-12', 'bytes=-0', 'bytes=99999999999999999999-'])
+      assert.equal(rangeOf(range), 'unsatisfiable', range)
+  })
+
+  it('ignores several ranges, other units and what is malformed', () => {
+    for (const range of [
+      'bytes=0-1,3-4',
+      'bytes=-',
+      'bytes=5-2',
+      'bytes=a-b',
+      'bytes=0x1-2',
+      'items=0-1',
+      'bytes 0-1',
+      '',
+    ])
+      assert.equal(rangeOf(range), 'none', range)
+  })
+
+  it('holds only for the version that If-Range names', () => {
+    assert.deepEqual(rangeOf('bytes=0-0', { 'if-range': ETAG }), { start: 0, end: 1 })
+    for (const condition of ['"other"', `W/${ETAG}`, 'Wed, 21 Oct 2015 07:28:00 GMT'])
+      assert.equal(rangeOf('bytes=0-0', { 'if-range': condition }), 'none', condition)
+    assert.equal(readRange({ range: 'bytes=0-0', 'if-range': '"x"' }, { etag: undefined, sizeBytes: 10 }), 'none')
+  })
+})
+
+it('If-None-Match compares weakly, against each tag of the list', () => {
+  for (const header of ['"abc"', 'W/"abc"', '"x", "abc"', '"x,y",W/"abc"', '*', ' * '])
+    assert.ok(isNotModified({ 'if-none-match': header }, ETAG), header)
+  for (const header of ['"abcd"', 'abc', '', '"a"bc"'])
+    assert.ok(!isNotModified({ 'if-none-match': header }, ETAG), header)
+  assert.ok(!isNotModified({}, ETAG))
+  assert.ok(!isNotModified({ 'if-none-match': '"abc"' }, undefined))
+})
+
+it('a coding is accepted only where the client says so', () => {
+  const takes = (header: string) => accepts({ 'accept-encoding': header }, 'gzip')
+  for (const header of ['gzip', 'br, GZIP', 'gzip;q=0.1', '*', 'identity, *;q=0.5']) assert.ok(takes(header), header)
+  for (const header of ['', 'identity', 'br', 'gzip;q=0', 'gzip; q=0.0', '*, gzip;q=0', 'xgzip', 'gzip;q=x'])
+    assert.ok(!takes(header), header)
+  assert.ok(!accepts({}, 'gzip'))
+})

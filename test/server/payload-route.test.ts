@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { type PlainResponse, send } from '../support/http.ts'
+import { startServer, type TestServer } from '../support/server.ts'
+
+const INLINE_MAX_BYTES = 1000
+const ABSENT = '00000000-0000-4000-8000-000000000000'
+/** What a browser would run, if it took the payload for a page. */
+const SMALL = { html: '</script><script>alert(1)</script>', separators: '\u2028\u2029' }
+const LARGE = { ...SMALL, text: 'ü'.repeat(INLINE_MAX_BYTES) }
+
+let server: TestServer
+const targets: Record<'inline' | 'object', string> = { inline: '', object: '' }
+
+before(async () => {
+  server = await startServer({ env: { SNAPSHOT_INLINE_MAX_BYTES: String(INLINE_MAX_BYTES) } })
+  targets.inline = await capture(SMALL)
+  targets.object = await capture(LARGE)
+})
+after(() => server[Symbol.asyncDispose]())
+
+async function capture(payload: object): Promise<string> {
+  const { data } = await server.graphql<{ captureSnapshot: { snapshot: { snapshotId: string } } }>(
+    'mutation ($payload: JSON) { captureSnapshot(input: { runId: "r", payload: $payload }) { snapshot { snapshotId } } }',
+    { payload },
+  )
+  return `/snapshots/${data.captureSnapshot.snapshot.snapshotId}/payload`
+}
+
+function codeOf({ body }: PlainResponse): string {
+  return JSON.parse(body.toString()).code
+}
+
+describe('GET and HEAD /snapshots/{id}/payload', () => {
+  it('give the bytes as they were captured, and their length, from either tier', async () => {
+    for (const [tier, payload] of [
+      ['inline', SMALL],
+      ['object', LARGE],
+    ] as const) {
+      const bytes = Buffer.from(JSON.stringify(payload))
+      const got = await send(server.url, { target: targets[tier] })
+      const headed = await send(server.url, { method: 'HEAD', target: targets[tier] })
+      assert.deepEqual([got.status, headed.status], [200, 200])
+      assert.deepEqual([got.body, headed.body], [bytes, Buffer.alloc(0)])
+      assert.equal(got.headers['content-length'], String(bytes.length))
+      const [{ date: _a, ...ofGet }, { date: _b, ...ofHead }] = [got.headers, headed.headers]
+      assert.deepEqual(ofHead, ofGet)
+    }
+  })
+
+  it('let no browser take the payload for a page, nor keep it, nor tell its address', async () => {
+    for (const target of Object.values(targets)) {
+      const { headers } = await send(server.url, { target, headers: { accept: 'text/html' } })
+      assert.match(String(headers['content-type']), /^application\/json\b/)
+      assert.equal(headers['x-content-type-options'], 'nosniff')
+      assert.equal(headers['content-security-policy'], "default-src 'none'; sandbox")
+      assert.equal(headers['cache-control'], 'private, no-store')
+      assert.equal(headers['referrer-policy'], 'no-referrer')
+    }
+  })
+
+  it('know nothing of a snapshot that is not there', async () => {
+    const ids = [ABSENT, 'x', '%00', '..', "'", ABSENT.slice(1), `${ABSENT}%20`, '%2e%2e%2f', 'a'.repeat(4000)]
+    for (const id of ids) {
+      const response = await send(server.url, { target: `/snapshots/${id}/payload` })
+      assert.deepEqual([response.status, codeOf(response)], [404, 'NOT_FOUND'], id.slice(0, 50))
+    }
+  })
+
+  it('take a query for a link, and refuse one that nobody signed', async () => {
+    for (const query of ['x', 'exp=1', 'download=1', 'sig=', '&', '?']) {
+      const response = await send(server.url, { target: `${targets.object}?${query}` })
+      assert.deepEqual([response.status, codeOf(response)], [403, 'LINK_INVALID'], query)
+    }
+  })
+
+  it('are 404 for a payload whose object is gone, with a code that says so', async () => {
+    const target = await capture({ ...LARGE, lost: true })
+    const [, , snapshotId] = target.split('/')
+    await using other = await startServer({
+      store: { databaseUrl: server.databaseUrl, storagePath: `${server.storagePath}/elsewhere` },
+    })
+    const response = await send(other.url, { target: `/snapshots/${snapshotId}/payload` })
+    assert.deepEqual([response.status, codeOf(response)], [404, 'OBJECT_MISSING'])
+  })
+})
