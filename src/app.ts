@@ -90,7 +90,7 @@ export async function startApp({ config, log, onStatement }: AppOptions): Promis
     { path: /^\/snapshots\/([^/]+)\/payload$/, methods: createPayloadRoute({ reader, payloads, links, admission }) },
     {
       path: /^\/runs\/([^/]+)\/steps\/([^/]+)\/snapshot$/,
-      methods: createCaptureRoute({ writer }),
+      methods: createCaptureRoute({ writer, admission: createAdmission() }),
       discardMaxBytes: REFUSED_UPLOAD_BYTES,
     },
     { path: /^\/health\/live$/, methods: { GET: health.live } },

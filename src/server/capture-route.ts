@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import { AppError } from '../errors.ts'
 import { type Captured, storageTierOf } from '../model/snapshot.ts'
+import type { Admission } from '../snapshots/admission.ts'
 import { ENCODINGS, type Encoding, isEncoding } from '../snapshots/encoding.ts'
 import type { SnapshotWriter } from '../snapshots/writer.ts'
 import { decodePart, readCaptureQuery } from './capture-query.ts'
@@ -14,6 +15,8 @@ const IDLE_MILLIS = 30_000
 
 export interface CaptureRouteOptions {
   readonly writer: Pick<SnapshotWriter, 'capture'>
+  /** Bounds the uploads under way: each holds parts of its body until its store has them. */
+  readonly admission: Admission
   /** How long a sender may send nothing. */
   readonly idleMillis?: number
 }
@@ -22,7 +25,7 @@ export interface CaptureRouteOptions {
  * `PUT /runs/{runId}/steps/{stepId}/snapshot`: captures the body, of any size, byte for byte. The ids are percent-encoded;
  * the query says what else is known of it. 201 with what was stored, 200 where the same capture was stored before.
  */
-export function createCaptureRoute({ writer, idleMillis = IDLE_MILLIS }: CaptureRouteOptions): {
+export function createCaptureRoute({ writer, admission, idleMillis = IDLE_MILLIS }: CaptureRouteOptions): {
   readonly PUT: Handler
 } {
   return {
@@ -42,7 +45,13 @@ export function createCaptureRoute({ writer, idleMillis = IDLE_MILLIS }: Capture
         if (headers.expect !== undefined) response.writeContinue()
       }
       const chunks = checkDigests(uploadOf(request, { idleMillis, onStart }), digests)
-      answer(response, await writer.capture(input, { chunks, sizeBytes, encoding }, signalOf(response)))
+      const signal = signalOf(response)
+      const leave = await admission.enter(signal)
+      try {
+        answer(response, await writer.capture(input, { chunks, sizeBytes, encoding }, signal))
+      } finally {
+        leave()
+      }
     },
   }
 }

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { after, before, describe, it } from 'node:test'
 import { createCaptureRoute } from '../../src/server/capture-route.ts'
 import { createHttpServer } from '../../src/server/http.ts'
+import { createAdmission } from '../../src/snapshots/admission.ts'
 import { describeWith } from '../support/describe-with.ts'
 import { send } from '../support/http.ts'
 import { filesBelow, s3Env } from '../support/objects.ts'
@@ -307,7 +308,7 @@ it('gives a sender up that sends nothing more', async () => {
       return assert.fail('the body ended')
     },
   }
-  const methods = createCaptureRoute({ writer, idleMillis: 100 })
+  const methods = createCaptureRoute({ writer, admission: createAdmission(), idleMillis: 100 })
   const path = /^\/runs\/([^/]+)\/steps\/([^/]+)\/snapshot$/
   const server = createHttpServer({ routes: [{ path, methods }], onHiddenError: () => assert.fail() })
   server.listen(0, '127.0.0.1')
