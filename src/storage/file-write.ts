@@ -4,6 +4,8 @@ import { link, mkdir, open, rm, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { errnoOf } from './file-errors.ts'
 
+const BATCH_BYTES = 1_048_576
+
 /** Temporary file, fsync, link, fsync of the folder: all of the object or nothing, and never over another one. */
 export async function writeOnce(path: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
   const folder = dirname(path)
@@ -25,8 +27,23 @@ export async function writeOnce(path: string, chunks: AsyncIterable<Uint8Array>)
 
 async function writeSynced(path: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
   await using handle = await open(path, 'wx', 0o600)
-  for await (const chunk of chunks) await handle.writeFile(chunk)
+  for await (const batch of inBatches(chunks)) await handle.writeFile(batch)
   await handle.sync()
+}
+
+/** Each write is a trip to another thread: sixteen chunks of a socket share one. */
+async function* inBatches(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let batch: Uint8Array[] = []
+  let sizeBytes = 0
+  for await (const chunk of chunks) {
+    batch.push(chunk)
+    sizeBytes += chunk.length
+    if (sizeBytes < BATCH_BYTES) continue
+    yield Buffer.concat(batch, sizeBytes)
+    batch = []
+    sizeBytes = 0
+  }
+  if (sizeBytes > 0) yield Buffer.concat(batch, sizeBytes)
 }
 
 /**
