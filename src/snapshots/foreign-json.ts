@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
+import { LRUCache } from 'lru-cache'
 import { createSingleFlight } from '../cache/single-flight.ts'
 import type { Database } from '../db/connect.ts'
 import { recordJsonVerdict } from '../db/snapshots.ts'
@@ -42,11 +43,14 @@ export interface ForeignJsonOptions {
 }
 
 const SLICE_BYTES = 262_144
+const RECENT = 1000
 
 type Checked = { readonly whole: Buffer } | { readonly etag: string }
 
 export function createForeignJson({ db, wholeMaxBytes }: ForeignJsonOptions): ForeignJson {
   const checks = createSingleFlight<Checked>()
+  /** Verdicts of rows that were read before theirs was noted there. */
+  const recent = new LRUCache<string, JsonVerdict>({ max: RECENT })
 
   async function check({ snapshot, open }: ForeignObject, signal?: AbortSignal): Promise<Checked> {
     const { sizeBytes, body, etag = null } = await open({ signal })
@@ -66,6 +70,7 @@ export function createForeignJson({ db, wholeMaxBytes }: ForeignJsonOptions): Fo
   }
 
   function keep({ snapshotId }: Pick<Snapshot, 'snapshotId'>, verdict: JsonVerdict): void {
+    recent.set(snapshotId, verdict)
     // A reader never waits for this note, nor fails with it.
     recordJsonVerdict(db, snapshotId, verdict).catch(() => {})
   }
@@ -73,7 +78,8 @@ export function createForeignJson({ db, wholeMaxBytes }: ForeignJsonOptions): Fo
   return {
     async open(object) {
       const { snapshot, key, signal } = object
-      const known = snapshot.jsonVerdict && (await openKnown(object, snapshot.jsonVerdict))
+      const verdict = recent.get(snapshot.snapshotId) ?? snapshot.jsonVerdict
+      const known = verdict && (await openKnown(object, verdict))
       if (known) return known
       const checked = await (key === null
         ? check(object, signal)

@@ -188,7 +188,7 @@ export function createPayloads({ db, storage, cache }: PayloadsOptions): Payload
       return await foreign.open({
         snapshot,
         // What one caller finds too large is no verdict for another.
-        key: useCache === false ? null : `${maxBytes} ${storageUri}`,
+        key: useCache === false ? null : `${maxBytes} ${snapshot.snapshotId}`,
         signal,
         open: (pin) => recorded(snapshot, openObject(snapshot, storageUri, { ...options, ...pin })),
         isStill: (etag) => isStill(snapshot, storageUri, { ifMatch: etag, signal }),

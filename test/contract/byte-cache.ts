@@ -51,7 +51,7 @@ export function testByteCache(name: string, create: (settings: CacheSettings) =>
       cache.set(key, Buffer.from('first'))
       cache.set(key, Buffer.from('last'))
       await flushed(cache)
-      assert.equal((await cache.get(key))?.toString(), 'last')
+      assert.equal((await kept(cache, key))?.toString(), 'last')
     })
 
     it('keeps an entry of exactly the largest size, and leaves out a larger one', async () => {
@@ -87,9 +87,10 @@ export function testByteCache(name: string, create: (settings: CacheSettings) =>
       for (const key of keys) cache.set(key, Buffer.from(key, 'utf16le'))
       await flushed(cache)
       for (const key of keys) {
-        const bytes = await cache.get(key)
+        const isPlain = key.isWellFormed() && !key.endsWith('\ufffd')
+        const bytes = isPlain ? await kept(cache, key) : await cache.get(key)
         // Keys that the server cannot tell apart may push each other out: a miss is right, another's bytes never are.
-        if (key.isWellFormed() && !key.endsWith('\ufffd')) assert.ok(bytes, JSON.stringify(key))
+        if (isPlain) assert.ok(bytes, JSON.stringify(key))
         if (bytes) assert.deepEqual(bytes, Buffer.from(key, 'utf16le'), JSON.stringify(key))
       }
     })
@@ -99,7 +100,7 @@ export function testByteCache(name: string, create: (settings: CacheSettings) =>
       const keys = Array.from({ length: 200 }, () => randomUUID())
       for (const key of keys) cache.set(key, Buffer.from(key))
       await flushed(cache)
-      const found = await Promise.all(keys.map((key) => cache.get(key)))
+      const found = await Promise.all(keys.map((key) => kept(cache, key)))
       assert.deepEqual(found.map(String), keys)
     })
 
@@ -140,10 +141,14 @@ export async function eventually(condition: () => Promise<boolean>, timeoutMs = 
   return false
 }
 
-/** The bytes under the key, once they are there: `set` returns before the cache has them. */
+/** The bytes under the key, once they are there: `set` returns before the cache has them, and a slow answer is a miss. */
 export async function kept(cache: ByteCache, key: string): Promise<Buffer | undefined> {
-  await eventually(async () => (await cache.get(key)) !== undefined)
-  return cache.get(key)
+  let bytes: Buffer | undefined
+  await eventually(async () => {
+    bytes = await cache.get(key)
+    return bytes !== undefined
+  })
+  return bytes
 }
 
 /** Waits for what was set so far: a cache takes entries in order. */

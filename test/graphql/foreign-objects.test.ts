@@ -24,6 +24,10 @@ describe('an object that this server did not write', () => {
     await verdictIs(server, snapshotId, { verdict: 'VALID', etag: etagOf(VALID) })
     assert.ok(VALID.equals(await payloadBytes(server, snapshotId)))
     assert.deepEqual(asked(), [READ(VALID)])
+    // The verdict is in the row: a new process has no other.
+    await using restarted = await startServer({ env: scene.env, store: server })
+    assert.ok(VALID.equals(await payloadBytes(restarted, snapshotId)))
+    assert.deepEqual(asked(), [READ(VALID)])
   })
 
   it('is INVALID_PAYLOAD beside an answer that stands when it is not JSON, and is not read again to see that', async () => {
@@ -81,6 +85,7 @@ describe('an object that this server did not write', () => {
 
 interface Scene extends AsyncDisposable {
   readonly server: TestServer
+  readonly env: Readonly<Record<string, string>>
   /** A row as other writers leave it: with a URI, and neither size nor digest. */
   readonly snapshotId: string
   replace(bytes: Buffer): void
@@ -103,13 +108,15 @@ async function start(content: Buffer): Promise<Scene> {
   }
   const store: ScriptedS3 = await startScriptedS3(serve)
   cleanup.defer(() => store.close())
-  const env = { S3_BUCKET: 'bucket', S3_ENDPOINT_URL: store.endpoint, S3_ACCESS_KEY: 'a', S3_SECRET_KEY: 's' }
-  const server = cleanup.use(await startServer({ env: { ...env, SNAPSHOT_STORAGE_BACKEND: 's3' } }))
+  const keys = { S3_ACCESS_KEY: 'a', S3_SECRET_KEY: 's' }
+  const env = { SNAPSHOT_STORAGE_BACKEND: 's3', S3_BUCKET: 'bucket', S3_ENDPOINT_URL: store.endpoint, ...keys }
+  const server = cleanup.use(await startServer({ env }))
   const snapshotId = await insertForeign(server.databaseUrl, { storageUri: 's3://bucket/key' })
   let seen = 0
   const owned = cleanup.move()
   return {
     server,
+    env,
     snapshotId,
     replace: (next) => {
       bytes = next
