@@ -15,7 +15,7 @@ import { createHealth, type Health } from './server/health.ts'
 import { createHttpServer, type Route } from './server/http.ts'
 import { createPayloadRoute } from './server/payload-route.ts'
 import { createGraphqlServer } from './server/yoga.ts'
-import { createAdmission } from './snapshots/admission.ts'
+import { type AdmissionOptions, createAdmission } from './snapshots/admission.ts'
 import { createLinks } from './snapshots/links.ts'
 import { createPayloads } from './snapshots/payloads.ts'
 import { createReader } from './snapshots/reader.ts'
@@ -47,17 +47,19 @@ export interface AppOptions {
   readonly log: Logger
   /** Told the text of every SQL statement. */
   readonly onStatement?: (text: string) => void
+  /** How many payloads may be on their way to clients at once. */
+  readonly admission?: AdmissionOptions
 }
 
 /** Builds every part once, and listens. */
-export async function startApp({ config, log, onStatement }: AppOptions): Promise<App> {
+export async function startApp({ config, log, onStatement, ...limits }: AppOptions): Promise<App> {
   const onHiddenError = (error: unknown) => log.error({ err: error }, 'request failed')
   const db = createDatabase({ url: config.databaseUrl, onStatement })
   const storage = openStorage(config)
   const cache = openCache(config, log)
   const sweeper = createSweeper({ db, storage, onProblem: (error) => log.warn({ err: error }, 'sweep failed') })
   const reader = createReader(db)
-  const admission = createAdmission()
+  const admission = createAdmission(limits.admission)
   const payloads = createPayloads({ db, storage, cache })
   const writer = createWriter({ db, storage, cache, sweeper, inlineMaxBytes: config.inlineMaxBytes })
   const health = createHealth(dependencies(db, storage, cache))

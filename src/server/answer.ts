@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
-import type { Readable } from 'node:stream'
+import { type Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { type ExecutionResult, GraphQLError } from 'graphql'
 import { AppError } from '../errors.ts'
@@ -111,7 +111,7 @@ async function streamSegments(
           late.push(opened.failure)
           await write(response, 'null')
         } else if (Buffer.isBuffer(opened.body)) await write(response, opened.body)
-        else await pipeline(opened.body, response, { end: false })
+        else await pour(opened.body, response)
       }
     }
     response.end(tail(late))
@@ -129,25 +129,29 @@ function lengthOf(segments: readonly RawSource[], opened: Opened): number {
   }, 0)
 }
 
-/** Opens each payload while the one before it is on its way, and no more: every open one holds a socket or a file. */
+/** Opens each payload while the one before it is on its way, and no more: every open one holds a socket, a file or its bytes. */
 function openAhead(lazy: readonly LazyJson[], maskError: AnswerOptions['maskError']) {
-  const opened: Promise<Opened>[] = []
-  let taken = 0
+  const sources = lazy.values()
+  const ahead: Promise<Opened>[] = []
   const openUpTo = (count: number) => {
-    for (const source of lazy.slice(opened.length, count)) opened.push(openOne(source, maskError))
+    while (ahead.length < count) {
+      const { value } = sources.next()
+      if (!value) return
+      ahead.push(openOne(value, maskError))
+    }
   }
   return {
     async peek(): Promise<Opened> {
       openUpTo(1)
-      return (await opened[0]) as Opened
+      return (await ahead[0]) as Opened
     },
     async next(): Promise<Opened> {
-      openUpTo(taken + 2)
-      return (await opened[taken++]) as Opened
+      openUpTo(2)
+      return (await ahead.shift()) as Opened
     },
     /** Lets go of what was opened and not read. */
     async close(): Promise<void> {
-      for (const rest of opened.slice(taken)) {
+      for (const rest of ahead) {
         const result = await rest
         if ('body' in result && !Buffer.isBuffer(result.body)) result.body.destroy()
       }
@@ -168,6 +172,8 @@ async function openOne(source: LazyJson, maskError: AnswerOptions['maskError']):
 /** Writes one part, and waits while the client is behind. */
 async function write(response: ServerResponse, part: string | Buffer): Promise<void> {
   if (response.write(part)) return
+  // One that is closed tells nobody again.
+  if (response.destroyed) throw clientGone()
   const settled = new AbortController()
   const { signal } = settled
   try {
@@ -175,7 +181,34 @@ async function write(response: ServerResponse, part: string | Buffer): Promise<v
   } finally {
     settled.abort()
   }
-  if (response.destroyed) throw new AppError('BAD_REQUEST', 'The client went away')
+  if (response.destroyed) throw clientGone()
+}
+
+/** Sends a whole body. A pipeline into the response itself would leave its listeners there, more with each payload. */
+async function pour(body: Readable, response: ServerResponse): Promise<void> {
+  if (response.destroyed) {
+    body.destroy()
+    throw clientGone()
+  }
+  const leave = () => sink.destroy(clientGone())
+  const sink = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      if (response.write(chunk)) done()
+      else response.once('drain', done)
+    },
+    destroy(error, done) {
+      response.off('close', leave)
+      done(error)
+    },
+  })
+  // The pipeline tells of it; between its end and the sink's own there is nobody else to.
+  sink.on('error', () => {})
+  response.once('close', leave)
+  await pipeline(body, sink)
+}
+
+function clientGone(): AppError {
+  return new AppError('BAD_REQUEST', 'The client went away')
 }
 
 /** What Yoga notes for HTTP is not for clients. */

@@ -300,8 +300,12 @@ describe('an answer that breaks', () => {
       })
       using server = await serve([{ data: { text: 'x', ...dataOf(...before, late) } }])
       const request = get(server.url, { agent: false }).on('error', () => {})
-      request.once('response', (answer) => answer.on('error', () => {}).resume())
-      await opening.promise
+      const received = Promise.withResolvers<void>()
+      request.once('response', (answer) =>
+        // All that comes before the payload that is being opened.
+        answer.on('error', () => {}).on('data', (part: Buffer) => part.includes('"p1"') && received.resolve()),
+      )
+      await Promise.all([opening.promise, before.length > 0 && received.promise])
       request.destroy()
       await server.closed
       gone.resolve()

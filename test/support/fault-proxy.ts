@@ -114,7 +114,7 @@ function join(client: Socket, upstream: Socket, state: State): Connection {
   const connection: Connection = {
     limit: null,
     reset() {
-      for (const socket of sockets) socket.resetAndDestroy()
+      for (const socket of sockets) reset(socket)
     },
     finish() {
       client.end()
@@ -126,6 +126,12 @@ function join(client: Socket, upstream: Socket, state: State): Connection {
   forward({ from: client, to: upstream, direction: 'requests', connection, state })
   forward({ from: upstream, to: client, direction: 'replies', connection, state })
   return connection
+}
+
+/** libuv cannot reset a socket that is being shut down: Node would lose its handle, and spin for ever when the process ends. */
+function reset(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
 }
 
 interface Stream {

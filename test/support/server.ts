@@ -1,4 +1,4 @@
-import { type App, startApp } from '../../src/app.ts'
+import { type App, type AppOptions, startApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
 import { createLogger } from '../../src/log.ts'
 import { freshDatabase } from './database.ts'
@@ -31,10 +31,11 @@ export interface TestServerOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Keeps the store of an earlier server: its restart. */
   readonly store?: { readonly databaseUrl: string; readonly storagePath: string }
+  readonly admission?: AppOptions['admission']
 }
 
 /** The whole server in this process, as `serve` builds it, on a store of its own. */
-export async function startServer({ env = {}, store }: TestServerOptions = {}): Promise<TestServer> {
+export async function startServer({ env = {}, store, admission }: TestServerOptions = {}): Promise<TestServer> {
   await using cleanup = new AsyncDisposableStack()
   const database = store ? undefined : cleanup.use(await freshDatabase())
   const folder = store ? undefined : cleanup.use(await temporaryFolder())
@@ -46,6 +47,7 @@ export async function startServer({ env = {}, store }: TestServerOptions = {}): 
     config: { ...readConfig(settings), databaseUrl },
     log: createLogger({ level: 'silent' }),
     onStatement: (text) => statements.push(text),
+    admission,
   })
   cleanup.defer(() => app.close())
   const owned = cleanup.move()
