@@ -84,7 +84,7 @@ export const SNAPSHOT_FIELDS = defineFields<Snapshot>([
 export const SNAPSHOT_METADATA: Fields<Snapshot> = SNAPSHOT_FIELDS.all & ~SNAPSHOT_FIELDS.pick(['inlinePayload'])
 
 /** Inline payloads up to this many bytes are read along with their rows; larger ones only when their turn comes. */
-export const SMALL_PAYLOAD_BYTES = 65_536
+export const SMALL_PAYLOAD_BYTES = 16_384
 
 export interface SnapshotFilter {
   readonly kind?: readonly SnapshotKind[] | null

@@ -7,6 +7,8 @@ import {
   getOperationAST,
   getVariableValues,
   isNonNullType,
+  Kind,
+  type OperationDefinitionNode,
   TypeInfo,
   visit,
   visitWithTypeInfo,
@@ -69,10 +71,16 @@ export function createCompiledExecution(maskError: (error: unknown) => GraphQLEr
   }
 }
 
+function isIntrospection({ selectionSet }: OperationDefinitionNode): boolean {
+  return selectionSet.selections.some(
+    (field) => field.kind === Kind.FIELD && /^__(schema|type)$/.test(field.name.value),
+  )
+}
+
 function compile({ schema, document, operationName }: ExecutionArgs): Known {
   const operation = getOperationAST(document, operationName)
-  // Mutations cost more than their execution.
-  if (operation?.operation !== 'query') return 'interpreted'
+  // Mutations cost more than their execution, and introspection takes longer to compile than it would ever save.
+  if (operation?.operation !== 'query' || isIntrospection(operation)) return 'interpreted'
   const compiled = compileQuery(schema, document, operationName ?? undefined, {
     disableLeafSerialization: true,
     disablingCapturingStackErrors: true,
