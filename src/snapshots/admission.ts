@@ -1,7 +1,7 @@
 import { AppError } from '../errors.ts'
 
 export interface AdmissionOptions {
-  /** Most streams at once; below the sockets that one storage client may open, since an answer opens one ahead. */
+  /** Most streams at once: twice as many must leave sockets of the storage client free, since an answer opens one ahead. */
   readonly maxStreams?: number
   /** Most callers that wait for a place. */
   readonly maxQueue?: number
@@ -19,7 +19,7 @@ export interface Admission {
 }
 
 export function createAdmission(options: AdmissionOptions = {}): Admission {
-  const { maxStreams = 32, maxQueue = 256, queueMillis = 2000 } = options
+  const { maxStreams = 24, maxQueue = 256, queueMillis = 2000 } = options
   const waiting = new Set<() => void>()
   let taken = 0
 
