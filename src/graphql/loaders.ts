@@ -10,7 +10,7 @@ import type { Context } from './context.ts'
 import { alignTo, createEntityLoader, createLoaderWithArgs } from './loader.ts'
 import { createNeeds, itemsOf, type Selection, selectionOf } from './look-ahead.ts'
 
-/** What the fields of each type are made from, where that is not the field of the same name; `[]` where it is in the key. */
+/** What the fields of each type are made from, where that is not the field of the same name alone. */
 export const runNeeds = createNeeds<Run>(RUN_FIELDS, ['runId'], {
   durationMs: ['startedAt', 'endedAt'],
   parentRun: ['parentRunId'],

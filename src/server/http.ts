@@ -31,13 +31,12 @@ const BODY_MILLIS = 30_000
 /** The front of the server: routing and limits on `node:http`; nothing stands between a handler and its socket. */
 export function createHttpServer({ routes, onHiddenError }: HttpOptions): Server {
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
-    const { path } = splitTarget(request)
-    const route = routes.find((candidate) => candidate.path.test(path))
+    const found = findRoute(routes, splitTarget(request).path)
     response.once('finish', () => boundRest(request))
-    answer(route, request, response).catch((error: unknown) => {
+    answer(found, request, response).catch((error: unknown) => {
       if (isClientGone(response, error)) return
       if (!isAppError(error) || error.cause !== undefined) onHiddenError(error)
-      fail(response, isAppError(error) ? error : UNFORESEEN, route)
+      fail(response, isAppError(error) ? error : UNFORESEEN, found?.route)
     })
   }
   const limits = {
@@ -59,10 +58,28 @@ export function createHttpServer({ routes, onHiddenError }: HttpOptions): Server
   return server
 }
 
-async function answer(route: Route | undefined, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  if (!route) throw new AppError('NOT_FOUND', 'Nothing is served at that path')
+interface FoundRoute {
+  readonly route: Route
+  readonly params: readonly string[]
+}
+
+function findRoute(routes: readonly Route[], path: string): FoundRoute | undefined {
+  for (const route of routes) {
+    const match = route.path.exec(path)
+    if (match) return { route, params: match.slice(1) }
+  }
+  return undefined
+}
+
+async function answer(
+  found: FoundRoute | undefined,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  if (!found) throw new AppError('NOT_FOUND', 'Nothing is served at that path')
+  const { route, params } = found
   const handler = route.methods[request.method ?? '']
-  if (handler) return await handler(request, response, route.path.exec(splitTarget(request).path)?.slice(1) ?? [])
+  if (handler) return await handler(request, response, params)
   // No code of ours means 405: the status alone says it.
   response.statusCode = 405
   response.setHeader('allow', Object.keys(route.methods).join(', '))

@@ -23,15 +23,15 @@ const positionOf = ({ seq }: Snapshot) => [String(seq)]
 
 const nameOfParent = ({ runId, stepId }: SnapshotParent) => JSON.stringify([runId, stepId])
 
-const loadOfRuns = createLoaderWithArgs<SnapshotParent, SnapshotPageOptions, Page<Snapshot>>(
-  (parents, args, { reader }) => reader.pageSnapshots(parents, args),
-  nameOfParent,
-)
+/** One for each kind of parent: a batch is of runs alone, or of steps alone. */
+const createPageLoader = () =>
+  createLoaderWithArgs<SnapshotParent, SnapshotPageOptions, Page<Snapshot>>(
+    (parents, args, { reader }) => reader.pageSnapshots(parents, args),
+    nameOfParent,
+  )
 
-const loadOfSteps = createLoaderWithArgs<SnapshotParent, SnapshotPageOptions, Page<Snapshot>>(
-  (parents, args, { reader }) => reader.pageSnapshots(parents, args),
-  nameOfParent,
-)
+const loadOfRuns = createPageLoader()
+const loadOfSteps = createPageLoader()
 
 interface NewestArgs {
   readonly point: HistoryPoint
