@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { ByteCache } from './cache/byte-cache.ts'
 import { createMemoryCache } from './cache/memory.ts'
 import { createValkeyCache } from './cache/valkey.ts'
@@ -32,6 +32,8 @@ const MEMORY_CACHE_BYTES = 128 * MIB
 const REFUSED_UPLOAD_BYTES = 16 * MIB
 const LISTEN_ON_MILLIS = 5000
 const DRAIN_MILLIS = 20_000
+/** A request that comes with its connection has come by then. */
+const UNUSED_MILLIS = 1000
 
 export interface App {
   /** Base of the server's links, once it listens. */
@@ -65,6 +67,7 @@ export async function startApp({ config, log, onStatement, ...limits }: AppOptio
   const health = createHealth(dependencies(db, storage, cache))
   const routes: Route[] = []
   const server = createHttpServer({ routes, onHiddenError })
+  const unused = trackUnused(server)
   const closeParts = async () => {
     await sweeper.stop()
     await Promise.all([db.close(), cache.close()])
@@ -102,7 +105,7 @@ export async function startApp({ config, log, onStatement, ...limits }: AppOptio
     publicUrl,
     writer,
     async close() {
-      await closeServer(server, health)
+      await closeServer(server, { health, unused })
       await closeParts()
     },
   }
@@ -149,15 +152,36 @@ function urlOf(server: Server, host: string): string {
   return `http://${host.includes(':') ? `[${host.replaceAll(/[[\]]/g, '')}]` : host}:${port}`
 }
 
+/** Connections that browsers open in advance: Node takes one without a byte for one whose request is on its way. */
+function trackUnused(server: Server): { close(): void } {
+  const openedAt = new Map<Socket, number>()
+  server.on('connection', (socket: Socket) => {
+    openedAt.set(socket, performance.now())
+    socket.once('close', () => openedAt.delete(socket))
+  })
+  return {
+    close() {
+      const before = performance.now() - UNUSED_MILLIS
+      for (const [socket, at] of openedAt) if (at < before && socket.bytesRead === 0) socket.destroy()
+    },
+  }
+}
+
+interface Closing {
+  readonly health: Health
+  readonly unused: { close(): void }
+}
+
 /**
  * What is under way has 20 seconds; what is then left is cut. Meanwhile the server is not ready. While there is work it goes on
  * listening, 5 seconds at most, so that whoever balances the load reads just that.
  */
-async function closeServer(server: Server, health: Health): Promise<void> {
+async function closeServer(server: Server, { health, unused }: Closing): Promise<void> {
   health.drain()
   const closed = once(server, 'close')
   const closeWhenIdle = () => {
     server.closeIdleConnections()
+    unused.close()
     server.getConnections((_error, count) => count === 0 && server.close())
   }
   closeWhenIdle()
