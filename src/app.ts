@@ -9,6 +9,7 @@ import type { Config } from './config.ts'
 import { createDatabase, type Database } from './db/connect.ts'
 import type { Logger } from './log.ts'
 import { createCaptureRoute } from './server/capture-route.ts'
+import { createCors } from './server/cors.ts'
 import { createGraphiql } from './server/graphiql.ts'
 import { createGraphqlRoute, graphqlFailure } from './server/graphql-route.ts'
 import { createHealth, type Health } from './server/health.ts'
@@ -66,7 +67,7 @@ export async function startApp({ config, log, onStatement, ...limits }: AppOptio
   const writer = createWriter({ db, storage, cache, sweeper, inlineMaxBytes: config.inlineMaxBytes })
   const health = createHealth(dependencies(db, storage, cache))
   const routes: Route[] = []
-  const server = createHttpServer({ routes, onHiddenError })
+  const server = createHttpServer({ routes, onHiddenError, cors: createCors(config.corsOrigins) })
   const unused = trackUnused(server)
   const closeParts = async () => {
     await sweeper.stop()
@@ -95,7 +96,7 @@ export async function startApp({ config, log, onStatement, ...limits }: AppOptio
     { path: /^\/snapshots\/([^/]+)\/payload$/, methods: createPayloadRoute({ reader, payloads, links, admission }) },
     {
       path: /^\/runs\/([^/]+)\/steps\/([^/]+)\/snapshot$/,
-      methods: createCaptureRoute({ writer, admission: createAdmission() }),
+      methods: createCaptureRoute({ writer, admission: createAdmission(), basePath: pathOf(publicUrl) }),
       discardMaxBytes: REFUSED_UPLOAD_BYTES,
     },
     { path: /^\/health\/live$/, methods: { GET: health.live } },
@@ -150,6 +151,11 @@ function linkSecrets(config: Config, log: Logger): readonly string[] {
 function urlOf(server: Server, host: string): string {
   const { port } = server.address() as AddressInfo
   return `http://${host.includes(':') ? `[${host.replaceAll(/[[\]]/g, '')}]` : host}:${port}`
+}
+
+/** What a proxy in front takes off the paths: without a trailing slash. */
+function pathOf(publicUrl: string): string {
+  return new URL(publicUrl).pathname.replace(/\/+$/, '')
 }
 
 /** Connections that browsers open in advance: Node takes one without a byte for one whose request is on its way. */

@@ -18,6 +18,8 @@ export interface Config {
   readonly host: string
   /** Without a trailing slash; undefined where it follows from host and port. */
   readonly publicUrl?: string
+  /** Whose pages browsers may call from, as browsers spell them: `https://ui.example.com`; `*` alone for all. */
+  readonly corsOrigins: readonly string[]
   /** Undefined: an embedded PostgreSQL in `dataDir`. */
   readonly databaseUrl?: string
   /** Undefined: a cache in this process. */
@@ -58,6 +60,8 @@ export class ConfigError extends Error {
 type Env = Readonly<Record<string, string | undefined>>
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/
+/** Scheme, host and port, and nothing after them. */
+const ORIGIN = /^https?:\/\/(?:\[[\da-f:.]+\]|[^\s/?#@:*%\\[\]]+)(?::\d{1,5})?$/i
 const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
 
 /** @throws ConfigError with every problem at once. */
@@ -81,6 +85,7 @@ export function readConfig(env: Env): Config {
     port: read.integer('PORT', { fallback: 4000, min: 0, max: 65_535 }),
     host,
     publicUrl: read.url('PUBLIC_URL', ['http', 'https'])?.replace(/\/+$/, ''),
+    corsOrigins: readOrigins(read, problems),
     databaseUrl: read.url('DATABASE_URL', ['postgres', 'postgresql']),
     valkeyUrl: read.url('VALKEY_URL', ['redis', 'rediss', 'valkey', 'valkeys']),
     valkeyCluster: read.flag('VALKEY_CLUSTER') ?? false,
@@ -181,6 +186,17 @@ function readBuckets(read: SettingReader, problems: string[]): readonly string[]
     problems.push('STORAGE_ALLOWED_BUCKETS must be bucket names separated by commas')
   }
   return buckets
+}
+
+function readOrigins(read: SettingReader, problems: string[]): readonly string[] {
+  const value = read.text('CORS_ORIGINS')
+  if (value === undefined || value === '*') return value === undefined ? [] : ['*']
+  const origins = value.split(',').map((origin) => origin.trim())
+  if (!origins.every((origin) => ORIGIN.test(origin) && URL.canParse(origin))) {
+    problems.push('CORS_ORIGINS must be origins such as https://ui.example.com separated by commas, or * alone')
+    return []
+  }
+  return [...new Set(origins.map((origin) => new URL(origin).origin))]
 }
 
 function readSecrets(read: SettingReader, problems: string[]): readonly string[] {

@@ -33,6 +33,7 @@ describe('settings', () => {
       port: 4000,
       host: '127.0.0.1',
       publicUrl: undefined,
+      corsOrigins: [],
       databaseUrl: undefined,
       valkeyUrl: undefined,
       valkeyCluster: false,
@@ -136,6 +137,41 @@ describe('settings', () => {
     for (const url of ['redis://cache', 'rediss://:pw@cache:6380/1', 'valkey://cache', 'valkeys://cache']) {
       assert.equal(readConfig({ VALKEY_URL: url }).valkeyUrl, url)
     }
+  })
+
+  it('take origins as browsers spell them, or * alone for all', () => {
+    assertRefused('CORS_ORIGINS', [
+      'pages.example',
+      '//pages.example',
+      'ftp://pages.example',
+      'null',
+      'https://',
+      'https://pages.example/',
+      'https://pages.example/path',
+      'https://pages.example?query',
+      'https://pages.example#part',
+      'https://user@pages.example',
+      'https://pages.example:',
+      'https://pages.example:65536',
+      'https://*.example.com',
+      'https://pages.example https://other.example',
+      'https://pages.example,',
+      'https://pages.example,*',
+      '*,*',
+      'https://pages.example\\@evil.example',
+      'https://[::1',
+    ])
+    const originsOf = (CORS_ORIGINS: string) => readConfig({ CORS_ORIGINS }).corsOrigins
+    assert.deepEqual(originsOf(' * '), ['*'])
+    assert.deepEqual(originsOf('https://ui.example.com, http://localhost:3000'), [
+      'https://ui.example.com',
+      'http://localhost:3000',
+    ])
+    assert.deepEqual(originsOf('HTTPS://UI.Example.com:443,https://ui.example.com,http://[::1]:80'), [
+      'https://ui.example.com',
+      'http://[::1]',
+    ])
+    assert.deepEqual(originsOf('https://bücher.example'), ['https://xn--bcher-kva.example'])
   })
 
   it('take one or two secrets of at least 32 bytes', () => {

@@ -19,15 +19,16 @@ export interface CaptureRouteOptions {
   readonly admission: Admission
   /** How long a sender may send nothing. */
   readonly idleMillis?: number
+  /** Path of the server's public URL, without a trailing slash; default none. */
+  readonly basePath?: string
 }
 
 /**
  * `PUT /runs/{runId}/steps/{stepId}/snapshot`: captures the body, of any size, byte for byte. The ids are percent-encoded;
  * the query says what else is known of it. 201 with what was stored, 200 where the same capture was stored before.
  */
-export function createCaptureRoute({ writer, admission, idleMillis = IDLE_MILLIS }: CaptureRouteOptions): {
-  readonly PUT: Handler
-} {
+export function createCaptureRoute(options: CaptureRouteOptions): { readonly PUT: Handler } {
+  const { writer, admission, idleMillis = IDLE_MILLIS, basePath = '' } = options
   return {
     async PUT(request, response, [runId = '', stepId = '']) {
       const { headers } = request
@@ -48,7 +49,9 @@ export function createCaptureRoute({ writer, admission, idleMillis = IDLE_MILLIS
       const signal = signalOf(response)
       const leave = await admission.enter(signal)
       try {
-        answer(response, await writer.capture(input, { chunks, sizeBytes, encoding }, signal))
+        const captured = await writer.capture(input, { chunks, sizeBytes, encoding }, signal)
+        response.setHeader('location', `${basePath}/snapshots/${captured.snapshot.snapshotId}/payload`)
+        answer(response, captured)
       } finally {
         leave()
       }
@@ -59,7 +62,6 @@ export function createCaptureRoute({ writer, admission, idleMillis = IDLE_MILLIS
 function answer(response: ServerResponse, { snapshot, created }: Captured): void {
   const { snapshotId, runId, stepId, seq, sizeBytes, digest } = snapshot
   const storageTier = storageTierOf(snapshot)
-  response.setHeader('location', `/snapshots/${snapshotId}/payload`)
   sendJson(response, created ? 201 : 200, {
     snapshotId,
     runId,

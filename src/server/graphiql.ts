@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { renderGraphiQL } from '@graphql-yoga/render-graphiql'
-import type { Handler } from './http.ts'
+import { addVary, type Handler } from './http.ts'
 
 /** Narrow enough for the editor of a small window. */
 const DEFAULT_QUERY = `# Runs, newest first, and their last steps.
@@ -35,7 +35,10 @@ interface Page {
   readonly etag: string
 }
 
-/** GraphiQL as one page that needs no other host: 9 MB, made and compressed on the first visit. */
+/**
+ * GraphiQL as one page that needs no other host: 9 MB, made and compressed on the first visit. It names no address: it posts to
+ * the one it was opened at, so that a proxy may put a path in front.
+ */
 export function createGraphiql(): Handler {
   let made: Promise<Page> | undefined
   return async (request, response) => {
@@ -48,7 +51,6 @@ async function makePage(): Promise<Page> {
   const plain = Buffer.from(
     renderGraphiQL({
       title: 'statelens',
-      endpoint: '/graphql',
       defaultQuery: DEFAULT_QUERY,
       shouldPersistHeaders: false,
     }),
@@ -58,9 +60,9 @@ async function makePage(): Promise<Page> {
 }
 
 function sendPage(request: IncomingMessage, response: ServerResponse, { plain, zipped, etag }: Page): void {
+  addVary(response, 'accept, accept-encoding')
   const headers = {
     etag,
-    vary: 'accept, accept-encoding',
     'cache-control': 'no-cache',
     'x-content-type-options': 'nosniff',
   }

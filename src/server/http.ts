@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { AppError, ERRORS, isAppError, isRetryable } from '../errors.ts'
+import { type Cors, isPreflight } from './cors.ts'
 
 /** Answers one request; what it throws becomes the answer. */
 export type Handler = (request: IncomingMessage, response: ServerResponse, params: readonly string[]) => Promise<void>
@@ -20,6 +21,8 @@ export interface HttpOptions {
   readonly routes: readonly Route[]
   /** Told of every failure whose cause clients do not see. */
   readonly onHiddenError: (error: unknown) => void
+  /** Which pages of other origins may read the answers; undefined: none. */
+  readonly cors?: Cors | undefined
 }
 
 /** How long a client whose request was not read to its end may take to read the answer, and to send what is thrown away. */
@@ -29,11 +32,11 @@ const DISCARD_MILLIS = 5000
 const BODY_MILLIS = 30_000
 
 /** The front of the server: routing and limits on `node:http`; nothing stands between a handler and its socket. */
-export function createHttpServer({ routes, onHiddenError }: HttpOptions): Server {
+export function createHttpServer({ routes, onHiddenError, cors }: HttpOptions): Server {
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     const found = findRoute(routes, splitTarget(request).path)
     response.once('finish', () => boundRest(request))
-    answer(found, request, response).catch((error: unknown) => {
+    answer(found, response, cors).catch((error: unknown) => {
       if (isClientGone(response, error)) return
       if (!isAppError(error) || error.cause !== undefined) onHiddenError(error)
       fail(response, isAppError(error) ? error : UNFORESEEN, found?.route)
@@ -71,18 +74,19 @@ function findRoute(routes: readonly Route[], path: string): FoundRoute | undefin
   return undefined
 }
 
-async function answer(
-  found: FoundRoute | undefined,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
+async function answer(found: FoundRoute | undefined, response: ServerResponse, cors: Cors | undefined): Promise<void> {
+  const { req: request } = response
+  // First of all: a page that may read an answer may read a failure too.
+  cors?.mark(response)
   if (!found) throw new AppError('NOT_FOUND', 'Nothing is served at that path')
   const { route, params } = found
   const handler = route.methods[request.method ?? '']
   if (handler) return await handler(request, response, params)
+  const methods = Object.keys(route.methods).join(', ')
+  if (cors && isPreflight(request)) return cors.answerPreflight(response, methods)
   // No code of ours means 405: the status alone says it.
   response.statusCode = 405
-  response.setHeader('allow', Object.keys(route.methods).join(', '))
+  response.setHeader('allow', methods)
   throw new AppError('BAD_REQUEST', 'That method is not served here')
 }
 
@@ -91,6 +95,12 @@ export function splitTarget({ url = '/' }: IncomingMessage): { readonly path: st
   if (!/^\/(?!\/)/.test(url)) return { path: '', query: '' }
   const mark = url.indexOf('?')
   return mark === -1 ? { path: url, query: '' } : { path: url.slice(0, mark), query: url.slice(mark + 1) }
+}
+
+/** Names request headers that the answer depends on, beside those named before. */
+export function addVary(response: ServerResponse, names: string): void {
+  const before = response.getHeader('vary')
+  response.setHeader('vary', before === undefined ? names : `${before}, ${names}`)
 }
 
 /** Fires when the client goes away before its answer is complete. */

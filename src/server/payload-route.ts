@@ -8,7 +8,7 @@ import { contentDisposition, type Links } from '../snapshots/links.ts'
 import type { OpenPayload, Payloads } from '../snapshots/payloads.ts'
 import type { SnapshotReader } from '../snapshots/reader.ts'
 import { accepts, isNotModified, readRange } from './conditions.ts'
-import { type Handler, signalOf, splitTarget } from './http.ts'
+import { addVary, type Handler, signalOf, splitTarget } from './http.ts'
 import { STALL_MILLIS, sendBody } from './send-body.ts'
 
 export interface PayloadRouteOptions {
@@ -42,7 +42,9 @@ export function createPayloadRoute(options: PayloadRouteOptions): { readonly GET
     const { disposition, filename } = query === '' ? PLAIN : links.verify(query, snapshot)
     const name = filename === null ? {} : { 'content-disposition': contentDisposition(disposition, filename) }
     const headers = { ...SAFE_HEADERS, ...name, 'content-type': snapshot.contentType }
-    const coding = request.headers.range === undefined ? handedOnAs(snapshot) : null
+    const storedAs = handedOnAs(snapshot)
+    if (storedAs !== null) addVary(response, 'accept-encoding')
+    const coding = request.headers.range === undefined ? storedAs : null
     if (coding !== null && accepts(request.headers, coding)) {
       await answer(request, response, codedRepresentation(snapshot, { headers, coding }))
     } else await answer(request, response, plainRepresentation(snapshot, headers))
@@ -126,10 +128,9 @@ interface Representation {
 }
 
 function plainRepresentation(snapshot: Snapshot, headers: OutgoingHttpHeaders): Representation {
-  const vary = handedOnAs(snapshot) === null ? {} : { vary: 'accept-encoding' }
   return {
     snapshot,
-    headers: { ...headers, ...vary, 'accept-ranges': 'bytes' },
+    headers: { ...headers, 'accept-ranges': 'bytes' },
     etag: snapshot.digest === null ? undefined : `"${hexOf(snapshot.digest)}"`,
     sizeBytes: snapshot.sizeBytes,
     isCoded: false,
@@ -143,7 +144,7 @@ function codedRepresentation(
 ): Representation {
   return {
     snapshot,
-    headers: { ...headers, 'content-encoding': coding, vary: 'accept-encoding', 'accept-ranges': 'none' },
+    headers: { ...headers, 'content-encoding': coding, 'accept-ranges': 'none' },
     etag: snapshot.digest === null ? undefined : `"${hexOf(snapshot.digest)}-${coding}"`,
     sizeBytes: null,
     isCoded: true,

@@ -198,8 +198,8 @@ const COMMON = {
   err_to_stderr: true,
 }
 
+/** No `rgw_dns_name`: with one, every other host name would be taken for that of a bucket. */
 const GATEWAY = {
-  rgw_dns_name: 'localhost',
   rgw_enable_usage_log: false,
   rgw_thread_pool_size: 32,
   rgw_run_sync_thread: false,
