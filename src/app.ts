@@ -21,6 +21,7 @@ import { createLinks } from './snapshots/links.ts'
 import { createPayloads } from './snapshots/payloads.ts'
 import { createReader } from './snapshots/reader.ts'
 import { createSweeper } from './snapshots/sweeper.ts'
+import { createVerifier } from './snapshots/verifier.ts'
 import { createWriter, type SnapshotWriter } from './snapshots/writer.ts'
 import { createStorage, type Storage } from './storage/registry.ts'
 import { createLinkSigner } from './storage/signed-link.ts'
@@ -85,7 +86,8 @@ export async function startApp({ config, log, onStatement, ...limits }: AppOptio
   const publicUrl = config.publicUrl ?? urlOf(server, config.host)
   const signer = createLinkSigner({ secrets: linkSecrets(config, log), publicUrl })
   const links = createLinks({ storage, signer })
-  const services = { reader, writer, payloads, links, payloadMaxBytes: config.payloadMaxBytes }
+  const verifier = createVerifier({ db, payloads })
+  const services = { reader, writer, payloads, verifier, links, payloadMaxBytes: config.payloadMaxBytes }
   const graphql = createGraphqlServer({ onHiddenError })
   routes.push(
     {
@@ -112,7 +114,8 @@ export async function startApp({ config, log, onStatement, ...limits }: AppOptio
   }
 }
 
-function openStorage(config: Config): Storage {
+/** The storage of every command. */
+export function openStorage(config: Config): Storage {
   return createStorage({
     defaultScheme: config.storageBackend === 'filesystem' ? 'file' : config.storageBackend,
     file: { root: config.storagePath },

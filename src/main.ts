@@ -1,24 +1,38 @@
-import { parseArgs } from 'node:util'
+import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { type Config, ConfigError, readConfig } from './config.ts'
 import { createLogger, type Logger } from './log.ts'
 
 const HELP = `statelens <command>
 
   serve     answer GraphQL; with no settings at all on an embedded database in .statelens
-  migrate   bring the database of DATABASE_URL to this version's tables
+  migrate   bring the database of DATABASE_URL to this version's tables, adopting those of the old system
   demo      serve a throw-away store filled with a believable run
 
-Settings are environment variables: see the README, or .env.example.`
+Each has --help. Settings are environment variables: see the README, or .env.example.`
+
+interface Command {
+  /** Shown by --help. */
+  readonly about: string
+  readonly options?: NonNullable<ParseArgsConfig['options']>
+  /** @returns the exit code. */
+  run(env: NodeJS.ProcessEnv, values: OptionValues): Promise<number>
+}
+
+/** Of the options that a command names. */
+type OptionValues = Readonly<Record<string, string | boolean | undefined>>
 
 /** What a command is made of is loaded when it runs: help and a wrong setting are told at once. */
-const COMMANDS: Readonly<Record<string, { readonly about: string; run(env: NodeJS.ProcessEnv): Promise<void> }>> = {
+const COMMANDS: Readonly<Record<string, Command>> = {
   serve: {
     about: 'Answers GraphQL at /graphql until SIGTERM or SIGINT. A database of DATABASE_URL must have been migrated.',
     run: serve,
   },
   migrate: {
-    about:
-      'Applies the migrations that the database still lacks. Several at once are safe; a second run changes nothing.',
+    about: `Applies what the database still lacks. A table state_snapshots of the old system is adopted where it is, while its writers go
+on. Several at once are safe, a second run changes nothing, and one that was broken off goes on where it ended.
+
+  --dry-run   only look, and tell what would be done`,
+    options: { 'dry-run': { type: 'boolean' } },
     run: applyMigrations,
   },
   demo: {
@@ -28,7 +42,7 @@ const COMMANDS: Readonly<Record<string, { readonly about: string; run(env: NodeJ
   },
 }
 
-async function serve(env: NodeJS.ProcessEnv): Promise<void> {
+async function serve(env: NodeJS.ProcessEnv): Promise<number> {
   const config = readConfig(env)
   const log = createLogger({ level: config.logLevel })
   const stopping = listenForStop(log)
@@ -39,6 +53,7 @@ async function serve(env: NodeJS.ProcessEnv): Promise<void> {
     log.info({ url: `${app.publicUrl}/graphql` }, 'listening')
     await stopping
     await app.close()
+    return 0
   } finally {
     await stop()
   }
@@ -51,7 +66,7 @@ async function openDatabase(config: Config): Promise<{ databaseUrl: string; stop
     const pending = await pendingMigrations(config.databaseUrl)
     if (pending.length > 0) {
       throw new StartError(
-        `The database lacks ${pending.join(', ')}. Run "statelens migrate" with the same DATABASE_URL.`,
+        `The database needs a migration (${pending.join(', ')}). Run "statelens migrate" with the same DATABASE_URL.`,
       )
     }
     return { databaseUrl: config.databaseUrl, stop: async () => {} }
@@ -65,24 +80,40 @@ async function openDatabase(config: Config): Promise<{ databaseUrl: string; stop
   return { databaseUrl: embedded.url, stop: () => embedded.stop() }
 }
 
-async function applyMigrations(env: NodeJS.ProcessEnv): Promise<void> {
-  const { databaseUrl } = readConfig(env)
-  if (databaseUrl === undefined) throw new StartError('DATABASE_URL is not set: the embedded database migrates itself')
-  const { migrate } = await import('./db/migrate.ts')
-  const { applied } = await migrate(databaseUrl)
-  print(applied.length === 0 ? 'Nothing to do: the database is up to date.' : `Applied ${applied.join(', ')}.`)
+async function applyMigrations(env: NodeJS.ProcessEnv, values: OptionValues): Promise<number> {
+  const config = readConfig(env)
+  if (config.databaseUrl === undefined) {
+    throw new StartError('DATABASE_URL is not set: the embedded database migrates itself')
+  }
+  const { runMigrate } = await import('./migrate-command.ts')
+  const signal = stopSignal(createLogger({ level: config.logLevel }))
+  await runMigrate({
+    databaseUrl: config.databaseUrl,
+    isDryRun: values['dry-run'] === true,
+    output: process.stdout,
+    signal,
+  })
+  return 0
 }
 
-async function demo(env: NodeJS.ProcessEnv): Promise<void> {
+async function demo(env: NodeJS.ProcessEnv): Promise<number> {
   const log = createLogger({ level: readConfig({ LOG_LEVEL: env['LOG_LEVEL'] ?? 'error' }).logLevel })
   const stopping = listenForStop(log)
   const { runDemo } = await import('./demo.ts')
   await runDemo({ env, log, print, stopping })
+  return 0
 }
 
 /** A reason not to start, in words for whoever starts it. */
 class StartError extends Error {
   override readonly name = 'StartError'
+}
+
+/** Fires when the process is told to stop. */
+function stopSignal(log: Logger): AbortSignal {
+  const controller = new AbortController()
+  listenForStop(log).then(() => controller.abort(new StartError('Stopped. Run it again, and it goes on from here.')))
+  return controller.signal
 }
 
 /** Resolves when the process is told to stop, or is in a state that nobody foresaw; a second signal ends it at once. */
@@ -111,22 +142,31 @@ function print(line: string): void {
   process.stdout.write(`${line}\n`)
 }
 
-async function main(args: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    options: { help: { type: 'boolean', short: 'h' } },
-    allowPositionals: true,
-  })
-  const [name = ''] = positionals
+async function main([name = '', ...args]: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+  if (name === '' || name === '--help' || name === '-h') {
+    print(HELP)
+    return 0
+  }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-  if (positionals.length > 1 || (name !== '' && !command)) throw new StartError(`No such command.\n\n${HELP}`)
-  if (!command) return print(HELP)
-  if (values.help) return print(`statelens ${name}\n\n${command.about}`)
-  await command.run(env)
+  if (!command) throw new StartError(`No such command.\n\n${HELP}`)
+  const { help, ...values } = readOptions(name, args, command)
+  if (help) print(`statelens ${name}\n\n${command.about}`)
+  return help ? 0 : await command.run(env, values)
+}
+
+function readOptions(name: string, args: readonly string[], { options = {} }: Command): OptionValues {
+  try {
+    return parseArgs({ args: [...args], options: { ...options, help: { type: 'boolean', short: 'h' } } })
+      .values as OptionValues
+  } catch (error) {
+    throw new StartError(`${error instanceof Error ? error.message : error}\nSee: statelens ${name} --help`)
+  }
 }
 
 try {
-  await main(process.argv.slice(2), process.env)
+  const code = await main(process.argv.slice(2), process.env)
+  // Set already where something unforeseen ended the command.
+  process.exitCode ||= code
 } catch (error) {
   process.stderr.write(`${describeFailure(error)}\n`)
   process.exitCode = 1

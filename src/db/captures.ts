@@ -94,7 +94,7 @@ async function createParents(tx: Kysely<Tables>, { runId, stepId }: NewSnapshot)
 async function insertRow(tx: Kysely<Tables>, snapshot: NewSnapshot): Promise<boolean> {
   const { rows } = await sql`
     insert into state_snapshots as s (id, run_id, step_id, attempt, kind, is_success_state, replay_safe, pii_tags,
-      redaction_policy, metadata, expires_at, idempotency_key, request_digest, snapshot, storage_uri, storage_state,
+      redaction_policy, metadata, expires_at, idempotency_key, request_digest, payload, storage_uri, storage_state,
       size_bytes, content_digest, preview, content_encoding)
     values (${snapshot.snapshotId}, ${snapshot.runId}, ${snapshot.stepId ?? null}, ${snapshot.attempt ?? 1},
       ${snapshot.kind ?? 'CHECKPOINT'}, ${snapshot.isSuccessState ?? false}, ${snapshot.replaySafe ?? false},

@@ -5,6 +5,7 @@ import { RUN_FIELDS, type Run, type RunChange, type RunFilter, type RunOrder, ty
 import { defineColumns, parseJson } from './columns.ts'
 import type { Database } from './connect.ts'
 import { type KeyColumn, keyset } from './keyset.ts'
+import { IS_OBJECT } from './snapshot-columns.ts'
 
 const NO_TAGS: Run['tags'] = []
 
@@ -97,7 +98,8 @@ export async function upsertRun(db: Database, change: RunChange): Promise<Run> {
 /** One entry for each run id asked for, in that order. */
 export async function loadRunStats(db: Database, runIds: readonly string[]): Promise<RunStats[]> {
   const rows = await db.rows(sql`
-    select (select count(*) from statelens_steps t where t.run_id = p.run_id), count(s.id), count(s.storage_uri),
+    select (select count(*) from statelens_steps t where t.run_id = p.run_id), count(s.id),
+      count(*) filter (where ${IS_OBJECT}),
       count(*) filter (where s.is_golden), coalesce(sum(s.size_bytes), 0)
     from unnest(${runIds}::text[]) with ordinality as p(run_id, position)
     left join state_snapshots s on s.run_id = p.run_id

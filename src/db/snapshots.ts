@@ -2,67 +2,16 @@ import { type RawBuilder, sql } from 'kysely'
 import type { Fields } from '../model/fields.ts'
 import { type Page, type PageRequest, toPage } from '../model/page.ts'
 import type { Instant } from '../model/run.ts'
-import {
-  type JsonVerdict,
-  SMALL_PAYLOAD_BYTES,
-  SNAPSHOT_FIELDS,
-  type Snapshot,
-  type SnapshotFilter,
-  type SnapshotOrder,
-  type StorageState,
-} from '../model/snapshot.ts'
+import type { Snapshot, SnapshotFilter, SnapshotOrder } from '../model/snapshot.ts'
 import type { StepKey } from '../model/step.ts'
-import { defineColumns } from './columns.ts'
 import type { Database } from './connect.ts'
 import { groupByParent, type KeyColumn, keyset } from './keyset.ts'
-
-/** Columns of the table `state_snapshots s`. Rows of the old writer leave the newer columns out, hence the defaults. */
-export const projectSnapshot = defineColumns<Snapshot>(SNAPSHOT_FIELDS, {
-  snapshotId: { expression: 's.id' },
-  runId: { expression: 's.run_id' },
-  stepId: { expression: 's.step_id' },
-  attempt: { expression: 's.attempt' },
-  seq: { expression: 's.seq', parse: toInteger },
-  kind: { expression: 's.kind' },
-  createdAt: { expression: 's.created_at' },
-  isSuccessState: { expression: 'coalesce(s.is_success_state, false)' },
-  isGolden: { expression: 's.is_golden' },
-  replaySafe: { expression: 'coalesce(s.replay_safe, false)' },
-  piiTags: { expression: "coalesce(s.pii_tags, '{}')" },
-  redactionPolicy: { expression: 's.redaction_policy' },
-  metadata: { expression: 's.metadata' },
-  sizeBytes: { expression: 's.size_bytes', parse: Number },
-  digest: { expression: "'sha256:' || encode(s.content_digest, 'hex')" },
-  contentType: { expression: 's.content_type' },
-  contentEncoding: { expression: 's.content_encoding' },
-  storageUri: { expression: 's.storage_uri' },
-  storageState: {
-    expression: "coalesce(s.storage_state, case when s.storage_uri is null then 'AVAILABLE' else 'UNKNOWN' end)",
-  },
-  preview: { expression: 's.preview' },
-  expiresAt: { expression: 's.expires_at' },
-  isOwn: { expression: 's.request_digest is not null' },
-  jsonVerdict: { expression: "s.json_verdict || ' ' || s.json_verdict_etag", parse: toJsonVerdict },
-  inlinePayload: {
-    expression: `case when s.storage_uri is null and s.size_bytes <= ${SMALL_PAYLOAD_BYTES} then s.snapshot end`,
-  },
-})
+import { INLINE_PAYLOAD, IS_OBJECT, projectSnapshot } from './snapshot-columns.ts'
 
 /** Joins the newest snapshot `s` of the step `t`, if it has one. */
 export const NEWEST_OF_STEP = sql.raw(`left join lateral (
   select * from state_snapshots s where s.run_id = t.run_id and s.step_id = t.step_id order by s.seq desc limit 1
 ) s on true`)
-
-/** A 64-bit integer as JavaScript has it: a number where that is exact. */
-function toInteger(text: string): number | string {
-  const number = Number(text)
-  return Number.isSafeInteger(number) ? number : text
-}
-
-function toJsonVerdict(text: string): JsonVerdict {
-  const [verdict = ''] = text.split(' ', 1)
-  return { isJson: verdict === 'VALID', etag: text.slice(verdict.length + 1) }
-}
 
 const KEY: readonly KeyColumn[] = [{ expression: 's.seq', type: 'bigint' }]
 
@@ -177,8 +126,8 @@ function conditions(filter: SnapshotFilter) {
       stepId != null && sql` and s.step_id = ${stepId}`,
       isGolden != null && sql` and s.is_golden = ${isGolden}`,
       isSuccessState != null && sql` and coalesce(s.is_success_state, false) = ${isSuccessState}`,
-      storageTier === 'INLINE' && sql` and s.storage_uri is null`,
-      storageTier === 'OBJECT' && sql` and s.storage_uri is not null`,
+      storageTier === 'INLINE' && sql` and not ${IS_OBJECT}`,
+      storageTier === 'OBJECT' && sql` and ${IS_OBJECT}`,
       createdFrom != null && sql` and s.created_at >= ${createdFrom}::timestamptz`,
       createdBefore != null && sql` and s.created_at < ${createdBefore}::timestamptz`,
     ].filter((part) => typeof part === 'object' && part !== null),
@@ -186,34 +135,12 @@ function conditions(filter: SnapshotFilter) {
   )
 }
 
-/** The inline payloads of those that have one, as the bytes that were stored. */
+/** The inline payloads of those that have one, copies beside an object as well, as the bytes that were stored. */
 export async function loadInlinePayloads(db: Database, ids: readonly string[]): Promise<Map<string, Buffer>> {
   const rows = await db.rows(sql`
-    select id, snapshot from state_snapshots where id = any(${ids}::uuid[]) and snapshot is not null`)
+    select s.id, ${INLINE_PAYLOAD} from state_snapshots s
+    where s.id = any(${ids}::uuid[]) and (s.payload is not null or s.snapshot is not null)`)
   return new Map(rows as [string, Buffer][])
-}
-
-/** Records what reading the payload showed. */
-export async function recordStorageState(db: Database, snapshotId: string, state: StorageState): Promise<void> {
-  await db.kysely
-    .updateTable('state_snapshots')
-    .set({ storage_state: state })
-    .where('id', '=', snapshotId)
-    .where((where) => where.or([where('storage_state', 'is', null), where('storage_state', '<>', state)]))
-    .execute()
-}
-
-/** Records whether a version of the object is JSON. */
-export async function recordJsonVerdict(
-  db: Database,
-  snapshotId: string,
-  { isJson, etag }: JsonVerdict,
-): Promise<void> {
-  await db.kysely
-    .updateTable('state_snapshots')
-    .set({ json_verdict: isJson ? 'VALID' : 'INVALID', json_verdict_etag: etag })
-    .where('id', '=', snapshotId)
-    .execute()
 }
 
 interface OneEach {

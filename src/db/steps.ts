@@ -8,7 +8,8 @@ import { defineColumns, parseJson } from './columns.ts'
 import type { Database } from './connect.ts'
 import { groupByParent, type KeyColumn, keyset } from './keyset.ts'
 import { projectRun } from './runs.ts'
-import { NEWEST_OF_STEP, projectSnapshot } from './snapshots.ts'
+import { projectSnapshot } from './snapshot-columns.ts'
+import { NEWEST_OF_STEP } from './snapshots.ts'
 
 /** Columns of the table `statelens_steps t`. */
 export const projectStep = defineColumns<Step>(STEP_FIELDS, {

@@ -65,6 +65,13 @@ export interface StateSnapshotsTable {
   idempotency_key: string | null
   request_digest: Buffer | null
   expires_at: Instant | null
+  /** Exactly the bytes that this server captured inline. `snapshot` is the old writer's column, and `jsonb` where it was. */
+  payload: JsonText | null
+  /** Settled: the copy in `snapshot` is what is read, although there is a storage URI. */
+  reads_inline: WithDefault<boolean>
+  /** What the last verification showed; null before one. */
+  integrity: 'VERIFIED' | 'MISMATCH' | 'NOT_VERIFIABLE' | null
+  verified_at: Instant | null
 }
 
 /** `pending` while its bytes are on the way, `live` once a snapshot names it, `doomed` until its bytes are gone. */

@@ -2,6 +2,7 @@ import type { Viewer } from '../auth/viewer.ts'
 import type { Links } from '../snapshots/links.ts'
 import type { Payloads } from '../snapshots/payloads.ts'
 import type { SnapshotReader } from '../snapshots/reader.ts'
+import type { Verifier } from '../snapshots/verifier.ts'
 import type { SnapshotWriter } from '../snapshots/writer.ts'
 
 /** What every request shares. */
@@ -9,6 +10,7 @@ export interface Services {
   readonly reader: SnapshotReader
   readonly writer: SnapshotWriter
   readonly payloads: Payloads
+  readonly verifier: Verifier
   readonly links: Links
   /** Largest payload in one answer, in bytes. */
   readonly payloadMaxBytes: number

@@ -20,6 +20,18 @@ export const stepNeeds = createNeeds<Step>(STEP_FIELDS, ['runId', 'stepId'], {
   durationMs: ['startedAt', 'endedAt'],
 })
 
+/** What a link is made from. */
+const LINK_FIELDS = [
+  'runId',
+  'stepId',
+  'seq',
+  'digest',
+  'contentType',
+  'contentEncoding',
+  'storageUri',
+  'hasInlineCopy',
+] as const
+
 export const snapshotNeeds = createNeeds<Snapshot>(SNAPSHOT_FIELDS, ['snapshotId'], {
   run: ['runId'],
   step: ['runId', 'stepId'],
@@ -31,12 +43,24 @@ export const snapshotNeeds = createNeeds<Snapshot>(SNAPSHOT_FIELDS, ['snapshotId
     'digest',
     'contentEncoding',
     'storageUri',
+    'hasInlineCopy',
     'storageState',
     'isOwn',
     'jsonVerdict',
     'inlinePayload',
   ],
-  signedUrl: ['runId', 'stepId', 'seq', 'digest', 'contentType', 'contentEncoding', 'storageUri'],
+  integrity: [
+    'integrity',
+    'sizeBytes',
+    'digest',
+    'digestOf',
+    'contentEncoding',
+    'storageUri',
+    'hasInlineCopy',
+    'storageState',
+    'isOwn',
+  ],
+  signedUrl: LINK_FIELDS,
 })
 
 export const loadRun = createEntityLoader<string, Run>({

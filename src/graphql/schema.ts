@@ -7,6 +7,7 @@ import './types/step.ts'
 import './types/run-by-id.ts'
 import './types/snapshot.ts'
 import './types/snapshot-lists.ts'
+import './types/integrity.ts'
 import './types/capture.ts'
 
 export const schema = withoutDefaultResolvers(

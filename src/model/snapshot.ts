@@ -10,6 +10,13 @@ export type StorageTier = (typeof STORAGE_TIERS)[number]
 export const STORAGE_STATES = ['AVAILABLE', 'MISSING', 'CORRUPT', 'UNKNOWN'] as const
 export type StorageState = (typeof STORAGE_STATES)[number]
 
+/** What a digest is of: the bytes that are read, or a text that its database has since written anew. */
+export const DIGEST_SOURCES = ['PAYLOAD', 'SOURCE'] as const
+export type DigestOf = (typeof DIGEST_SOURCES)[number]
+
+export const INTEGRITIES = ['VERIFIED', 'MISMATCH', 'NOT_VERIFIABLE', 'NOT_CHECKED'] as const
+export type Integrity = (typeof INTEGRITIES)[number]
+
 export const SNAPSHOT_ORDERS = ['SEQ_ASC', 'SEQ_DESC'] as const
 export type SnapshotOrder = (typeof SNAPSHOT_ORDERS)[number]
 
@@ -37,11 +44,18 @@ export interface Snapshot {
   /** JSON as it was captured. */
   readonly metadata: Buffer | null
   readonly sizeBytes: number | null
-  /** `sha256:<64 hex>` of the payload's bytes before any content encoding. */
+  /** `sha256:<64 hex>` before any content encoding; `digestOf` tells of what. */
   readonly digest: string | null
+  /** Null without a digest, and while nobody knows yet which of two copies it belongs to. */
+  readonly digestOf: DigestOf | null
+  /** What is known without reading the payload. */
+  readonly integrity: Integrity
   readonly contentType: string
   readonly contentEncoding: string
+  /** Null where the payload is read from the row, whatever URI another writer left beside it. */
   readonly storageUri: string | null
+  /** Whether another writer also left the state in the row. The object is read while it checks, that copy otherwise. */
+  readonly hasInlineCopy: boolean
   readonly storageState: StorageState
   readonly preview: string | null
   readonly expiresAt: Instant | null
@@ -49,7 +63,7 @@ export interface Snapshot {
   readonly isOwn: boolean
   /** What a check of an object that this server did not write has shown; null before one, and for every other payload. */
   readonly jsonVerdict: JsonVerdict | null
-  /** JSON of a small inline payload, where it was read along with the rest; null for every other payload. */
+  /** JSON of an inline payload, where it was read along with the rest; null for every other payload. */
   readonly inlinePayload?: Buffer | null
 }
 
@@ -69,9 +83,12 @@ export const SNAPSHOT_FIELDS = defineFields<Snapshot>([
   'metadata',
   'sizeBytes',
   'digest',
+  'digestOf',
+  'integrity',
   'contentType',
   'contentEncoding',
   'storageUri',
+  'hasInlineCopy',
   'storageState',
   'preview',
   'expiresAt',

@@ -13,7 +13,7 @@ import { STALL_MILLIS, sendBody } from './send-body.ts'
 
 export interface PayloadRouteOptions {
   readonly reader: Pick<SnapshotReader, 'loadSnapshots'>
-  readonly payloads: Pick<Payloads, 'open' | 'openCoded'>
+  readonly payloads: Pick<Payloads, 'open' | 'openCoded' | 'settle'>
   readonly links: Pick<Links, 'verify'>
   /** Bounds the streams from storage. */
   readonly admission: Admission
@@ -36,10 +36,18 @@ export function createPayloadRoute(options: PayloadRouteOptions): { readonly GET
     return snapshot
   }
 
+  /** Which of two copies is served says what size and tag there are. */
+  async function settle(snapshot: Snapshot, signal: AbortSignal): Promise<Snapshot> {
+    if (!snapshot.hasInlineCopy) return snapshot
+    const leave = await admission.enter(signal)
+    return await payloads.settle(snapshot, { signal }).finally(leave)
+  }
+
   async function serve(request: IncomingMessage, response: ServerResponse, snapshotId: string): Promise<void> {
-    const snapshot = await find(snapshotId)
+    const found = await find(snapshotId)
     const { query } = splitTarget(request)
-    const { disposition, filename } = query === '' ? PLAIN : links.verify(query, snapshot)
+    const { disposition, filename } = query === '' ? PLAIN : links.verify(query, found)
+    const snapshot = await settle(found, signalOf(response))
     const name = filename === null ? {} : { 'content-disposition': contentDisposition(disposition, filename) }
     const headers = { ...SAFE_HEADERS, ...name, 'content-type': snapshot.contentType }
     const storedAs = handedOnAs(snapshot)
@@ -131,7 +139,7 @@ function plainRepresentation(snapshot: Snapshot, headers: OutgoingHttpHeaders): 
   return {
     snapshot,
     headers: { ...headers, 'accept-ranges': 'bytes' },
-    etag: snapshot.digest === null ? undefined : `"${hexOf(snapshot.digest)}"`,
+    etag: tagOf(snapshot),
     sizeBytes: snapshot.sizeBytes,
     isCoded: false,
     hasRanges: true,
@@ -145,15 +153,16 @@ function codedRepresentation(
   return {
     snapshot,
     headers: { ...headers, 'content-encoding': coding, 'accept-ranges': 'none' },
-    etag: snapshot.digest === null ? undefined : `"${hexOf(snapshot.digest)}-${coding}"`,
+    etag: tagOf(snapshot, `-${coding}`),
     sizeBytes: null,
     isCoded: true,
     hasRanges: false,
   }
 }
 
-function hexOf(digest: string): string {
-  return digest.slice('sha256:'.length)
+/** Only a digest of the very bytes that are served can be their tag. */
+function tagOf({ digest, digestOf }: Snapshot, suffix = ''): string | undefined {
+  return digest !== null && digestOf === 'PAYLOAD' ? `"${digest.slice('sha256:'.length)}${suffix}"` : undefined
 }
 
 const PLAIN = { disposition: 'inline', filename: null } as const

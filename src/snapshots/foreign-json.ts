@@ -1,18 +1,20 @@
 import type { Readable } from 'node:stream'
-import { setImmediate } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
 import { createSingleFlight } from '../cache/single-flight.ts'
 import type { Database } from '../db/connect.ts'
-import { recordJsonVerdict } from '../db/snapshots.ts'
+import { recordJsonVerdict } from '../db/snapshot-findings.ts'
 import { AppError, isAppError } from '../errors.ts'
 import { createJsonScanner } from '../json/scanner.ts'
 import type { JsonVerdict, Snapshot } from '../model/snapshot.ts'
+import { chunksOf } from './payload-bytes.ts'
 
 export interface OpenedObject {
   readonly sizeBytes: number
   readonly body: Buffer | Readable
   /** Version of the object that a stream comes from; absent or null where nothing tells it from another. */
   readonly etag?: string | null
+  /** Whether storage was not asked: the bytes are right, and say nothing of what lies there. */
+  readonly isCached?: boolean
 }
 
 /** One object of another writer, as one caller may read it. */
@@ -42,7 +44,6 @@ export interface ForeignJsonOptions {
   readonly wholeMaxBytes: number
 }
 
-const SLICE_BYTES = 262_144
 const RECENT = 1000
 
 type Checked = { readonly whole: Buffer } | { readonly etag: string }
@@ -55,7 +56,7 @@ export function createForeignJson({ db, wholeMaxBytes }: ForeignJsonOptions): Fo
   async function check({ snapshot, open }: ForeignObject, signal?: AbortSignal): Promise<Checked> {
     const { sizeBytes, body, etag = null } = await open({ signal })
     if (Buffer.isBuffer(body)) {
-      await scan(slices(body))
+      await scan(chunksOf(body))
       return { whole: body }
     }
     if (etag === null || sizeBytes <= wholeMaxBytes) return { whole: await readScanned(body) }
@@ -103,14 +104,6 @@ async function openKnown(object: ForeignObject, { isJson, etag }: JsonVerdict): 
   } catch (error) {
     if (isAppError(error, 'CONFLICT')) return null
     throw error
-  }
-}
-
-/** Lets others have their turn between two slices. */
-async function* slices(bytes: Buffer): AsyncGenerator<Buffer> {
-  for (let at = 0; at < bytes.length; at += SLICE_BYTES) {
-    if (at > 0) await setImmediate()
-    yield bytes.subarray(at, at + SLICE_BYTES)
   }
 }
 

@@ -39,7 +39,7 @@ export function createLinks({ storage, signer }: { readonly storage: Storage; re
       const { backend, uri } = storage.resolve(snapshot.storageUri)
       const name = safeFilename(filename ?? `${snapshot.stepId ?? snapshot.runId}-${snapshot.seq}.json`)
       // A store hands a coded object even to clients that cannot decode it; this server looks first.
-      if (!backend.getSignedUrl || snapshot.contentEncoding !== 'identity') {
+      if (!backend.getSignedUrl || snapshot.contentEncoding !== 'identity' || snapshot.hasInlineCopy) {
         return signer.sign({
           snapshotId: snapshot.snapshotId,
           digest: snapshot.digest,

@@ -2,16 +2,18 @@ import type { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import DataLoader from 'dataloader'
 import type { ByteCache } from '../cache/byte-cache.ts'
-import { createSingleFlight } from '../cache/single-flight.ts'
 import type { Database } from '../db/connect.ts'
-import { loadInlinePayloads, recordStorageState } from '../db/snapshots.ts'
+import { recordStorageState } from '../db/snapshot-findings.ts'
+import { loadInlinePayloads } from '../db/snapshots.ts'
 import { AppError, isAppError } from '../errors.ts'
 import type { Snapshot, StorageState } from '../model/snapshot.ts'
-import type { ByteRange, GetOptions, StoredObject } from '../storage/backend.ts'
+import type { ByteRange } from '../storage/backend.ts'
 import type { Storage } from '../storage/registry.ts'
 import { handedOnAs } from './encoding.ts'
 import { createForeignJson, type OpenedObject } from './foreign-json.ts'
-import { cutBody, verifiedBody } from './verified-body.ts'
+import { refuseAbove, slice } from './payload-bytes.ts'
+import { createStoredObjects, type ObjectOptions, type ObjectRow } from './stored-objects.ts'
+import { createTwoCopies } from './two-copies.ts'
 
 /** A payload ready to be read, from whichever tier. Nothing can be missing any more; a stream can still break. */
 export interface OpenPayload {
@@ -30,14 +32,10 @@ export interface OpenOptions {
   readonly signal?: AbortSignal
 }
 
-interface PinnedOptions extends OpenOptions {
-  /** Version of the object. @throws AppError `CONFLICT` when it is another. What a digest vouches for needs none. */
-  readonly ifMatch?: string
-}
-
 export interface Payloads {
   /**
-   * Opens the payload's bytes, exactly as they were captured.
+   * Opens the payload's bytes, exactly as they were captured. Of a state that another writer left twice, the object is opened
+   * if it is JSON and has the row's digest, and otherwise the copy in the row.
    * @throws AppError `OBJECT_MISSING`, `OBJECT_CORRUPT` (its size is not the row's), `STORAGE_URI_REJECTED`,
    * `UNSUPPORTED_STORAGE_SCHEME`, `STORAGE_UNAVAILABLE`, `STORAGE_TIMEOUT`, `PAYLOAD_TOO_LARGE`, `RANGE_NOT_SATISFIABLE`.
    */
@@ -55,10 +53,19 @@ export interface Payloads {
    * @throws as `open` does, and AppError `INVALID_PAYLOAD` when an object that this server did not write is not JSON.
    */
   openJson(snapshot: Snapshot, options?: Omit<OpenOptions, 'range'>): Promise<OpenPayload>
-}
 
-/** Of a coded object whose row knows no size, as only other writers leave one. */
-const UNSIZED_MAX_BYTES = 67_108_864
+  /**
+   * The snapshot with one source alone, and what is known of that one: its size, and whether the digest is of it. Reads a state
+   * that another writer left twice; any other comes back as it is. @throws as `open` does.
+   */
+  settle(snapshot: Snapshot, options?: Pick<OpenOptions, 'signal'>): Promise<Snapshot>
+
+  /**
+   * Opens what lies in storage, past every cache and every copy, and leaves no note of what it showed: for whoever checks it.
+   * @throws as `open` does.
+   */
+  openStored(snapshot: Snapshot, options?: Pick<OpenOptions, 'signal'>): Promise<OpenPayload>
+}
 
 export interface PayloadsOptions {
   readonly db: Database
@@ -74,69 +81,38 @@ export function createPayloads({ db, storage, cache }: PayloadsOptions): Payload
     },
     { cache: false },
   )
-  const flights = createSingleFlight<Buffer>()
+  const objects = createStoredObjects({ storage, cache })
   const foreign = createForeignJson({ db, wholeMaxBytes: cache.maxEntryBytes })
+  const openOneOfTwo = createTwoCopies({
+    db,
+    loadCopy: (snapshotId) => inline.load(snapshotId),
+    openObject: (snapshot, options) =>
+      openChecked(snapshot, options, (pinned) => objects.open(rowOf(snapshot), { ...options, ...pinned })),
+  })
 
-  async function openObject(snapshot: Snapshot, storageUri: string, options: PinnedOptions): Promise<OpenedObject> {
-    const { digest, sizeBytes } = snapshot
-    const { range, ifMatch, signal, useCache = true } = options
-    const small = digest !== null && sizeBytes !== null && sizeBytes <= cache.maxEntryBytes
-    if (small && useCache) {
-      const bytes =
-        (await cache.get(digest)) ??
-        (await flights.run(
-          digest,
-          async (flightSignal) => {
-            const read = await readWhole(snapshot, storageUri, flightSignal)
-            cache.set(digest, read)
-            return read
-          },
-          signal,
-        ))
-      return slice(bytes, range)
-    }
-    if (small && !range) return slice(await readWhole(snapshot, storageUri, signal))
-    if (snapshot.contentEncoding !== 'identity') return await openDecoded(snapshot, storageUri, options)
-    const object = await getObject(snapshot, storageUri, { range, ifMatch, signal })
-    refuseAbove(options.maxBytes, object.sizeBytes, object.body)
-    return { ...object, body: range ? object.body : verifiedBody(object.body, snapshot) }
+  /** A range is of an object that was checked before. */
+  async function openChecked(
+    snapshot: Snapshot,
+    { useCache, maxBytes, range, signal }: ObjectOptions,
+    open: (options: ObjectOptions) => Promise<OpenedObject>,
+  ): Promise<OpenedObject> {
+    const opened = await foreign.open({
+      snapshot,
+      // What one caller finds too large is no verdict for another.
+      key: useCache === false ? null : `${maxBytes} ${snapshot.snapshotId}`,
+      signal,
+      open: (pinned) => open({ ...pinned, range: pinned.ifMatch === undefined ? undefined : range }),
+      isStill: (etag) => isStill(etag, open),
+    })
+    const { body } = opened
+    const isWhole = Buffer.isBuffer(body) && body.length === opened.sizeBytes
+    return isWhole ? { ...opened, ...slice(body, range) } : opened
   }
 
-  async function openDecoded(snapshot: Snapshot, storageUri: string, options: PinnedOptions): Promise<OpenedObject> {
-    const { range, ifMatch, signal, maxBytes = UNSIZED_MAX_BYTES } = options
-    const { body, etag } = await getObject(snapshot, storageUri, { ifMatch, signal })
-    const decoded = verifiedBody(body, snapshot)
-    const { sizeBytes } = snapshot
-    // Only all of it tells how much it is.
-    if (sizeBytes === null) return slice(await readAtMost(decoded, maxBytes), range)
-    if (range && !isWithin(range, sizeBytes)) {
-      decoded.destroy()
-      throw notWithin(sizeBytes)
-    }
-    return { sizeBytes, etag, body: range ? cutBody(decoded, range) : decoded }
-  }
-
-  async function readWhole(snapshot: Snapshot, storageUri: string, signal?: AbortSignal): Promise<Buffer> {
-    const { body } = await getObject(snapshot, storageUri, { signal })
-    return await buffer(verifiedBody(body, snapshot))
-  }
-
-  async function getObject(snapshot: Snapshot, storageUri: string, options: GetOptions): Promise<StoredObject> {
-    const { backend, uri } = storage.resolve(storageUri)
-    const object = await backend.get(uri, options)
-    const isPlain = snapshot.contentEncoding === 'identity'
-    if (isPlain && snapshot.sizeBytes !== null && object.sizeBytes !== snapshot.sizeBytes) {
-      object.body.destroy()
-      throw new AppError('OBJECT_CORRUPT', `The object has ${object.sizeBytes} bytes, not ${snapshot.sizeBytes}`)
-    }
-    return object
-  }
-
-  async function isStill(snapshot: Snapshot, storageUri: string, options: GetOptions): Promise<boolean> {
+  async function isStill(etag: string, open: (options: ObjectOptions) => Promise<OpenedObject>): Promise<boolean> {
     try {
-      const first = getObject(snapshot, storageUri, { ...options, range: { start: 0, end: 1 } })
-      const { body } = await recorded(snapshot, first)
-      await buffer(body)
+      const { body } = await open({ ifMatch: etag, range: { start: 0, end: 1 } })
+      if (!Buffer.isBuffer(body)) await buffer(body)
       return true
     } catch (error) {
       if (isAppError(error, 'CONFLICT') || isAppError(error, 'RANGE_NOT_SATISFIABLE')) return false
@@ -144,20 +120,35 @@ export function createPayloads({ db, storage, cache }: PayloadsOptions): Payload
     }
   }
 
+  async function openInline(snapshot: Snapshot, { range, maxBytes }: OpenOptions): Promise<OpenPayload> {
+    const bytes = snapshot.inlinePayload ?? (await inline.load(snapshot.snapshotId))
+    if (bytes === null) throw new AppError('OBJECT_MISSING', 'The snapshot has no payload')
+    refuseAbove(maxBytes, bytes.length)
+    return slice(bytes, range)
+  }
+
   function record(snapshot: Snapshot, state: StorageState): void {
     // A reader never waits for this note, nor fails with it.
     if (snapshot.storageState !== state) recordStorageState(db, snapshot.snapshotId, state).catch(() => {})
   }
 
-  async function recorded<T extends OpenPayload>(snapshot: Snapshot, opening: Promise<T>): Promise<T> {
+  /** Notes what a read shows. One that checks nothing cannot tell that what was corrupt no longer is. */
+  async function recorded<T extends OpenedObject>(
+    snapshot: Snapshot,
+    opening: Promise<T>,
+    { checks }: { readonly checks: boolean },
+  ): Promise<T> {
     const recordFailure = (error: unknown) => {
       if (isAppError(error, 'OBJECT_MISSING')) record(snapshot, 'MISSING')
       if (isAppError(error, 'OBJECT_CORRUPT')) record(snapshot, 'CORRUPT')
     }
+    const recordSuccess = () => {
+      if (checks || snapshot.storageState !== 'CORRUPT') record(snapshot, 'AVAILABLE')
+    }
     try {
       const opened = await opening
-      if (Buffer.isBuffer(opened.body)) record(snapshot, 'AVAILABLE')
-      else opened.body.once('end', () => record(snapshot, 'AVAILABLE')).once('error', recordFailure)
+      if (!Buffer.isBuffer(opened.body)) opened.body.once('end', recordSuccess).once('error', recordFailure)
+      else if (!opened.isCached) recordSuccess()
       return opened
     } catch (error) {
       recordFailure(error)
@@ -165,66 +156,43 @@ export function createPayloads({ db, storage, cache }: PayloadsOptions): Payload
     }
   }
 
+  const openRecorded = (snapshot: Snapshot, options: ObjectOptions) =>
+    recorded(snapshot, objects.open(rowOf(snapshot), options), { checks: options.range === undefined })
+
   const payloads: Payloads = {
     async open(snapshot, options = {}) {
       refuseAbove(options.maxBytes, snapshot.sizeBytes)
-      if (snapshot.storageUri === null) {
-        const bytes = await inline.load(snapshot.snapshotId)
-        if (bytes === null) throw new AppError('OBJECT_MISSING', 'The snapshot has no payload')
-        refuseAbove(options.maxBytes, bytes.length)
-        return slice(bytes, options.range)
-      }
-      return await recorded(snapshot, openObject(snapshot, snapshot.storageUri, options))
+      if (snapshot.storageUri === null) return await openInline(snapshot, options)
+      if (snapshot.hasInlineCopy) return (await openOneOfTwo(snapshot, options)).opened
+      return await openRecorded(snapshot, options)
     },
     async openCoded(snapshot, options = {}) {
-      if (handedOnAs(snapshot) === null || snapshot.storageUri === null) return null
-      return await recorded(snapshot, getObject(snapshot, snapshot.storageUri, options))
+      if (handedOnAs(snapshot) === null) return null
+      return await recorded(snapshot, objects.openCoded(rowOf(snapshot), options), { checks: false })
     },
     async openJson(snapshot, options = {}) {
-      const { storageUri } = snapshot
-      const { maxBytes, useCache, signal } = options
-      if (snapshot.isOwn || storageUri === null) return await payloads.open(snapshot, options)
-      refuseAbove(maxBytes, snapshot.sizeBytes)
-      return await foreign.open({
-        snapshot,
-        // What one caller finds too large is no verdict for another.
-        key: useCache === false ? null : `${maxBytes} ${snapshot.snapshotId}`,
-        signal,
-        open: (pin) => recorded(snapshot, openObject(snapshot, storageUri, { ...options, ...pin })),
-        isStill: (etag) => isStill(snapshot, storageUri, { ifMatch: etag, signal }),
-      })
+      const { isOwn, storageUri, hasInlineCopy } = snapshot
+      if (isOwn || storageUri === null || hasInlineCopy) return await payloads.open(snapshot, options)
+      refuseAbove(options.maxBytes, snapshot.sizeBytes)
+      return await openChecked(snapshot, options, (pinned) => openRecorded(snapshot, { ...options, ...pinned }))
+    },
+    async settle(snapshot, options = {}) {
+      if (!snapshot.hasInlineCopy) return snapshot
+      const settled = await openOneOfTwo(snapshot, options)
+      const { body } = settled.opened
+      if (!Buffer.isBuffer(body)) body.destroy()
+      return settled.snapshot
+    },
+    async openStored(snapshot, { signal } = {}) {
+      if (snapshot.storageUri === null) return await openInline({ ...snapshot, inlinePayload: null }, {})
+      return await objects.open(rowOf(snapshot), { useCache: false, signal })
     },
   }
   return payloads
 }
 
-function slice(bytes: Buffer, range?: ByteRange): OpenPayload {
-  if (range && !isWithin(range, bytes.length)) throw notWithin(bytes.length)
-  return { sizeBytes: bytes.length, body: range ? bytes.subarray(range.start, range.end) : bytes }
-}
-
-function isWithin({ start, end }: ByteRange, sizeBytes: number): boolean {
-  return start >= 0 && start < end && end <= sizeBytes
-}
-
-function notWithin(sizeBytes: number): AppError {
-  return new AppError('RANGE_NOT_SATISFIABLE', `The payload has ${sizeBytes} bytes`)
-}
-
-async function readAtMost(body: Readable, maxBytes: number): Promise<Buffer> {
-  const chunks: Buffer[] = []
-  let sizeBytes = 0
-  // Leaving the loop destroys the body.
-  for await (const chunk of body) {
-    sizeBytes += chunk.length
-    refuseAbove(maxBytes, sizeBytes)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
-}
-
-function refuseAbove(maxBytes: number | undefined, sizeBytes: number | null, body?: Readable): void {
-  if (maxBytes === undefined || sizeBytes === null || sizeBytes <= maxBytes) return
-  body?.destroy()
-  throw new AppError('PAYLOAD_TOO_LARGE', `The payload has ${sizeBytes} bytes, more than the ${maxBytes} allowed here`)
+/** @throws Error for an inline payload, which has no object. */
+function rowOf({ storageUri, ...snapshot }: Snapshot): ObjectRow {
+  if (storageUri === null) throw new Error('an inline payload has no object')
+  return { ...snapshot, storageUri }
 }

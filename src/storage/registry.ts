@@ -29,7 +29,7 @@ export interface StorageOptions extends BackendSettings {
 
 export interface Storage {
   /**
-   * Finds the backend for a raw URI, and opens no connection.
+   * Finds the backend for a raw URI, and opens no connection. `object-storage://key` is that key in the default backend.
    * @throws AppError `STORAGE_URI_REJECTED` when the URI is malformed or names a bucket that is not allowed;
    * `UNSUPPORTED_STORAGE_SCHEME` when no backend is set up for its scheme.
    */
@@ -60,6 +60,7 @@ export function createStorage(options: StorageOptions): Storage {
   const uriOptions = {
     fileRoot: options.file && resolve(options.file.root),
     bucketSchemes: Object.keys(BACKENDS).filter((scheme) => scheme !== 'file'),
+    aliasOf: defaultScheme === 'file' ? 'file:///' : `${defaultScheme}://${defaultEntry.bucket}/`,
   }
 
   return {

@@ -14,7 +14,12 @@ export interface StorageUriOptions {
   readonly fileRoot?: string
   /** Schemes of the form `scheme://bucket/key`. */
   readonly bucketSchemes?: readonly string[]
+  /** What `object-storage://` stands for, such as `s3://bucket/`; unsupported when left out. */
+  readonly aliasOf?: string
 }
+
+/** How another writer names objects, without a word of where they lie. */
+const ALIAS = 'object-storage'
 
 /**
  * Reads a storage URI from its raw text. Never by `new URL()`, which resolves `..`, drops tabs and cuts keys at `?` and `#`.
@@ -22,9 +27,11 @@ export interface StorageUriOptions {
  * `UNSUPPORTED_STORAGE_SCHEME` for every scheme that is not listed, and for none at all.
  */
 export function parseStorageUri(raw: string, options: StorageUriOptions = {}): StorageUri {
-  const { fileRoot, bucketSchemes = ['s3', 'minio'] } = options
+  const { fileRoot, bucketSchemes = ['s3', 'minio'], aliasOf } = options
   checkText(raw)
   const scheme = raw.slice(0, Math.max(raw.indexOf(':'), 0))
+  if (scheme === ALIAS && aliasOf !== undefined)
+    return parseStorageUri(aliasOf + after(raw, `${ALIAS}://`), { fileRoot, bucketSchemes })
   if (scheme === 'file') return { scheme, bucket: '', key: parseFileKey(raw, fileRoot) }
   if (!bucketSchemes.includes(scheme))
     throw new AppError('UNSUPPORTED_STORAGE_SCHEME', 'No storage for this URI scheme')

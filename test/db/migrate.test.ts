@@ -131,8 +131,8 @@ describe('the tables', () => {
         createdAt: '2020-02-02T02:02:02Z',
         storageTier: 'INLINE',
         storageState: 'AVAILABLE',
-        sizeBytes: null,
-        preview: null,
+        sizeBytes: 15,
+        preview: '{"b":1,"a":[2]}',
         payload: { b: 1, a: [2] },
       },
     })

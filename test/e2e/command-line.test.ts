@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import pg from 'pg'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { insertOldRow, OLD_TABLES } from '../support/old-system.ts'
 import { startProcess } from '../support/process.ts'
+import { query } from '../support/rows.ts'
 
 interface Run {
   readonly code: number | null
@@ -60,7 +62,7 @@ describe('the command line', { concurrency: true }, () => {
     for (const args of [['sevre'], ['serve', 'now'], ['constructor'], ['__proto__', '--help'], ['serve', '--port=1']]) {
       const { code, stdout, stderr } = await run(args)
       assert.deepEqual([code, stdout], [1, ''], args.join(' '))
-      assert.match(stderr, /^(No such command|Unknown option)/, args.join(' '))
+      assert.match(stderr, /^(No such command|Unknown option|Unexpected argument)/, args.join(' '))
     }
   })
 })
@@ -89,6 +91,33 @@ describe('migrate', { concurrency: true }, () => {
     await using server = startProcess({ args: ['serve'], env })
     assert.equal((await fetch(`${await server.waitForUrl()}/health/ready`)).status, 200)
     assert.deepEqual(await server.stop(), { code: 0, signal: null })
+  })
+
+  it('adopts a database of the old system: a plan first, then what it did, and serve waits for it', async () => {
+    await using database = await freshDatabase({ template: 'empty' })
+    await query(database.url, OLD_TABLES.first)
+    await insertOldRow(database.url, { runId: 'an old run', snapshot: '{"n":1}' })
+    const env = { DATABASE_URL: database.url, PORT: '0' }
+    const plan = await run(['migrate', '--dry-run'], env)
+    assert.deepEqual([plan.code, plan.stderr], [0, ''])
+    assert.match(plan.stdout, /^Found the old system's table[\s\S]*To do:\n {2}1\. 0001-[\s\S]*Nothing was changed/)
+    const refused = await run(['serve'], env)
+    assert.equal(refused.code, 1)
+    assert.match(refused.stderr, /statelens migrate/)
+    const done = await run(['migrate'], env)
+    assert.deepEqual([done.code, done.stderr], [0, ''])
+    assert.match(done.stdout, /complete the rows that are there {2}1 of 1 \(100 %\)[\s\S]*Done in/)
+    assert.match((await run(['migrate', '--dry-run'], env)).stdout, /^Nothing to do/)
+    await using server = startProcess({ args: ['serve'], env: env })
+    await server.waitForUrl()
+  })
+
+  it('says what is in its way', async () => {
+    await using database = await freshDatabase({ template: 'empty' })
+    await query(database.url, 'create table state_snapshots (run_id int, snapshot jsonb, storage_uri text)')
+    const { code, stderr } = await run(['migrate'], { DATABASE_URL: database.url })
+    assert.equal(code, 1)
+    assert.match(stderr, /cannot be adopted[\s\S]*run_id is integer/)
   })
 
   it('is safe to run three times at once', async () => {

@@ -179,7 +179,7 @@ describe('captureSnapshot', () => {
     await capture(server, { runId: 'places', snapshotId: randomUUID(), payload: payloadOf(5000) })
     const rows = await query<{ inline: boolean; object: boolean }>(
       server.databaseUrl,
-      'select snapshot is not null as inline, storage_uri is not null as object from state_snapshots',
+      'select coalesce(payload, snapshot) is not null as inline, storage_uri is not null as object from state_snapshots',
     )
     assert.ok(rows.length > 5 && rows.every(({ inline, object }) => inline !== object))
   })

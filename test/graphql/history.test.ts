@@ -129,10 +129,10 @@ describe('the history of a run', () => {
     const { snapshot } = await capture(server, { runId: 'stats', stepId: 'b', payload: 'four' })
     await capture(server, { runId: 'stats', payload: null })
     await query(server.databaseUrl, 'update state_snapshots set is_golden = true where id = $1', [snapshot.snapshotId])
-    await insertForeign(server.databaseUrl, { runId: 'stats', payload: '"of unknown size"' })
+    await insertForeign(server.databaseUrl, { runId: 'stats', payload: '[1,2]' })
     server.statements.length = 0
     const text = '{ run(runId: "stats") { stats { stepCount snapshotCount objectCount goldenCount totalBytes } } }'
-    const stats = { stepCount: 2, snapshotCount: 4, objectCount: 1, goldenCount: 1, totalBytes: 1_100_010 }
+    const stats = { stepCount: 2, snapshotCount: 4, objectCount: 1, goldenCount: 1, totalBytes: 1_100_015 }
     assert.deepEqual(await dataOf(server.graphql(text)), { run: { stats } })
     assert.equal(server.statements.length, 2)
     for (const statement of server.statements) assert.doesNotMatch(statement, /\bsnapshot\b/)

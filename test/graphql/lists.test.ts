@@ -195,7 +195,11 @@ describe('lists', () => {
       runName(0),
     ])
     await query(url, 'update state_snapshots set is_success_state = true where run_id = $1 and seq = 4', [runName(0)])
-    await query(url, "update state_snapshots set storage_uri = 'file:///x' where run_id = $1 and seq = 5", [runName(0)])
+    await query(
+      url,
+      "update state_snapshots set storage_uri = 'file:///x', snapshot = null where run_id = $1 and seq = 5",
+      [runName(0)],
+    )
     for (const [filter, expected] of [
       ['kind: [ERROR]', [3]],
       ['isGolden: true', [3]],

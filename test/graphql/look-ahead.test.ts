@@ -156,7 +156,10 @@ describe('look-ahead', () => {
       [`{ step(${ONE}) { name } }`, 't.run_id, t.step_id, t.name'],
       [`{ step(${ONE}) { snapshot { kind } } }`, 't.run_id, t.step_id', 's.id, s.kind'],
       [`{ snapshot(${ONE}) { seq } }`, 's.id, s.seq'],
-      [`{ snapshotById(snapshotId: "${ID}") { preview storageTier } }`, 's.id, s.storage_uri, s.preview'],
+      [
+        `{ snapshotById(snapshotId: "${ID}") { preview storageTier } }`,
+        's.id, case when (s.storage_uri is not null and not s.reads_inline) then s.storage_uri end, s.preview',
+      ],
       [
         '{ run(runId: "run") { steps { edges { node { kind } } } } }',
         'r.run_id, t.ordinal, t.run_id, t.step_id, t.kind',

@@ -24,6 +24,7 @@ import { createCompiledExecution } from '../../src/server/compiled-execution.ts'
 import { createLinks } from '../../src/snapshots/links.ts'
 import { createPayloads } from '../../src/snapshots/payloads.ts'
 import { createReader } from '../../src/snapshots/reader.ts'
+import { createVerifier } from '../../src/snapshots/verifier.ts'
 import { createStorage } from '../../src/storage/registry.ts'
 import { createLinkSigner } from '../../src/storage/signed-link.ts'
 import { dataOf, rawPost } from '../support/answers.ts'
@@ -42,7 +43,7 @@ const RUN = `__typename id runId workflowName status tags { __typename key value
 const STEP = `__typename id runId stepId index name kind status attempt startedAt endedAt durationMs
   error { message type stack }`
 const SNAPSHOT = `__typename id snapshotId runId stepId attempt seq kind createdAt expiresAt isSuccessState isGolden replaySafe
-  piiTags redactionPolicy metadata sizeBytes digest contentType contentEncoding storageTier storageState storageUri preview`
+  piiTags redactionPolicy metadata sizeBytes digest digestOf integrity contentType contentEncoding storageTier storageState storageUri preview`
 const PAGE = 'pageInfo { __typename hasNextPage hasPreviousPage startCursor endCursor }'
 const list = (item: string) => `__typename edges { __typename cursor node { ${item} } } ${PAGE}`
 
@@ -398,10 +399,12 @@ function createPlainExecution(server: TestServer, cleanup: AsyncDisposableStack)
   const cache = createMemoryCache({ maxBytes: 1, maxEntryBytes: 1, ttlSeconds: 1 })
   const signer = createLinkSigner({ secrets: ['x'.repeat(32)], publicUrl: server.url })
   const maskError = createErrorMask(() => {})
+  const payloads = createPayloads({ db, storage, cache })
   const contextOf = (): Context => ({
     reader: createReader(db),
     writer: server.app.writer,
-    payloads: createPayloads({ db, storage, cache }),
+    payloads,
+    verifier: createVerifier({ db, payloads }),
     links: createLinks({ storage, signer }),
     payloadMaxBytes: 67_108_864,
     viewer: ANYONE,

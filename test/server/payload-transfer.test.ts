@@ -131,7 +131,11 @@ describe('a client and a store of different speed', () => {
   async function serve(body: Readable, stallMillis: number) {
     const methods = createPayloadRoute({
       reader: { loadSnapshots: async () => [snapshot] },
-      payloads: { open: async () => ({ sizeBytes: SIZE, body }), openCoded: async () => null },
+      payloads: {
+        open: async () => ({ sizeBytes: SIZE, body }),
+        openCoded: async () => null,
+        settle: async (one) => one,
+      },
       links: { verify: () => assert.fail('no link') },
       admission: createAdmission(),
       stallMillis,

@@ -53,14 +53,31 @@ describe('resolve', () => {
 
   it('knows no scheme without settings, and none that it does not list', () => {
     const storage = createStorage({ defaultScheme: 'file', file: { root: '/srv/root' } })
-    for (const raw of [
-      's3://own-bucket/a',
-      'gs://own-bucket/a',
-      'object-storage://snapshots/a.json',
-      'http://own-bucket/a',
-    ]) {
+    for (const raw of ['s3://own-bucket/a', 'gs://own-bucket/a', 'http://own-bucket/a']) {
       assert.throws(() => storage.resolve(raw), { code: 'UNSUPPORTED_STORAGE_SCHEME' })
     }
+  })
+
+  it('takes object-storage:// for the default backend, with the grammar of its own scheme', () => {
+    const raw = 'object-storage://snapshots/a.json'
+    const resolved = (['s3', 'minio', 'file'] as const).map((defaultScheme) => {
+      const storage = createStorage({ ...ALL, defaultScheme })
+      const { backend, uri } = storage.resolve(raw)
+      assert.equal(backend, storage.resolve(formatStorageUri(uri)).backend)
+      for (const odd of ['', '../a', 'a/./b', 'a\nb'].map((key) => `object-storage://${key}`)) {
+        assert.throws(() => storage.resolve(odd), { code: 'STORAGE_URI_REJECTED' }, odd)
+      }
+      return formatStorageUri(uri)
+    })
+    assert.deepEqual(resolved, [
+      's3://own-bucket/snapshots/a.json',
+      'minio://minio-bucket/snapshots/a.json',
+      'file:///snapshots/a.json',
+    ])
+    for (const odd of ['object-storage:/a', 'object-storage:a', ' object-storage://a']) {
+      assert.throws(() => createStorage(ALL).resolve(odd), { code: 'STORAGE_URI_REJECTED' }, odd)
+    }
+    assert.throws(() => createStorage(ALL).resolve('Object-Storage://a'), { code: 'UNSUPPORTED_STORAGE_SCHEME' })
   })
 
   it('rejects a malformed URI even of a scheme without settings', () => {

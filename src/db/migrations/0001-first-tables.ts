@@ -1,11 +1,18 @@
 import { type Kysely, sql } from 'kysely'
+import { hasOldTable, widenOldTable } from '../adoption/widen.ts'
 
-/** Runs, steps, snapshots and stored objects, with a keyset index for every list that the schema offers. */
+/**
+ * Runs, steps, snapshots and stored objects, with a keyset index for every list that the schema offers. A table
+ * `state_snapshots` that is there already gains the columns; what takes long with many rows comes after the migrations.
+ */
 export async function up(db: Kysely<unknown>): Promise<void> {
-  for (const statement of STATEMENTS) await sql.raw(statement).execute(db)
+  const isAdopted = await hasOldTable(db)
+  for (const statement of [...OWN_TABLES, ...(isAdopted ? [] : SNAPSHOTS)]) await sql.raw(statement).execute(db)
+  // Last: nobody can write to the table from here until the transaction ends.
+  if (isAdopted) await widenOldTable(db)
 }
 
-const STATEMENTS = [
+const OWN_TABLES = [
   `create table statelens_runs (
     run_id text primary key check (octet_length(run_id) between 1 and 512),
     workflow_name text,
@@ -43,6 +50,30 @@ const STATEMENTS = [
   // Steps without an index come last, in order of creation.
   'create index statelens_steps_order on statelens_steps (run_id, (coalesce(step_index, 2147483647)), ordinal)',
 
+  `create table statelens_objects (
+    storage_uri text primary key,
+    snapshot_id uuid not null,
+    state text not null default 'pending' check (state in ('pending', 'live', 'doomed')),
+    created_at timestamptz not null default now(),
+    not_before timestamptz not null default now(),
+    attempts integer not null default 0
+  )`,
+  'create index statelens_objects_snapshot on statelens_objects (snapshot_id)',
+  "create index statelens_objects_due on statelens_objects (not_before) where state <> 'live'",
+
+  `create table statelens_tombstones (
+    snapshot_id uuid primary key,
+    run_id text not null,
+    step_id text,
+    idempotency_key text,
+    deleted_at timestamptz not null default now()
+  )`,
+  `create index statelens_tombstones_key
+    on statelens_tombstones (run_id, (coalesce(step_id, '')), idempotency_key) where idempotency_key is not null`,
+  'create index statelens_tombstones_age on statelens_tombstones (deleted_at)',
+]
+
+const SNAPSHOTS = [
   // "snapshot" is json, not jsonb: json keeps every byte, jsonb re-orders keys and refuses \\u0000.
   `create table state_snapshots (
     id uuid primary key default gen_random_uuid(),
@@ -79,26 +110,4 @@ const STATEMENTS = [
   'create index state_snapshots_run_time on state_snapshots (run_id, created_at, seq)',
   `create unique index state_snapshots_idempotency
     on state_snapshots (run_id, (coalesce(step_id, '')), idempotency_key) where idempotency_key is not null`,
-
-  `create table statelens_objects (
-    storage_uri text primary key,
-    snapshot_id uuid not null,
-    state text not null default 'pending' check (state in ('pending', 'live', 'doomed')),
-    created_at timestamptz not null default now(),
-    not_before timestamptz not null default now(),
-    attempts integer not null default 0
-  )`,
-  'create index statelens_objects_snapshot on statelens_objects (snapshot_id)',
-  "create index statelens_objects_due on statelens_objects (not_before) where state <> 'live'",
-
-  `create table statelens_tombstones (
-    snapshot_id uuid primary key,
-    run_id text not null,
-    step_id text,
-    idempotency_key text,
-    deleted_at timestamptz not null default now()
-  )`,
-  `create index statelens_tombstones_key
-    on statelens_tombstones (run_id, (coalesce(step_id, '')), idempotency_key) where idempotency_key is not null`,
-  'create index statelens_tombstones_age on statelens_tombstones (deleted_at)',
 ]

@@ -103,7 +103,10 @@ builder.node(SnapshotRef, {
       resolve: ({ metadata }) => (metadata === null ? null : rawJson(metadata)),
     }),
     sizeBytes: t.expose('sizeBytes', { type: 'BigInt', nullable: true, description: 'Of the payload, in bytes.' }),
-    digest: t.exposeString('digest', { nullable: true, description: "`sha256:<64 hex>` of the payload's bytes." }),
+    digest: t.exposeString('digest', {
+      nullable: true,
+      description: '`sha256:<64 hex>`, as the row says; `digestOf` tells of what.',
+    }),
     contentType: t.exposeString('contentType', { description: 'Media type of the payload.' }),
     contentEncoding: t.exposeString('contentEncoding', {
       description: 'How the stored bytes are encoded; `identity` if not.',

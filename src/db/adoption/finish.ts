@@ -1,0 +1,67 @@
+import { type Kysely, sql } from 'kysely'
+import type { SnapshotTable } from './inspect.ts'
+import { LOCK_MILLIS, run, withBriefLock } from './session.ts'
+
+/** The indexes of `state_snapshots` that lists and look-ups rest on, by name. */
+const INDEXES: Readonly<Record<string, string>> = {
+  state_snapshots_seq: '(seq)',
+  state_snapshots_run_seq: '(run_id, seq)',
+  state_snapshots_step_seq: '(run_id, step_id, seq) where step_id is not null',
+  state_snapshots_run_time: '(run_id, created_at, seq)',
+  state_snapshots_idempotency: "(run_id, (coalesce(step_id, '')), idempotency_key) where idempotency_key is not null",
+}
+const UNIQUE = ['state_snapshots_id', 'state_snapshots_idempotency']
+const REQUIRED = ['id', 'seq', 'created_at']
+
+/** Columns that must never be null, and are not yet declared so; those that the table is about to get are among them. */
+export async function missingConstraints(
+  db: Kysely<unknown>,
+  { columns }: Pick<SnapshotTable, 'columns'>,
+): Promise<readonly string[]> {
+  const { rows } = await sql<{ name: string }>`
+    select attname as name from pg_attribute
+    where attrelid = to_regclass('state_snapshots') and attname = any(${REQUIRED}::text[]) and not attnotnull
+    order by attname`.execute(db)
+  const nullable = rows.map(({ name }) => name)
+  // A new created_at comes with a default for every row.
+  return REQUIRED.filter((name) => nullable.includes(name) || (name !== 'created_at' && !columns.includes(name)))
+}
+
+/** Reads the table once for each column, while others write; the locks at both ends are brief. */
+export async function requireColumn(db: Kysely<unknown>, column: string, signal?: AbortSignal): Promise<void> {
+  const name = `statelens_${column}_required`
+  const table = 'alter table state_snapshots'
+  await withBriefLock(() => run(db, `${table} drop constraint if exists ${name}`), signal)
+  await withBriefLock(() => run(db, `${table} add constraint ${name} check (${column} is not null) not valid`), signal)
+  await withBriefLock(() => run(db, `${table} validate constraint ${name}`), signal)
+  // PostgreSQL trusts the constraint, and reads nothing here.
+  await withBriefLock(() => run(db, `${table} alter column ${column} set not null, drop constraint ${name}`), signal)
+}
+
+/** Names of the indexes that are not there, or were broken off while they were made. */
+export async function missingIndexes(db: Kysely<unknown>): Promise<readonly string[]> {
+  const { rows } = await sql<{ name: string; columns: string; is_unique: boolean }>`
+    select c.relname as name, pg_get_indexdef(i.indexrelid) as columns, i.indisunique as is_unique
+    from pg_index i join pg_class c on c.oid = i.indexrelid
+    where i.indrelid = to_regclass('state_snapshots') and i.indisvalid`.execute(db)
+  const names = Object.keys(INDEXES).filter((name) => !rows.some((row) => row.name === name))
+  const hasKey = rows.some(({ columns, is_unique }) => is_unique && columns.endsWith('(id)'))
+  return hasKey ? names : ['state_snapshots_id', ...names]
+}
+
+/**
+ * Makes one of them while others write. It waits for transactions that are older than itself, however long they take, and keeps
+ * nobody waiting meanwhile.
+ */
+export async function createIndex(db: Kysely<unknown>, name: string): Promise<void> {
+  const unique = UNIQUE.includes(name) ? 'unique ' : ''
+  await run(db, 'set lock_timeout = 0')
+  // One process at it, not all the cores.
+  await run(db, 'set max_parallel_maintenance_workers = 0')
+  try {
+    await run(db, `drop index concurrently if exists ${name}`)
+    await run(db, `create ${unique}index concurrently ${name} on state_snapshots ${INDEXES[name] ?? '(id)'}`)
+  } finally {
+    await run(db, `set lock_timeout = ${LOCK_MILLIS}`)
+  }
+}

@@ -1,0 +1,146 @@
+import { type Kysely, sql } from 'kysely'
+import { STEPS_COPIED } from './backfill.ts'
+
+/** What the catalog says of the table `state_snapshots`, read without a lock that anybody waits for. */
+export interface SnapshotTable {
+  /** Whether the old system made it. */
+  readonly isAdopted: boolean
+  /** Whether the table has the columns of this version, if not yet their contents. */
+  readonly isWidened: boolean
+  readonly columns: readonly string[]
+  /** By PostgreSQL's own estimate. */
+  readonly rows: number
+  /** With indexes and large values. */
+  readonly sizeBytes: number
+  /** Why it cannot be adopted; empty when it can. */
+  readonly problems: readonly string[]
+  /** What whoever adopts it should know. */
+  readonly notes: readonly string[]
+}
+
+const TEXTS = ['text', 'character varying']
+const OLD_COLUMNS: Readonly<Record<string, readonly string[]>> = {
+  id: ['uuid'],
+  run_id: TEXTS,
+  step_id: TEXTS,
+  is_success_state: ['boolean'],
+  created_at: ['timestamp with time zone'],
+  pii_tags: ['text[]'],
+  redaction_policy: TEXTS,
+  replay_safe: ['boolean'],
+  content_digest: ['bytea'],
+  storage_uri: TEXTS,
+  snapshot: ['jsonb', 'json'],
+}
+const NEW_COLUMNS =
+  /^(?:seq|attempt|kind|is_golden|metadata|size_bytes|content_type|content_encoding|storage_state|json_verdict(?:_etag)?|preview|idempotency_key|request_digest|expires_at|payload|reads_inline|integrity|verified_at)$/
+
+interface Column {
+  readonly name: string
+  readonly type: string
+  readonly is_required: boolean
+  /** As only `seq` is, in a table that was made here. */
+  readonly is_identity: boolean
+}
+
+interface Constraint {
+  readonly name: string
+  readonly definition: string
+  readonly is_unique: boolean
+}
+
+/** Null where there is no such table yet. */
+export async function inspectSnapshotTable(db: Kysely<unknown>): Promise<SnapshotTable | null> {
+  const table = (
+    await sql<{ kind: string; rows: string; size: string; encoding: string }>`
+      select relkind as kind, greatest(reltuples, 0)::bigint as rows, pg_total_relation_size(oid) as size,
+        current_setting('server_encoding') as encoding
+      from pg_class where oid = to_regclass('state_snapshots')`.execute(db)
+  ).rows[0]
+  if (!table) return null
+  const columns = (
+    await sql<Column>`
+      select attname as name, format_type(atttypid, null) as type, attnotnull and not atthasdef as is_required,
+        attidentity <> '' as is_identity
+      from pg_attribute where attrelid = to_regclass('state_snapshots') and attnum > 0 and not attisdropped
+      order by attnum`.execute(db)
+  ).rows
+  const constraints = (
+    await sql<Constraint>`
+      select conname as name, pg_get_constraintdef(oid) as definition, contype in ('p', 'u') as is_unique
+      from pg_constraint where conrelid = to_regclass('state_snapshots') and contype <> 'n'`.execute(db)
+  ).rows
+  const isWidened = columns.some(({ name }) => name === 'request_digest')
+  return {
+    isAdopted: !columns.some(({ is_identity }) => is_identity),
+    isWidened,
+    columns: columns.map(({ name }) => name),
+    rows: Number(table.rows),
+    sizeBytes: Number(table.size),
+    problems: isWidened ? [] : problemsOf(table, columns),
+    notes: isWidened ? [] : notesOf(columns, constraints),
+  }
+}
+
+function problemsOf(
+  { kind, encoding }: { readonly kind: string; readonly encoding: string },
+  columns: readonly Column[],
+): readonly string[] {
+  const problems: string[] = []
+  if (kind !== 'r') problems.push('state_snapshots is not a plain table (a view, or partitioned).')
+  if (encoding !== 'UTF8') problems.push(`The database is encoded in ${encoding}; it must be UTF8.`)
+  for (const name of ['run_id', 'snapshot', 'storage_uri']) {
+    if (!columns.some((column) => column.name === name)) problems.push(`The column ${name} is missing.`)
+  }
+  for (const { name, type } of columns) {
+    const types = OLD_COLUMNS[name]
+    if (types && !types.includes(type))
+      problems.push(`The column ${name} is ${type}; it must be ${types.join(' or ')}.`)
+    if (NEW_COLUMNS.test(name)) problems.push(`The column ${name} is there already, and statelens needs that name.`)
+  }
+  return problems
+}
+
+function notesOf(columns: readonly Column[], constraints: readonly Constraint[]): readonly string[] {
+  const names = columns.map(({ name }) => name)
+  const foreign = columns.filter(({ name, is_required }) => is_required && !(name in OLD_COLUMNS))
+  return [
+    ...(names.includes('created_at')
+      ? []
+      : ['There is no created_at: the rows that are there get the time of the adoption, in the order they lie in.']),
+    ...foreign.map(({ name }) => `statelens cannot capture into this table while the column ${name} is required.`),
+    ...constraints
+      .filter(({ definition, is_unique }) => !is_unique || !/\(id\)$/.test(definition))
+      .map(({ name, definition }) => `What statelens captures has to satisfy the constraint ${name}: ${definition}.`),
+  ]
+}
+
+const STEP_COLUMNS: Readonly<Record<string, RegExp>> = {
+  step_index: /^(?:smallint|integer)$/,
+  phase: /^(?:text|character varying)$/,
+  started_at: /^timestamp/,
+  completed_at: /^timestamp/,
+  duration_ms: /^(?:smallint|integer|bigint|numeric|real|double precision)$/,
+  success: /^boolean$/,
+  error: /./,
+}
+
+/**
+ * The old system's table `workflow_steps`: `absent`, `other` where its columns are not what they were known as, `new`, or `followed`
+ * once its rows come over by themselves.
+ */
+export type StepTableState = 'absent' | 'other' | 'new' | 'followed'
+
+export async function inspectStepTable(db: Kysely<unknown>): Promise<StepTableState> {
+  const { rows } = await sql<{ name: string; type: string; is_followed: boolean }>`
+    select attname as name, format_type(atttypid, null) as type, exists (
+      select from pg_trigger t where tgrelid = attrelid and tgname = 'statelens_follow_steps'
+        and obj_description(t.oid, 'pg_trigger') = ${STEPS_COPIED}) as is_followed
+    from pg_attribute where attrelid = to_regclass('workflow_steps') and attnum > 0 and not attisdropped`.execute(db)
+  const [first] = rows
+  if (!first) return 'absent'
+  if (first.is_followed) return 'followed'
+  const names = rows.map(({ name }) => name)
+  const isKnown = rows.every(({ name, type }) => STEP_COLUMNS[name]?.test(type) ?? true)
+  return isKnown && names.includes('id') && names.includes('run_id') ? 'new' : 'other'
+}

@@ -1,0 +1,34 @@
+import { setTimeout } from 'node:timers/promises'
+import { type Kysely, sql } from 'kysely'
+
+/** No statement of an adoption keeps a writer waiting for longer: it gives up, lets the others pass, and tries again. */
+export const LOCK_MILLIS = 300
+const PAUSE_MILLIS = 200
+const PAUSE_MAX_MILLIS = 3000
+const TRIES = 100
+
+/**
+ * Does work that needs a lock, again and again until it gets the lock in time. Below `deadlock_timeout`, so that in a deadlock it
+ * is never the other one who is sent away.
+ * @throws what the work throws; its last error after some five minutes, or the signal's reason.
+ */
+export async function withBriefLock<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    signal?.throwIfAborted()
+    try {
+      return await work()
+    } catch (error) {
+      if (!isLockProblem(error) || attempt === TRIES) throw error
+      await setTimeout(Math.min(PAUSE_MILLIS * attempt, PAUSE_MAX_MILLIS), undefined, { signal })
+    }
+  }
+}
+
+export async function run(db: Kysely<unknown>, statement: string): Promise<void> {
+  await sql.raw(statement).execute(db)
+}
+
+function isLockProblem(error: unknown): boolean {
+  // lock_not_available, deadlock_detected
+  return error instanceof Error && 'code' in error && (error.code === '55P03' || error.code === '40P01')
+}
