@@ -24,8 +24,9 @@ const TOP: Readonly<Record<string, readonly string[]>> = {
   'demo.ts': ['app.ts', 'config.ts', 'demo-data.ts', 'log.ts'],
   'errors.ts': [],
   'log.ts': [],
-  'main.ts': ['app.ts', 'config.ts', 'demo.ts', 'log.ts', 'migrate-command.ts'],
+  'main.ts': ['app.ts', 'config.ts', 'demo.ts', 'log.ts', 'migrate-command.ts', 'verify.ts'],
   'migrate-command.ts': ['config.ts'],
+  'verify.ts': ['app.ts', 'config.ts', 'log.ts'],
 }
 
 /** Relative imports of any form: from, bare, type-only and dynamic. */
