@@ -7,6 +7,7 @@ const HELP = `statelens <command>
   serve     answer GraphQL; with no settings at all on an embedded database in .statelens
   migrate   bring the database of DATABASE_URL to this version's tables, adopting those of the old system
   verify    read every payload back, and tell which are missing or corrupt
+  doctor    look at database, storage, links and cache, and say what is wrong and what to do
   demo      serve a throw-away store filled with a believable run
 
 Each has --help. Settings are environment variables: see the README, or .env.example.`
@@ -48,6 +49,12 @@ Ends with 0 when all that can be checked is intact, 2 when something is missing 
 not read some: it then prints the --after that goes on from there.`,
     options: { run: { type: 'string' }, after: { type: 'string' }, 'max-mb-per-second': { type: 'string' } },
     run: verify,
+  },
+  doctor: {
+    about: `Looks at the settings, and at the database, the storages, the links and the cache that they name, and reads one payload of
+each kind. Says what is wrong and what to do, and changes nothing. Ends within 20 seconds, with 0 when nothing is wrong and
+1 when something is; warnings do not count.`,
+    run: doctor,
   },
   demo: {
     about:
@@ -120,6 +127,14 @@ async function verify(env: NodeJS.ProcessEnv, args: OptionValues): Promise<numbe
   } finally {
     await stop()
   }
+}
+
+async function doctor(env: NodeJS.ProcessEnv): Promise<number> {
+  const { runDoctor } = await import('./doctor.ts')
+  const code = await runDoctor({ env, print })
+  // Connections that hang keep nobody waiting.
+  setTimeout(() => process.exit(code), 500).unref()
+  return code
 }
 
 async function demo(env: NodeJS.ProcessEnv): Promise<number> {

@@ -46,13 +46,13 @@ describe('the command line', { concurrency: true }, () => {
     for (const args of [[], ['--help'], ['-h']]) {
       const { code, stdout, stderr } = await run(args)
       assert.deepEqual([code, stderr], [0, ''])
-      for (const command of ['serve', 'migrate', 'verify', 'demo'])
+      for (const command of ['serve', 'migrate', 'verify', 'doctor', 'demo'])
         assert.match(stdout, new RegExp(`^ +${command} `, 'm'))
     }
   })
 
   it('says what each command does, and does nothing else', async () => {
-    for (const command of ['serve', 'migrate', 'verify', 'demo']) {
+    for (const command of ['serve', 'migrate', 'verify', 'doctor', 'demo']) {
       const { code, stdout, stderr } = await run([command, '--help'], { DATABASE_URL: 'not even a URL' })
       assert.deepEqual([code, stderr], [0, ''])
       assert.match(stdout, new RegExp(`^statelens ${command}\\n\\n\\w`))
