@@ -15,16 +15,19 @@ import { createGraphqlRoute, graphqlFailure } from './server/graphql-route.ts'
 import { createHealth, type Health } from './server/health.ts'
 import { createHttpServer, type Route } from './server/http.ts'
 import { createPayloadRoute } from './server/payload-route.ts'
+import { createUploadRoute } from './server/upload-route.ts'
 import { createGraphqlServer } from './server/yoga.ts'
 import { type AdmissionOptions, createAdmission } from './snapshots/admission.ts'
 import { createLinks } from './snapshots/links.ts'
 import { createPayloads } from './snapshots/payloads.ts'
 import { createReader } from './snapshots/reader.ts'
 import { createSweeper } from './snapshots/sweeper.ts'
+import { createUploads } from './snapshots/uploads.ts'
 import { createVerifier } from './snapshots/verifier.ts'
 import { createWriter, type SnapshotWriter } from './snapshots/writer.ts'
 import { createStorage, type Storage } from './storage/registry.ts'
 import { createLinkSigner } from './storage/signed-link.ts'
+import { createUploadLinkSigner } from './storage/upload-link.ts'
 
 const MIB = 1_048_576
 /** Larger payloads are streamed from storage each time. */
@@ -53,10 +56,12 @@ export interface AppOptions {
   readonly onStatement?: (text: string) => void
   /** How many payloads may be on their way to clients at once. */
   readonly admission?: AdmissionOptions
+  /** Milliseconds since 1970, for links to this server; the clock of the process when left out. */
+  readonly now?: () => number
 }
 
 /** Builds every part once, and listens. */
-export async function startApp({ config, log, onStatement, ...limits }: AppOptions): Promise<App> {
+export async function startApp({ config, log, onStatement, now, ...limits }: AppOptions): Promise<App> {
   const onHiddenError = (error: unknown) => log.error({ err: error }, 'request failed')
   const db = createDatabase({ url: config.databaseUrl, onStatement })
   const storage = openStorage(config)
@@ -84,10 +89,24 @@ export async function startApp({ config, log, onStatement, ...limits }: AppOptio
   }
 
   const publicUrl = config.publicUrl ?? urlOf(server, config.host)
-  const signer = createLinkSigner({ secrets: linkSecrets(config, log), publicUrl })
-  const links = createLinks({ storage, signer })
+  const { signedUrlMaxSeconds: maxSeconds } = config
+  const linkOptions = { secrets: linkSecrets(config, log), publicUrl, maxSeconds, now }
+  const signer = createLinkSigner(linkOptions)
+  const links = createLinks({ storage, signer, maxSeconds })
   const verifier = createVerifier({ db, payloads })
-  const services = { reader, writer, payloads, verifier, links, payloadMaxBytes: config.payloadMaxBytes }
+  const uploadAdmission = createAdmission()
+  const uploads = createUploads({
+    db,
+    storage,
+    sweeper,
+    payloads,
+    writer,
+    admission: uploadAdmission,
+    signer: createUploadLinkSigner(linkOptions),
+    inlineMaxBytes: config.inlineMaxBytes,
+    maxSeconds,
+  })
+  const services = { reader, writer, payloads, verifier, links, uploads, payloadMaxBytes: config.payloadMaxBytes }
   const graphql = createGraphqlServer({ onHiddenError })
   routes.push(
     {
@@ -98,7 +117,12 @@ export async function startApp({ config, log, onStatement, ...limits }: AppOptio
     { path: /^\/snapshots\/([^/]+)\/payload$/, methods: createPayloadRoute({ reader, payloads, links, admission }) },
     {
       path: /^\/runs\/([^/]+)\/steps\/([^/]+)\/snapshot$/,
-      methods: createCaptureRoute({ writer, admission: createAdmission(), basePath: pathOf(publicUrl) }),
+      methods: createCaptureRoute({ writer, admission: uploadAdmission, basePath: pathOf(publicUrl) }),
+      discardMaxBytes: REFUSED_UPLOAD_BYTES,
+    },
+    {
+      path: /^\/uploads\/([^/]+)$/,
+      methods: createUploadRoute({ uploads, admission: uploadAdmission }),
       discardMaxBytes: REFUSED_UPLOAD_BYTES,
     },
     { path: /^\/health\/live$/, methods: { GET: health.live } },

@@ -39,6 +39,8 @@ export interface Config {
   readonly allowedBuckets?: readonly string[]
   /** Newest first; empty: one is made at start, and links end with the process. */
   readonly signedUrlSecrets: readonly string[]
+  /** Longest life of a signed link. */
+  readonly signedUrlMaxSeconds: number
   /** Least severe lines that the log shows. */
   readonly logLevel: LogLevel
 }
@@ -99,6 +101,8 @@ export function readConfig(env: Env): Config {
     minio,
     allowedBuckets: readBuckets(read, problems),
     signedUrlSecrets: readSecrets(read, problems),
+    // No store signs for more than seven days.
+    signedUrlMaxSeconds: read.integer('SIGNED_URL_MAX_SECONDS', { fallback: 86_400, min: 1, max: 604_800 }),
     logLevel: read.choice('LOG_LEVEL', LOG_LEVELS),
   }
   // A setting that two others fall back on is read for each.

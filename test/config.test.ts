@@ -47,6 +47,7 @@ describe('settings', () => {
       minio: undefined,
       allowedBuckets: undefined,
       signedUrlSecrets: [],
+      signedUrlMaxSeconds: 86_400,
       logLevel: 'info',
     })
   })
@@ -99,6 +100,7 @@ describe('settings', () => {
     assertRefused('SNAPSHOT_INLINE_MAX_BYTES', [...beyond, '67108865'])
     assertRefused('SNAPSHOT_CACHE_TTL_SECONDS', [...beyond, '0', '31536001'])
     assertRefused('PAYLOAD_MAX_BYTES', [...beyond, '0'])
+    assertRefused('SIGNED_URL_MAX_SECONDS', [...beyond, '0', '604801'])
     assert.equal(readConfig({ PORT: '0' }).port, 0)
     assert.equal(readConfig({ PORT: ' 65535 ' }).port, 65_535)
     assert.equal(readConfig({ SNAPSHOT_INLINE_MAX_BYTES: '0' }).inlineMaxBytes, 0)

@@ -50,7 +50,7 @@ export type InsertResult = { readonly snapshot: Snapshot } | 'seen' | 'lost'
 export async function insertSnapshot(db: Database, snapshot: NewSnapshot): Promise<InsertResult> {
   const result = await db.kysely.transaction().execute(async (tx) => {
     await holdRun(snapshot.runId).execute(tx)
-    if (snapshot.storageUri !== null && !(await makeLive(tx, snapshot.storageUri))) return 'lost'
+    if (snapshot.storageUri !== null && !(await makeLive(tx, snapshot.storageUri, snapshot))) return 'lost'
     await createParents(tx, snapshot)
     if (await insertRow(tx, snapshot)) return 'stored'
     if (snapshot.storageUri !== null) await doom(tx, snapshot.storageUri)
@@ -62,10 +62,14 @@ export async function insertSnapshot(db: Database, snapshot: NewSnapshot): Promi
   return { snapshot: stored }
 }
 
-async function makeLive(tx: Kysely<Tables>, storageUri: string): Promise<boolean> {
+async function makeLive(
+  tx: Kysely<Tables>,
+  storageUri: string,
+  { contentDigest, sizeBytes }: NewSnapshot,
+): Promise<boolean> {
   const { numUpdatedRows } = await tx
     .updateTable('statelens_objects')
-    .set({ state: 'live' })
+    .set({ state: 'live', content_digest: contentDigest, size_bytes: sizeBytes })
     .where('storage_uri', '=', storageUri)
     .where('state', '=', 'pending')
     .executeTakeFirst()
@@ -73,7 +77,11 @@ async function makeLive(tx: Kysely<Tables>, storageUri: string): Promise<boolean
 }
 
 async function doom(tx: Kysely<Tables>, storageUri: string): Promise<void> {
-  await tx.updateTable('statelens_objects').set({ state: 'doomed' }).where('storage_uri', '=', storageUri).execute()
+  await tx
+    .updateTable('statelens_objects')
+    .set({ state: 'doomed', not_before: sql`now()` })
+    .where('storage_uri', '=', storageUri)
+    .execute()
 }
 
 async function createParents(tx: Kysely<Tables>, { runId, stepId }: NewSnapshot): Promise<void> {

@@ -24,8 +24,9 @@ export async function abandonObject(db: Database, storageUri: string, snapshotId
 }
 
 /**
- * Takes objects whose bytes are to be deleted now: doomed ones that are due, and ones that were begun longer ago than the
- * grace and never became live. Each is taken by one sweeper at a time, and comes up again later unless it is forgotten.
+ * Takes objects whose bytes are to be deleted now: doomed ones that are due, and ones that were begun, or whose upload ended,
+ * longer ago than the grace and never became live. Each is taken by one sweeper at a time, and comes up again later unless it is
+ * forgotten.
  */
 export async function takeDoomedObjects(
   db: Database,
@@ -38,7 +39,7 @@ export async function takeDoomedObjects(
     where storage_uri in (
       select storage_uri from statelens_objects
       where not_before <= now() and (state = 'doomed'
-        or state = 'pending' and created_at < now() - make_interval(secs => ${graceSeconds}))
+        or state = 'pending' and greatest(created_at, not_before) < now() - make_interval(secs => ${graceSeconds}))
       order by not_before limit ${limit} for update skip locked
     ) returning o.storage_uri`)
   return rows.map(([uri]) => uri as string)

@@ -81,10 +81,34 @@ export type ObjectState = 'pending' | 'live' | 'doomed'
 export interface ObjectsTable {
   storage_uri: string
   snapshot_id: string
+  /** Of the payload, once it is live. */
+  content_digest: Buffer | null
+  size_bytes: string | number | null
   state: WithDefault<ObjectState>
   created_at: WithDefault<Instant>
   /** When the sweeper may next try to delete it. */
   not_before: WithDefault<Instant>
+  attempts: WithDefault<number>
+}
+
+export type UploadState = 'open' | 'committed' | 'refused'
+
+/** One row for each upload that does not come by a capture, from its ticket until its time is over. */
+export interface UploadsTable {
+  upload_id: string
+  snapshot_id: string
+  /** Null where the content was stored already. */
+  storage_uri: string | null
+  multipart_id: string | null
+  /** What the capture says of its snapshot. */
+  input: JsonText
+  size_bytes: string | number
+  content_digest: Buffer
+  state: WithDefault<UploadState>
+  expires_at: Instant
+  created_at: WithDefault<Instant>
+  /** When the sweeper may next look at it. */
+  not_before: Instant
   attempts: WithDefault<number>
 }
 
@@ -103,4 +127,5 @@ export interface Tables {
   state_snapshots: StateSnapshotsTable
   statelens_objects: ObjectsTable
   statelens_tombstones: TombstonesTable
+  statelens_uploads: UploadsTable
 }

@@ -2,6 +2,7 @@ import type { Viewer } from '../auth/viewer.ts'
 import type { Links } from '../snapshots/links.ts'
 import type { Payloads } from '../snapshots/payloads.ts'
 import type { SnapshotReader } from '../snapshots/reader.ts'
+import type { Uploads } from '../snapshots/uploads.ts'
 import type { Verifier } from '../snapshots/verifier.ts'
 import type { SnapshotWriter } from '../snapshots/writer.ts'
 
@@ -12,6 +13,7 @@ export interface Services {
   readonly payloads: Payloads
   readonly verifier: Verifier
   readonly links: Links
+  readonly uploads: Uploads
   /** Largest payload in one answer, in bytes. */
   readonly payloadMaxBytes: number
 }

@@ -61,6 +61,7 @@ export const snapshotNeeds = createNeeds<Snapshot>(SNAPSHOT_FIELDS, ['snapshotId
     'isOwn',
   ],
   signedUrl: LINK_FIELDS,
+  download: ['sizeBytes', 'digestOf', ...LINK_FIELDS],
 })
 
 export const loadRun = createEntityLoader<string, Run>({

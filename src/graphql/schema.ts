@@ -8,7 +8,9 @@ import './types/run-by-id.ts'
 import './types/snapshot.ts'
 import './types/snapshot-lists.ts'
 import './types/integrity.ts'
+import './types/download.ts'
 import './types/capture.ts'
+import './types/upload.ts'
 
 export const schema = withoutDefaultResolvers(
   guardEntities(builder.toSubGraphSchema({ linkUrl: 'https://specs.apollo.dev/federation/v2.6' })),

@@ -2,10 +2,11 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import { AppError } from '../errors.ts'
 import { type Captured, storageTierOf } from '../model/snapshot.ts'
 import type { Admission } from '../snapshots/admission.ts'
+import { checkDigests } from '../snapshots/checked-digests.ts'
 import { ENCODINGS, type Encoding, isEncoding } from '../snapshots/encoding.ts'
 import type { SnapshotWriter } from '../snapshots/writer.ts'
 import { decodePart, readCaptureQuery } from './capture-query.ts'
-import { checkDigests, readDigests } from './digest-headers.ts'
+import { readDigests } from './digest-headers.ts'
 import { type Handler, sendJson, signalOf, splitTarget } from './http.ts'
 import { uploadOf } from './upload.ts'
 
@@ -74,7 +75,7 @@ function answer(response: ServerResponse, { snapshot, created }: Captured): void
   })
 }
 
-function requireJson({ 'content-type': contentType = '' }: IncomingHttpHeaders): void {
+export function requireJson({ 'content-type': contentType = '' }: IncomingHttpHeaders): void {
   if (!/^application\/(?:json|[\w.!#$&^-]+\+json)\s*(?:;\s*charset\s*=\s*"?utf-?8"?\s*)?$/i.test(contentType)) {
     throw new AppError('UNSUPPORTED_MEDIA_TYPE', 'The body must be application/json in UTF-8')
   }
@@ -89,7 +90,7 @@ function readEncoding({ headers }: IncomingMessage, response: ServerResponse): E
 }
 
 /** Of the body as it is sent; undefined when it comes in chunks. */
-function readLength({ 'content-length': length }: IncomingHttpHeaders): number | undefined {
+export function readLength({ 'content-length': length }: IncomingHttpHeaders): number | undefined {
   if (length === undefined) return undefined
   const sizeBytes = Number(length)
   if (sizeBytes > BODY_MAX_BYTES) {

@@ -4,72 +4,159 @@ import type { SignedUrl } from '../storage/backend.ts'
 import type { Storage } from '../storage/registry.ts'
 import type { LinkPresentation, LinkSigner } from '../storage/signed-link.ts'
 
-/** Longest life of a link, in seconds: whoever holds one needs no other right. */
-export const LINK_MAX_SECONDS = 86_400
-
 export const DISPOSITIONS = ['ATTACHMENT', 'INLINE'] as const
 export type Disposition = (typeof DISPOSITIONS)[number]
 
 export interface LinkRequest {
-  /** 1 to 86,400. */
+  /** Whole seconds, 1 to the limit of the server. */
   readonly expiresInSeconds: number
   readonly disposition: Disposition
+  /** Made safe before it is used; made from the step where it is left out. */
   readonly filename?: string | null
+}
+
+/** All that a client needs to fetch a payload without another right than this. */
+export interface DownloadTicket extends SignedUrl {
+  readonly method: 'GET'
+  /** To be sent along. */
+  readonly headers: readonly { readonly name: string; readonly value: string }[]
+  /** Whether the bytes come from the store itself and not by way of this server. */
+  readonly direct: boolean
+  /** Name that the answer gives the file. */
+  readonly filename: string
+  /** Of the payload; null where only reading it tells. */
+  readonly sizeBytes: number | null
+  /** Of the same bytes; null where there is none of them. */
+  readonly digest: string | null
+  readonly contentType: string
+  /** Of the bytes that the URL gives to a client that accepts no coding. */
+  readonly contentEncoding: string
 }
 
 /** URLs that anyone who holds them can GET until they expire. */
 export interface Links {
-  /**
-   * Null for an inline payload. The store signs where it can; otherwise the link leads to this server.
-   * @throws AppError `BAD_REQUEST`, `STORAGE_URI_REJECTED`, `UNSUPPORTED_STORAGE_SCHEME`.
-   */
+  /** As `ticket`, but null for a payload that has no object. */
   sign(snapshot: Snapshot, request: LinkRequest): Promise<SignedUrl | null>
+
+  /**
+   * For every payload. The store signs where it can and where its object alone is the payload; otherwise the URL leads to this
+   * server.
+   * @throws AppError `BAD_REQUEST`, `STORAGE_URI_REJECTED`, `UNSUPPORTED_STORAGE_SCHEME`, and `STORAGE_UNAVAILABLE` when the
+   * store's credentials cannot be had or have expired.
+   */
+  ticket(snapshot: Snapshot, request: LinkRequest): Promise<DownloadTicket>
 
   /** Checks the raw query of a link to this server. @throws AppError `LINK_INVALID` or `LINK_EXPIRED`. */
   verify(rawQuery: string, snapshot: Snapshot): LinkPresentation
 }
 
-export function createLinks({ storage, signer }: { readonly storage: Storage; readonly signer: LinkSigner }): Links {
-  return {
-    async sign(snapshot, { expiresInSeconds, disposition, filename }) {
-      if (expiresInSeconds < 1 || expiresInSeconds > LINK_MAX_SECONDS) {
-        throw new AppError('BAD_REQUEST', `expiresIn must be 1 to ${LINK_MAX_SECONDS} seconds`)
-      }
-      if (snapshot.storageUri === null) return null
-      const { backend, uri } = storage.resolve(snapshot.storageUri)
-      const name = safeFilename(filename ?? `${snapshot.stepId ?? snapshot.runId}-${snapshot.seq}.json`)
-      // A store hands a coded object even to clients that cannot decode it; this server looks first.
-      if (!backend.getSignedUrl || snapshot.contentEncoding !== 'identity' || snapshot.hasInlineCopy) {
-        return signer.sign({
-          snapshotId: snapshot.snapshotId,
-          digest: snapshot.digest,
-          expiresInSeconds,
-          disposition: disposition === 'INLINE' ? 'inline' : 'attachment',
-          filename: name,
-        })
-      }
-      return await backend.getSignedUrl(uri, {
-        expiresInSeconds,
-        contentDisposition: contentDisposition(disposition === 'INLINE' ? 'inline' : 'attachment', name),
-        contentType: snapshot.contentType,
-      })
-    },
-    verify: (rawQuery, { snapshotId, digest }) => signer.verify(rawQuery, { snapshotId, digest }),
-  }
+export interface LinksOptions {
+  readonly storage: Storage
+  readonly signer: LinkSigner
+  /** Longest life of a link: whoever holds one needs no other right. */
+  readonly maxSeconds: number
 }
 
-/** What every file system takes: no separators, quotes or control characters, at most 200 bytes. */
+/** A request that has been checked, as the signers take it. */
+interface Wish {
+  readonly expiresInSeconds: number
+  readonly disposition: 'attachment' | 'inline'
+  readonly filename: string
+}
+
+export function createLinks({ storage, signer, maxSeconds }: LinksOptions): Links {
+  function wishOf(snapshot: Snapshot, { expiresInSeconds, disposition, filename }: LinkRequest): Wish {
+    if (expiresInSeconds < 1 || expiresInSeconds > maxSeconds) {
+      throw new AppError('BAD_REQUEST', `expiresIn must be 1 to ${maxSeconds} seconds`)
+    }
+    return {
+      expiresInSeconds,
+      disposition: disposition === 'INLINE' ? 'inline' : 'attachment',
+      filename: safeFilename(filename ?? `${snapshot.stepId ?? snapshot.runId}-${snapshot.seq}.json`),
+    }
+  }
+
+  /** Null where the URL has to lead to this server. */
+  async function signedByStore(snapshot: Snapshot, wish: Wish): Promise<SignedUrl | null> {
+    const { storageUri, contentEncoding, contentType } = snapshot
+    // Of two copies only this server knows which one is good.
+    if (storageUri === null || snapshot.hasInlineCopy) return null
+    const { backend, uri } = storage.resolve(storageUri)
+    // A store hands a coded object even to clients that cannot decode it; this server looks first.
+    if (!backend.getSignedUrl || contentEncoding !== 'identity') return null
+    const { expiresInSeconds, disposition, filename } = wish
+    return await backend.getSignedUrl(uri, {
+      expiresInSeconds,
+      contentDisposition: contentDisposition(disposition, filename),
+      contentType,
+    })
+  }
+
+  const links: Links = {
+    async sign(snapshot, request) {
+      const wish = wishOf(snapshot, request)
+      if (snapshot.storageUri === null) return null
+      return (await signedByStore(snapshot, wish)) ?? signer.sign({ ...targetOf(snapshot), ...wish })
+    },
+    async ticket(snapshot, request) {
+      const wish = wishOf(snapshot, request)
+      const direct = await signedByStore(snapshot, wish)
+      const { sizeBytes, digest, digestOf, contentType } = snapshot
+      return {
+        ...(direct ?? signer.sign({ ...targetOf(snapshot), ...wish })),
+        method: 'GET',
+        headers: [],
+        direct: direct !== null,
+        filename: wish.filename,
+        sizeBytes,
+        // One of another text would tell the client that it got the wrong bytes.
+        digest: digestOf === 'PAYLOAD' ? digest : null,
+        contentType,
+        contentEncoding: 'identity',
+      }
+    },
+    verify: (rawQuery, snapshot) => signer.verify(rawQuery, targetOf(snapshot)),
+  }
+  return links
+}
+
+function targetOf({ snapshotId, digest }: Snapshot) {
+  return { snapshotId, digest }
+}
+
+const FILENAME_MAX_BYTES = 200
+/** What some file system refuses, what cannot be shown, and halves of characters. Joiners stay: emoji are made with them. */
+const ILLEGAL = /[\p{Cc}\p{Zl}\p{Zp}\p{Noncharacter_Code_Point}\ufffd\\/:*?"<>|]+/gu
+/** Marks that show nothing themselves; those of direction make `gnp.exe` look like `exe.png`. */
+const INVISIBLE = /(?![\u200c\u200d])\p{Cf}/gu
+/** Names that are a device on Windows, whatever extension they have. */
+const DEVICE = /^(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[\d\u00b9\u00b2\u00b3])\s*(?:\.|$)/iu
+
+/** A name that every file system takes: one part of a path, visible, no device, at most 200 bytes, its extension kept. */
 export function safeFilename(name: string): string {
-  const cleaned = name
-    .toWellFormed()
-    .replaceAll(/[\p{Cc}\p{Zl}\p{Zp}\\/:*?"<>|]+/gu, '_')
-    .replace(/^[\s.]+|[\s.]+$/gu, '')
+  const cleaned = trimmed(name.toWellFormed().replaceAll(INVISIBLE, '').replaceAll(ILLEGAL, '_'))
+  if (/^[\s._]*$/u.test(cleaned)) return 'payload.json'
+  const [extension = ''] = /\.[\p{L}\p{N}]{1,16}$/u.exec(cleaned) ?? []
+  const stem = cleaned.slice(0, cleaned.length - extension.length)
+  const kept = trimmed(firstBytes(stem, FILENAME_MAX_BYTES - 1 - Buffer.byteLength(extension)))
+  return `${DEVICE.test(kept) ? '_' : ''}${kept}${extension}`
+}
+
+/** Leading dots hide a file; trailing dots and spaces are lost on Windows. */
+function trimmed(name: string): string {
+  return name.replace(/^[\s.]+|[\s.]+$/gu, '')
+}
+
+/** Never ends within a character. */
+function firstBytes(text: string, maxBytes: number): string {
   let kept = ''
-  for (const character of cleaned) {
-    if (Buffer.byteLength(kept + character) > 200) break
+  let length = 0
+  for (const character of text) {
+    length += Buffer.byteLength(character)
+    if (length > maxBytes) break
     kept += character
   }
-  return kept || 'payload.json'
+  return kept
 }
 
 /** @see RFC 6266 and RFC 8187: a plain name for old clients, the exact one for the others. */

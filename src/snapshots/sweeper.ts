@@ -1,6 +1,7 @@
 import type { Database } from '../db/connect.ts'
 import { forgetObject, forgetOldTombstones, takeDoomedObjects } from '../db/objects.ts'
 import type { Storage } from '../storage/registry.ts'
+import { sweepUploads } from './upload-sweep.ts'
 
 export interface SweepReport {
   readonly deletedObjects: number
@@ -8,7 +9,7 @@ export interface SweepReport {
   readonly failedObjects: number
 }
 
-/** Deletes the bytes that no snapshot names any more: of deleted snapshots, and of captures that never finished. */
+/** Deletes the bytes that no snapshot names any more: of deleted snapshots, and of captures and uploads that never finished. */
 export interface Sweeper {
   /** One pass over all that is due. Several sweepers at once share the work. */
   sweep(): Promise<SweepReport>
@@ -21,7 +22,7 @@ export interface Sweeper {
 export interface SweeperOptions {
   readonly db: Database
   readonly storage: Storage
-  /** How long a capture may take before its object counts as abandoned; default one hour. */
+  /** How long a capture may take before its object counts as abandoned, and an upload after its ticket's end; default one hour. */
   readonly graceSeconds?: number
   /** Seconds between passes; default 60. */
   readonly intervalSeconds?: number
@@ -38,6 +39,7 @@ export function createSweeper(options: SweeperOptions): Sweeper {
 
   async function sweep(): Promise<SweepReport> {
     const report = { deletedObjects: 0, failedObjects: 0 }
+    await sweepUploads({ db, storage, graceSeconds, onProblem, isStopped: () => stopped })
     for (let taken = BATCH; taken === BATCH && !stopped; ) {
       const uris = await takeDoomedObjects(db, { graceSeconds, limit: BATCH })
       taken = uris.length

@@ -1,28 +1,30 @@
-import { randomUUID } from 'node:crypto'
 import type { ByteCache } from '../cache/byte-cache.ts'
-import {
-  deleteRun,
-  deleteSnapshot,
-  type EarlierCapture,
-  findEarlierCapture,
-  insertSnapshot,
-  type NewSnapshot,
-} from '../db/captures.ts'
+import { deleteRun, deleteSnapshot, findEarlierCapture, type NewSnapshot } from '../db/captures.ts'
 import type { Database } from '../db/connect.ts'
 import { abandonObject, beginObject } from '../db/objects.ts'
 import { upsertRun } from '../db/runs.ts'
 import { upsertStep } from '../db/steps.ts'
-import { AppError, isAppError } from '../errors.ts'
-import { createJsonScanner } from '../json/scanner.ts'
-import { isUuid, requireOpaqueId, requireText } from '../model/ids.ts'
+import { AppError } from '../errors.ts'
+import { requireOpaqueId, requireText } from '../model/ids.ts'
 import type { Run, RunChange } from '../model/run.ts'
 import type { Captured, CaptureInput } from '../model/snapshot.ts'
 import type { Step, StepChange } from '../model/step.ts'
 import type { Storage } from '../storage/registry.ts'
 import { formatStorageUri } from '../storage/uri.ts'
+import {
+  checkInput,
+  deletedBefore,
+  describeCapture,
+  findEarlier,
+  insertOrFind,
+  type NamedInput,
+  nameInput,
+  objectKey,
+  repeatOf,
+  requireAttempt,
+} from './capture-rules.ts'
 import { type Measured, openCapture, type PayloadStream } from './capture-stream.ts'
-import type { Encoding } from './encoding.ts'
-import { digestOfParts, formatDigest } from './measure.ts'
+import { formatDigest } from './measure.ts'
 import { placementOf } from './placement.ts'
 import type { Sweeper } from './sweeper.ts'
 
@@ -67,8 +69,6 @@ export interface WriterOptions {
   readonly inlineMaxBytes: number
 }
 
-type NamedInput = CaptureInput & { readonly snapshotId: string }
-
 export function createWriter({ db, storage, cache, sweeper, inlineMaxBytes }: WriterOptions): SnapshotWriter {
   async function store(input: NamedInput, payload: Buffer | PayloadStream, signal?: AbortSignal): Promise<Captured> {
     // A sweeper that took the object for abandoned wins; its key is never used again. A stream cannot be read again either.
@@ -92,9 +92,13 @@ export function createWriter({ db, storage, cache, sweeper, inlineMaxBytes }: Wr
     const stream = openCapture(payload)
     try {
       const whole = await stream.readWhole((sizeBytes) => placementOf(sizeBytes, inlineMaxBytes) === 'INLINE')
-      if (whole) return { ...describe(input, stream.measured()), payload: whole.toString() }
+      if (whole) return { ...describeCapture(input, stream.measured()), payload: whole.toString() }
       const storageUri = await putObject(input.snapshotId, { ...payload, chunks: stream.rest() }, signal)
-      return { ...describe(input, stream.measured()), storageUri, contentEncoding: payload.encoding ?? 'identity' }
+      return {
+        ...describeCapture(input, stream.measured()),
+        storageUri,
+        contentEncoding: payload.encoding ?? 'identity',
+      }
     } finally {
       stream.close()
     }
@@ -122,19 +126,10 @@ export function createWriter({ db, storage, cache, sweeper, inlineMaxBytes }: Wr
 
   async function insert(snapshot: NewSnapshot) {
     try {
-      return await insertSnapshot(db, snapshot)
+      return await insertOrFind(db, snapshot)
     } catch (error) {
       // An object that a commit made live after all is not taken away by this.
-      const giveUp = async () =>
-        snapshot.storageUri !== null && (await abandon(snapshot.storageUri, snapshot.snapshotId))
-      if (!isAppError(error) || error.code === 'BAD_REQUEST') {
-        await giveUp()
-        throw error
-      }
-      // The reply may be lost although the commit was not: the row itself tells.
-      const stored = await findEarlierCapture(db, snapshot).catch(() => null)
-      if (stored) return repeatOf(stored, snapshot)
-      await giveUp()
+      if (snapshot.storageUri !== null) await abandon(snapshot.storageUri, snapshot.snapshotId)
       throw error
     }
   }
@@ -164,48 +159,19 @@ export function createWriter({ db, storage, cache, sweeper, inlineMaxBytes }: Wr
     },
     async capture(input, payload, signal) {
       checkInput(input)
-      const named = { ...input, snapshotId: input.snapshotId?.toLowerCase() ?? randomUUID() }
-      const known = input.snapshotId != null || input.idempotencyKey != null
-      const earlier = known ? await findEarlierCapture(db, named) : null
+      const named = nameInput(input)
+      const earlier = await findEarlier(db, input, named)
       if (!earlier) return await store(named, payload, signal)
       if (earlier.state === 'deleted') throw deletedBefore()
-      return repeatOf(earlier, describe(named, await measure(toStream(payload))))
+      return repeatOf(earlier, describeCapture(named, await measure(toStream(payload))))
     },
     deleteSnapshot: async (snapshotId) => await erase(deleteSnapshot(db, snapshotId)),
     deleteRun: async (runId) => await erase(deleteRun(db, requireOpaqueId('runId', runId))),
   }
 }
 
-function checkInput({ runId, stepId, snapshotId, idempotencyKey, attempt, ...input }: CaptureInput): void {
-  requireOpaqueId('runId', runId)
-  if (stepId != null) requireOpaqueId('stepId', stepId)
-  if (idempotencyKey != null) requireOpaqueId('idempotencyKey', idempotencyKey)
-  if (snapshotId != null && !isUuid(snapshotId)) throw new AppError('BAD_REQUEST', 'snapshotId must be a UUID')
-  requireAttempt(attempt)
-  if (input.metadata != null) checkJson(Buffer.from(input.metadata))
-  if (input.redactionPolicy != null) requireText('redactionPolicy', input.redactionPolicy, 1024)
-  for (const tag of input.piiTags ?? []) requireText('piiTags', tag, 256)
-}
-
-function requireAttempt(attempt: number | null | undefined): void {
-  if (attempt != null && attempt < 1) throw new AppError('BAD_REQUEST', 'attempt counts from 1')
-}
-
 function checkTexts(texts: Readonly<Record<string, string | null | undefined>>, maxBytes: number): void {
   for (const [name, text] of Object.entries(texts)) if (text != null) requireText(name, text, maxBytes)
-}
-
-/** The stored snapshot, when this capture says the same. @throws AppError `CONFLICT`. */
-function repeatOf(earlier: EarlierCapture, { requestDigest }: NewSnapshot): Captured {
-  if (earlier.state === 'deleted') throw deletedBefore()
-  if (!earlier.requestDigest?.equals(requestDigest)) {
-    throw new AppError('CONFLICT', 'Another capture has that snapshotId or idempotencyKey')
-  }
-  return { snapshot: earlier.snapshot, created: false }
-}
-
-function deletedBefore(): AppError {
-  return new AppError('CONFLICT', 'That snapshot was captured before, and deleted')
 }
 
 function toStream(payload: Buffer | PayloadStream): PayloadStream {
@@ -221,45 +187,6 @@ async function measure(payload: PayloadStream): Promise<Measured> {
   } finally {
     stream.close()
   }
-}
-
-function describe(input: NamedInput, { sizeBytes, contentDigest, preview }: Measured): NewSnapshot {
-  const { runId, stepId, attempt, kind, metadata, isSuccessState, replaySafe, piiTags, redactionPolicy } = input
-  return {
-    ...input,
-    payload: null,
-    storageUri: null,
-    contentEncoding: 'identity',
-    sizeBytes,
-    contentDigest,
-    preview,
-    requestDigest: digestOfParts([
-      runId,
-      stepId,
-      attempt ?? 1,
-      kind ?? 'CHECKPOINT',
-      metadata,
-      isSuccessState ?? false,
-      replaySafe ?? false,
-      redactionPolicy,
-      ...(piiTags ?? []),
-      contentDigest.toString('hex'),
-    ]),
-  }
-}
-
-/** Bounds the depth as well: readers of JSON must survive it. @throws AppError `INVALID_PAYLOAD`. */
-function checkJson(bytes: Buffer): void {
-  const scanner = createJsonScanner()
-  scanner.write(bytes)
-  scanner.end()
-}
-
-/** Never used twice, so that bytes under a key never change and a late delete never hits a newer object. */
-function objectKey(snapshotId: string, encoding?: Encoding): string {
-  const day = new Date().toISOString().slice(0, 10).replaceAll('-', '/')
-  const suffix = encoding === undefined ? '' : { gzip: '.gz', zstd: '.zst' }[encoding]
-  return `snapshots/${day}/${snapshotId}/${randomUUID()}.json${suffix}`
 }
 
 async function* chunksOf(bytes: Buffer): AsyncGenerator<Buffer> {

@@ -54,6 +54,58 @@ export interface SignedUrl {
   readonly expiresAt: Date
 }
 
+/** A body that somebody else will send to the store. */
+export interface UploadRequest {
+  readonly sizeBytes: number
+  /** SHA-256 of the whole body. */
+  readonly sha256: Buffer
+  readonly contentType: string
+  /** 1 second to 7 days. */
+  readonly expiresInSeconds: number
+}
+
+/** One PUT that anyone who holds it can send, and only so: another length or header is refused by the store. */
+export interface SignedPart {
+  readonly url: string
+  /** To be sent exactly; names in lower case. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Where its bytes begin in the body. */
+  readonly offset: number
+  readonly sizeBytes: number
+}
+
+export interface SignedUpload {
+  /** In order, without gaps; one where the body is sent at once. */
+  readonly parts: readonly SignedPart[]
+  /** Name that the store gave to an upload in parts; null where the body is sent at once. */
+  readonly multipartId: string | null
+  /** Never later than asked; earlier when the credentials that signed it end earlier. */
+  readonly expiresAt: Date
+}
+
+/** An upload as it was signed. */
+export interface BegunUpload {
+  readonly sizeBytes: number
+  /** Null as well where it was meant to be sent in parts and nobody knows whether the store ever heard of it. */
+  readonly multipartId: string | null
+}
+
+/** Bodies that do not pass this server. Each method rejects as those of `StorageBackend` do. */
+export interface DirectUploads {
+  /** The URI must be new: a store may let such a PUT replace an object. */
+  sign(uri: StorageUri, request: UploadRequest): Promise<SignedUpload>
+
+  /**
+   * Makes the object of an upload in parts; does nothing for one that is sent at once, and for one that the store does not know
+   * any more: `get` tells whether the object is there.
+   * @throws AppError `OBJECT_MISSING` when parts have not arrived yet; `BAD_REQUEST` when one has another length than signed.
+   */
+  complete(uri: StorageUri, upload: BegunUpload, options?: { readonly signal?: AbortSignal }): Promise<void>
+
+  /** Forgets the parts that have arrived; where there are none, that is no error. An object stays. */
+  abort(uri: StorageUri, upload: BegunUpload): Promise<void>
+}
+
 /**
  * Where large payloads live. One instance serves one scheme and is shared by all requests.
  * URIs reach it parsed and allowed: see `uri.ts`.
@@ -86,6 +138,9 @@ export interface StorageBackend {
 
   /** A URL that anyone who holds it can GET. Absent where the store cannot sign: the server then signs a link of its own. */
   getSignedUrl?(uri: StorageUri, options: SignOptions): Promise<SignedUrl>
+
+  /** Absent where the store cannot sign: the body then comes by way of the server, and `put`. */
+  readonly directUploads?: DirectUploads
 
   /** Resolves when the store answers and the bucket or root is usable; rejects as the other methods do. */
   check(options?: { readonly signal?: AbortSignal }): Promise<void>

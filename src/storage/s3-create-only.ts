@@ -22,6 +22,8 @@ export interface Condition {
 export interface CreateOnly {
   /** Whether it is known what this store needs; until then only send what can be sent again. */
   isSettled(): boolean
+  /** What a request must hold that is signed now and sent by somebody else; none where the store knows none. */
+  condition(): Condition
   /** @throws AppError `CONFLICT` when the object is seen to be there. */
   checkAbsent(object: NewObject): Promise<void>
   /** Sends the request that makes the object; resolves as well when its answer was lost but the object is there. */
@@ -63,7 +65,12 @@ export function createCreateOnly({ control }: Pick<S3Clients, 'control'>): Creat
     }
   }
 
-  return { isSettled: () => means !== 'untried', checkAbsent, write }
+  return {
+    isSettled: () => means !== 'untried',
+    condition: () => (means === 'condition' ? { IfNoneMatch: '*' } : {}),
+    checkAbsent,
+    write,
+  }
 }
 
 type Finding = 'absent' | 'ours' | 'other' | 'hidden'

@@ -9,8 +9,7 @@ import {
 import { Upload } from '@aws-sdk/lib-storage'
 import { type Deadline, withDeadline } from './abort.ts'
 import type { StorageBackend } from './backend.ts'
-import type { S3Clients } from './s3-client.ts'
-import { type CreateOnly, createCreateOnly, type NewObject, newObject } from './s3-create-only.ts'
+import { type CreateOnly, type NewObject, newObject } from './s3-create-only.ts'
 import { putError } from './s3-errors.ts'
 import { createUploadSource } from './upload-source.ts'
 
@@ -48,8 +47,7 @@ interface Store {
   readonly createOnly: CreateOnly
 }
 
-export function createS3Put(clients: S3Clients): StorageBackend['put'] {
-  const store: Store = { data: clients.data, createOnly: createCreateOnly(clients) }
+export function createS3Put(store: Store): StorageBackend['put'] {
   return async (uri, body, { sizeBytes, contentType, signal: callerSignal } = {}) => {
     callerSignal?.throwIfAborted()
     const broken = new AbortController()

@@ -10,9 +10,11 @@ import { withDeadline } from './abort.ts'
 import type { ByteRange, GetOptions, StorageBackend, StoredObject } from './backend.ts'
 import { countedBody } from './counted-body.ts'
 import { createS3Clients, type S3Connection } from './s3-client.ts'
+import { createCreateOnly } from './s3-create-only.ts'
 import { objectError, storeError } from './s3-errors.ts'
 import { createS3Sign } from './s3-sign.ts'
 import { createS3Put } from './s3-upload.ts'
+import { createS3DirectUploads } from './s3-upload-tickets.ts'
 
 const DEFAULT_DEADLINE_MS = 10_000
 
@@ -29,6 +31,7 @@ export function createS3Backend(options: S3BackendOptions): StorageBackend {
   const { bucket, deadlineMs = DEFAULT_DEADLINE_MS } = options
   const clients = createS3Clients(options)
   const { data, control } = clients
+  const createOnly = createCreateOnly(clients)
 
   return {
     async get(uri, getOptions = {}) {
@@ -39,7 +42,7 @@ export function createS3Backend(options: S3BackendOptions): StorageBackend {
       return openBody(await answer.catch(rethrow(objectError, signal)), getOptions)
     },
 
-    put: createS3Put(clients),
+    put: createS3Put({ data, createOnly }),
 
     async delete(uri, { signal } = {}) {
       const command = new DeleteObjectCommand({ Bucket: uri.bucket, Key: uri.key })
@@ -48,6 +51,8 @@ export function createS3Backend(options: S3BackendOptions): StorageBackend {
     },
 
     getSignedUrl: createS3Sign(clients),
+
+    directUploads: createS3DirectUploads({ ...clients, createOnly }),
 
     async check({ signal } = {}) {
       const command = new HeadBucketCommand({ Bucket: bucket })

@@ -1,10 +1,10 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
 import { AppError } from '../errors.ts'
 import type { SignedUrl } from './backend.ts'
+import { type LinkKey, linkKeyOf, macOfParts } from './link-keys.ts'
 
-const MAX_EXPIRES_IN_SECONDS = 7 * 24 * 3600
-/** A link of ours ends within a day, whatever was asked. */
-const MAX_LIFE_SECONDS = 24 * 3600
+/** How far the clock of the instance that signs may be ahead of the one that verifies. The expiry itself is exact. */
+const CLOCK_SKEW_SECONDS = 120
 const MAX_FILENAME_BYTES = 255
 
 /** One spelling for each link: parts in this order, none twice, none left over. */
@@ -12,8 +12,10 @@ const QUERY =
   /^exp=(?<exp>[1-9]\d{9})&kid=(?<kid>[\w-]{8})&disposition=(?<disposition>attachment|inline)(?:&filename=(?<filename>[\w.~!'()*%-]{1,765}))?&sig=(?<sig>[\w-]{43})$/
 
 export interface LinkSignerOptions {
-  /** The first one signs, all verify: put a new one in front, and take the old one out a day later. */
+  /** The first one signs, all verify: put a new one in front, and take the old one out `maxSeconds` later. */
   readonly secrets: readonly string[]
+  /** Longest life of a link. One that ends later than that was not signed here, or under another setting. */
+  readonly maxSeconds: number
   /** Base of the links, and their audience: a link to one deployment is void at another. */
   readonly publicUrl: string
   /** Milliseconds since 1970; the clock of the process when left out. */
@@ -33,13 +35,13 @@ export interface LinkPresentation {
 }
 
 export interface LinkRequest extends LinkTarget {
-  /** 1 second to 7 days; more than a day gives a link for one day. */
+  /** Whole seconds, 1 to `maxSeconds`. */
   readonly expiresInSeconds: number
   readonly disposition: 'attachment' | 'inline'
   readonly filename?: string | null
 }
 
-/** Links to `/snapshots/{id}/payload` for payloads whose storage cannot sign. Whoever holds one may GET until it expires. */
+/** Links to `/snapshots/{id}/payload`. Whoever holds one may GET until it expires. */
 export interface LinkSigner {
   /** @throws AppError `BAD_REQUEST` when the expiry or the file name cannot be had. */
   sign(request: LinkRequest): SignedUrl
@@ -51,11 +53,6 @@ export interface LinkSigner {
   verify(rawQuery: string, target: LinkTarget): LinkPresentation
 }
 
-interface Key {
-  readonly kid: string
-  readonly secret: string
-}
-
 interface SignedParts extends LinkTarget {
   readonly exp: string
   readonly disposition: string
@@ -64,20 +61,23 @@ interface SignedParts extends LinkTarget {
 }
 
 export function createLinkSigner(options: LinkSignerOptions): LinkSigner {
-  const { secrets, now = Date.now } = options
+  const { secrets, maxSeconds, now = Date.now } = options
   const audience = options.publicUrl.replace(/\/+$/, '')
-  const keys = secrets.map(keyOf)
+  const keys = secrets.map(linkKeyOf)
   const [signingKey] = keys
   if (signingKey === undefined) throw new AppError('INTERNAL_SERVER_ERROR', 'Signed links need a secret')
 
-  const macOf = ({ secret }: Key, parts: SignedParts): Buffer => {
+  const macOf = ({ secret }: LinkKey, parts: SignedParts): Buffer => {
     const { snapshotId, digest, exp, disposition, filename } = parts
-    return mac(secret, ['v1', audience, snapshotId, digest ?? '', exp, disposition, filename])
+    return macOfParts(secret, ['v1', audience, snapshotId, digest ?? '', exp, disposition, filename])
   }
 
   return {
     sign({ snapshotId, digest, expiresInSeconds, disposition, filename: name }) {
-      const exp = String(Math.floor(now() / 1000) + lifeSeconds(expiresInSeconds))
+      if (!Number.isInteger(expiresInSeconds) || expiresInSeconds < 1 || expiresInSeconds > maxSeconds) {
+        throw new AppError('BAD_REQUEST', `A link lives 1 to ${maxSeconds} seconds`)
+      }
+      const exp = String(Math.floor(now() / 1000) + expiresInSeconds)
       const filename = name === undefined || name === null ? '' : escapeFilename(name)
       const sig = macOf(signingKey, { snapshotId, digest, exp, disposition, filename }).toString('base64url')
       const named = filename === '' ? '' : `&filename=${filename}`
@@ -94,7 +94,7 @@ export function createLinkSigner(options: LinkSignerOptions): LinkSigner {
       // As text, not decoded: the last of 43 characters has bits that decoding drops.
       if (!timingSafeEqual(Buffer.from(sig), Buffer.from(expected))) throw invalid()
       const secondsLeft = Number(exp) - now() / 1000
-      if (secondsLeft > MAX_LIFE_SECONDS) throw invalid()
+      if (secondsLeft > maxSeconds + CLOCK_SKEW_SECONDS) throw invalid()
       if (secondsLeft <= 0) throw new AppError('LINK_EXPIRED', 'This link has expired')
       return {
         disposition: disposition === 'inline' ? 'inline' : 'attachment',
@@ -104,30 +104,12 @@ export function createLinkSigner(options: LinkSignerOptions): LinkSigner {
   }
 }
 
-function keyOf(secret: string): Key {
-  return { secret, kid: mac(secret, ['kid']).subarray(0, 6).toString('base64url') }
-}
-
-function lifeSeconds(expiresInSeconds: number): number {
-  if (!Number.isInteger(expiresInSeconds) || expiresInSeconds < 1 || expiresInSeconds > MAX_EXPIRES_IN_SECONDS) {
-    throw new AppError('BAD_REQUEST', `A link lives 1 to ${MAX_EXPIRES_IN_SECONDS} seconds`)
-  }
-  return Math.min(expiresInSeconds, MAX_LIFE_SECONDS)
-}
-
 function escapeFilename(name: string): string {
   const isLegal = name !== '' && name.isWellFormed() && !/\p{Cc}/u.test(name)
   if (!isLegal || Buffer.byteLength(name) > MAX_FILENAME_BYTES) {
     throw new AppError('BAD_REQUEST', `A file name has 1 to ${MAX_FILENAME_BYTES} bytes and no control characters`)
   }
   return encodeURIComponent(name)
-}
-
-/** Each part with its length in front, so that no two lists of parts have the same bytes. */
-function mac(secret: string, parts: readonly string[]): Buffer {
-  const hmac = createHmac('sha256', secret)
-  for (const part of parts) hmac.update(`${Buffer.byteLength(part)}:${part}`)
-  return hmac.digest()
 }
 
 /** The same for every reason: a forger learns nothing. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { buffer } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
-import type { StorageBackend, StorageUri } from '../../src/storage/backend.ts'
+import type { SignedPart, StorageBackend, StorageUri } from '../../src/storage/backend.ts'
 
 export interface StorageFixture {
   /** Closed by the suite. */
@@ -277,6 +277,66 @@ export function testStorageBackend(name: string, { create, moreKeys = [] }: Stor
       })
     })
 
+    describe('uploads by somebody else, where the store can sign them', () => {
+      const requestOf = (body: Buffer, sizeBytes = body.length) => ({
+        sizeBytes,
+        sha256: createHash('sha256').update(body).digest(),
+        contentType: 'application/json',
+        expiresInSeconds: 60,
+      })
+      /** More than any store takes at once. */
+      const huge = 6 * 1024 * MIB
+
+      it('take exactly the body that was announced', async () => {
+        if (!backend.directUploads) return
+        const [uri, body] = [newUri(), Buffer.from('{"state":"direct"}')]
+        const { parts, multipartId, expiresAt } = await backend.directUploads.sign(uri, requestOf(body))
+        const [part] = parts
+        assert.deepEqual([parts.length, part?.offset, part?.sizeBytes, multipartId], [1, 0, body.length, null])
+        assert.ok(part && expiresAt.getTime() > Date.now() && expiresAt.getTime() <= Date.now() + 60_000)
+        await rejectsAsMissing(backend, uri)
+        for (const other of [body.subarray(1), Buffer.concat([body, body])]) {
+          assert.ok((await sendSigned(part, other)) >= 400)
+        }
+        await rejectsAsMissing(backend, uri)
+        assert.ok((await sendSigned(part, body)) < 300)
+        await backend.directUploads.complete(uri, { sizeBytes: body.length, multipartId })
+        assert.deepEqual(await read(uri), body)
+      })
+
+      it('of large bodies are ranges without gaps, and no object while some are missing', async () => {
+        if (!backend.directUploads) return
+        const [uri, body] = [newUri(), Buffer.from('x')]
+        const { parts, multipartId } = await backend.directUploads.sign(uri, requestOf(body, huge))
+        const end = parts.reduce((at, { offset, sizeBytes }) => (at === offset ? at + sizeBytes : Number.NaN), 0)
+        assert.equal(end, huge)
+        assert.ok(parts.length <= 1000 && multipartId !== null)
+        const upload = { sizeBytes: huge, multipartId }
+        await assert.rejects(backend.directUploads.complete(uri, upload), { code: 'OBJECT_MISSING' })
+        await backend.directUploads.abort(uri, upload)
+        await backend.directUploads.abort(uri, upload)
+        await backend.directUploads.abort(uri, { sizeBytes: huge, multipartId: null })
+        await backend.directUploads.complete(uri, upload)
+        await rejectsAsMissing(backend, uri)
+      })
+
+      it('are given up with what is not there, and keep an object that is', async () => {
+        if (!backend.directUploads) return
+        const uri = await stored('kept')
+        await backend.directUploads.abort(uri, { sizeBytes: 4, multipartId: null })
+        await backend.directUploads.abort(uri, { sizeBytes: huge, multipartId: null })
+        assert.equal(String(await read(uri)), 'kept')
+      })
+
+      it('live 1 second to 7 days', async () => {
+        if (!backend.directUploads) return
+        for (const expiresInSeconds of [0, -1, 1.5, 604_801, Number.NaN]) {
+          const request = { ...requestOf(Buffer.from('x')), expiresInSeconds }
+          await assert.rejects(backend.directUploads.sign(newUri(), request), { code: 'BAD_REQUEST' })
+        }
+      })
+    })
+
     it('frees what a destroyed body held', async () => {
       const uri = newUri()
       await backend.put(uri, chunked(Buffer.alloc(MIB)))
@@ -291,6 +351,15 @@ export function testStorageBackend(name: string, { create, moreKeys = [] }: Stor
       await rejectsAsMissing(backend, uri)
     })
   })
+}
+
+/** @returns the status. */
+async function sendSigned({ url, headers }: SignedPart, body: Buffer): Promise<number> {
+  // fetch adds the length of the body that it sends.
+  const { 'content-length': _length, ...rest } = headers
+  const response = await fetch(url, { method: 'PUT', headers: rest, body: new Uint8Array(body) })
+  await response.arrayBuffer()
+  return response.status
 }
 
 async function rejectsAsMissing(backend: StorageBackend, uri: StorageUri): Promise<void> {

@@ -96,6 +96,7 @@ const BELOW: Readonly<Record<string, string>> = {
   Tag: 'key value',
   ErrorInfo: 'message type stack',
   RunStats: 'stepCount totalBytes',
+  DownloadTicket: 'direct filename sizeBytes digest contentType contentEncoding',
   StepConnection: 'edges { node { name } }',
   SnapshotConnection: 'edges { node { seq } }',
 }

@@ -4,6 +4,8 @@ import { after, before, describe, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { describeWith } from '../support/describe-with.ts'
+import { send } from '../support/http.ts'
+import { refusalOf } from '../support/put.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { s3 } from '../support/services.ts'
 
@@ -61,7 +63,7 @@ async function statusAfter(status: number, url: string): Promise<Answer> {
   const deadline = performance.now() + 10_000
   let answer = await curl(url)
   while (answer.status === status && performance.now() < deadline) {
-    await delay(100)
+    await delay(20)
     answer = await curl(url)
   }
   return answer
@@ -125,14 +127,22 @@ function itIsALink(running: () => TestServer): void {
     }
   })
 
-  it('dies with its snapshot', async () => {
+  it('dies with its snapshot, and with its run, within a second', async () => {
     const server = running()
-    const { url, snapshotId } = await link(server)
-    assert.equal((await curl(url)).status, 200)
-    await server.graphql('mutation ($id: ID!) { deleteSnapshot(snapshotId: $id) { deleted } }', { id: snapshotId })
-    const { status, body } = await statusAfter(200, url)
-    assert.equal(status, 404)
-    assert.equal(body.includes('documents'), false)
+    const deletes = [
+      'mutation ($id: ID!) { deleteSnapshot(snapshotId: $id) { deleted } }',
+      'mutation { deleteRun(runId: "run 1") { deleted } }',
+    ]
+    for (const mutation of deletes) {
+      const { url, snapshotId } = await link(server)
+      assert.equal((await fetch(url)).status, 200)
+      assert.equal((await server.graphql(mutation, { id: snapshotId })).errors, undefined)
+      const deletedAt = performance.now()
+      const { status, body } = await statusAfter(200, url)
+      assert.ok(performance.now() - deletedAt < 1000, `${mutation} ${performance.now() - deletedAt}`)
+      assert.equal(status, 404)
+      assert.equal(body.includes('documents'), false)
+    }
   })
 }
 
@@ -174,6 +184,81 @@ describe('a link to a file', () => {
   it('opens no other snapshot', async () => {
     const [one, two] = [await link(server), await link(server)]
     assert.equal((await curl(one.url.replace(one.snapshotId, two.snapshotId))).status, 403)
+  })
+
+  it('has one spelling: another path, order, case or addition is refused', async () => {
+    const { url, snapshotId } = await link(server)
+    const [path = '', query = ''] = url.slice(server.url.length).split('?')
+    const [exp = '', ...rest] = query.split('&')
+    const queries = [
+      [...rest, exp].join('&'),
+      `${query}&${exp}`,
+      `${exp}&${query}`,
+      `${query}&x=1`,
+      `${query};x=1`,
+      `${query}#`,
+      `${query}&`,
+      `&${query}`,
+      query.replace('exp=', 'EXP='),
+      query.replace('exp=', 'exp[]='),
+      query.replace('disposition=attachment', 'disposition=inline'),
+      query.replace('disposition=attachment', 'disposition=attachment%0d%0ax-evil:1'),
+      query.replace(/exp=\d/, (start) => `exp=%3${start.at(-1)}`),
+    ]
+    for (const other of queries) {
+      assert.deepEqual(refusalOf(await send(server.url, { target: `${path}?${other}` })), {
+        status: 403,
+        code: 'LINK_INVALID',
+      })
+    }
+    const [first = ''] = snapshotId
+    const escaped = `%${first.charCodeAt(0).toString(16)}${snapshotId.slice(1)}`
+    for (const other of [path.replace(snapshotId, escaped), `/${path}`, `${path}/`, path.toUpperCase()]) {
+      assert.equal((await send(server.url, { target: `${other}?${query}` })).status, 404, other)
+    }
+    assert.equal((await send(server.url, { target: `${path}?${query}` })).status, 200)
+  })
+
+  it('gives parts of the payload, and never more bytes than it has', async () => {
+    const { url } = await link(server)
+    const target = url.slice(server.url.length)
+    const ask = (range: string) => send(server.url, { target, headers: { range } })
+    const last = BYTES.length - 1
+    for (const [range, start] of [
+      ['bytes=0-0', 0],
+      ['bytes=-1', last],
+    ] as const) {
+      const { status, body } = await ask(range)
+      assert.deepEqual([status, body], [206, BYTES.subarray(start, start + 1)], range)
+    }
+    for (const range of ['bytes=0-1,3-4', 'bytes=0-9,5-20', `bytes=${Array(1000).fill('0-').join()}`]) {
+      const { status, body } = await ask(range)
+      assert.deepEqual([status, body.length], [200, BYTES.length], range.slice(0, 20))
+    }
+    assert.equal((await ask(`bytes=${BYTES.length}-`)).status, 416)
+  })
+
+  it('gives an answer that nobody keeps, takes for a page, or sees the address of', async () => {
+    const { headers } = await send(server.url, { target: (await link(server)).url.slice(server.url.length) })
+    assert.equal(headers['cache-control'], 'private, no-store')
+    assert.equal(headers['content-type'], 'application/json')
+    assert.equal(headers['x-content-type-options'], 'nosniff')
+    assert.equal(headers['content-security-policy'], "default-src 'none'; sandbox")
+    assert.equal(headers['referrer-policy'], 'no-referrer')
+    assert.match(headers['content-disposition'] ?? '', /^attachment; /)
+  })
+
+  it('tells nobody by a tag whether the payload is still the same, but those who hold it', async () => {
+    const { url } = await link(server)
+    const target = url.slice(server.url.length)
+    const { headers } = await send(server.url, { target })
+    const conditions = { 'if-none-match': String(headers.etag) }
+    assert.equal((await send(server.url, { target, headers: conditions })).status, 304)
+    const forged = alter(target, target.length - 1)
+    assert.deepEqual(refusalOf(await send(server.url, { target: forged, headers: conditions })), {
+      status: 403,
+      code: 'LINK_INVALID',
+    })
   })
 
   it('is for GET and HEAD alone', async () => {

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { describe, it } from 'node:test'
 import { isAppError } from '../../src/errors.ts'
 import { createLinkSigner, type LinkRequest, type LinkSignerOptions } from '../../src/storage/signed-link.ts'
 
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5, 678)
 const DAY_SECONDS = 24 * 3600
+const MAX_SECONDS = DAY_SECONDS
 const OLD = 'an old secret of at least 32 bytes!'
 const NEW = 'a newer secret of at least 32 bytes'
 const TARGET = { snapshotId: '5e0f9a3c-7b1d-4d5e-8f60-112233445566', digest: `sha256:${'ab'.repeat(32)}` }
@@ -12,7 +14,14 @@ const REQUEST: LinkRequest = { ...TARGET, expiresInSeconds: 3600, disposition: '
 const URL_CHARACTERS = [...'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=&%.+/ ']
 
 function signerAt(milliseconds: number, options?: Partial<LinkSignerOptions>) {
-  return createLinkSigner({ secrets: [NEW], publicUrl: 'https://a.example/base/', now: () => milliseconds, ...options })
+  const now = () => milliseconds
+  return createLinkSigner({
+    secrets: [NEW],
+    publicUrl: 'https://a.example/base/',
+    maxSeconds: MAX_SECONDS,
+    now,
+    ...options,
+  })
 }
 
 const signer = signerAt(NOW)
@@ -151,18 +160,36 @@ describe('the life of a link', () => {
     assert.throws(() => signerAt(expiry + 1000).verify(forged, TARGET), { code: 'LINK_INVALID' })
   })
 
-  it('is at most a day, whatever was asked or signed', () => {
-    const { url, expiresAt } = signer.sign({ ...REQUEST, expiresInSeconds: 7 * DAY_SECONDS })
-    assert.equal(expiresAt.getTime(), Math.floor(NOW / 1000) * 1000 + DAY_SECONDS * 1000)
-    const longQuery = url.split('?')[1] ?? ''
-    assert.equal(signer.verify(longQuery, TARGET).disposition, 'attachment')
-    assert.throws(() => signerAt(NOW - 2000).verify(longQuery, TARGET), { code: 'LINK_INVALID' })
-  })
-
-  it('is 1 second to 7 days when asked for', () => {
-    for (const expiresInSeconds of [0, -1, 1.5, Number.NaN, 7 * DAY_SECONDS + 1, Number.POSITIVE_INFINITY]) {
+  it('is 1 second to the limit when asked for, and the limit is a setting', () => {
+    for (const expiresInSeconds of [0, -1, 1.5, Number.NaN, MAX_SECONDS + 1, Number.POSITIVE_INFINITY]) {
       assert.throws(() => signer.sign({ ...REQUEST, expiresInSeconds }), { code: 'BAD_REQUEST' })
     }
+    const short = signerAt(NOW, { maxSeconds: 60 })
+    assert.throws(() => short.sign({ ...REQUEST, expiresInSeconds: 61 }), { code: 'BAD_REQUEST' })
+    const long = signerAt(NOW, { maxSeconds: 7 * DAY_SECONDS })
+    const { expiresAt } = long.sign({ ...REQUEST, expiresInSeconds: 7 * DAY_SECONDS })
+    assert.equal(expiresAt.getTime(), Math.floor(NOW / 1000) * 1000 + 7 * DAY_SECONDS * 1000)
+  })
+
+  it('may begin up to two minutes in the future of the one who verifies, and no second more', () => {
+    const query = queryOf({ ...REQUEST, expiresInSeconds: MAX_SECONDS })
+    const signedAt = Math.floor(NOW / 1000) * 1000
+    assert.equal(signerAt(signedAt - 120_000).verify(query, TARGET).disposition, 'attachment')
+    assert.throws(() => signerAt(signedAt - 120_001).verify(query, TARGET), { code: 'LINK_INVALID' })
+    // A link of a shorter life says nothing of when it was made.
+    assert.equal(signerAt(signedAt - 3600_000).verify(queryOf(), TARGET).disposition, 'attachment')
+  })
+
+  it('has no allowance at its end, however far the clocks are apart', () => {
+    const query = queryOf({ ...REQUEST, expiresInSeconds: 60 })
+    const signedAt = Math.floor(NOW / 1000) * 1000
+    assert.equal(signerAt(signedAt + 59_999).verify(query, TARGET).disposition, 'attachment')
+    assert.throws(() => signerAt(signedAt + 120_000).verify(query, TARGET), { code: 'LINK_EXPIRED' })
+  })
+
+  it('ends when the limit is lowered below what is left of it', () => {
+    const lowered = signerAt(NOW, { maxSeconds: 60 })
+    assert.throws(() => lowered.verify(queryOf(), TARGET), { code: 'LINK_INVALID' })
   })
 })
 
@@ -190,6 +217,25 @@ describe('secrets', () => {
     assert.equal(both.verify(query, TARGET).disposition, 'attachment')
     assert.throws(() => signerAt(NOW, { secrets: [NEW] }).verify(query, TARGET), { code: 'LINK_INVALID' })
     assert.equal(both.sign(REQUEST).url, signer.sign(REQUEST).url)
+  })
+
+  it('verify for as long as they are kept, and their links end when they ought to', () => {
+    const query = queryOf()
+    const kept = (milliseconds: number) => signerAt(milliseconds, { secrets: [OLD, NEW] })
+    const expiry = Math.floor(NOW / 1000) * 1000 + 3600_000
+    assert.equal(kept(expiry - 1).verify(query, TARGET).disposition, 'attachment')
+    assert.throws(() => kept(expiry).verify(query, TARGET), { code: 'LINK_EXPIRED' })
+  })
+
+  it('are not to be had by trying: a key id of another secret, and signatures compared in constant time', async () => {
+    const kidOf = (query: string) => /kid=([^&]+)/.exec(query)?.[1] ?? assert.fail()
+    const old = signerAt(NOW, { secrets: [OLD] }).sign(REQUEST).url
+    const both = signerAt(NOW, { secrets: [NEW, OLD] })
+    const swapped = queryOf().replace(kidOf(queryOf()), kidOf(old))
+    assert.throws(() => both.verify(swapped, TARGET), { code: 'LINK_INVALID' })
+    const source = await readFile(new URL('../../src/storage/signed-link.ts', import.meta.url), 'utf8')
+    assert.match(source, /!timingSafeEqual\(Buffer\.from\(sig\), Buffer\.from\(expected\)\)/)
+    assert.doesNotMatch(source, /\bsig\s*[!=]==?|[!=]==?\s*(?:sig|expected)\b|\.(?:equals|compare)\(/)
   })
 
   it('are needed', () => {

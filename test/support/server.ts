@@ -32,10 +32,11 @@ export interface TestServerOptions {
   /** Keeps the store of an earlier server: its restart. */
   readonly store?: { readonly databaseUrl: string; readonly storagePath: string }
   readonly admission?: AppOptions['admission']
+  readonly now?: AppOptions['now']
 }
 
 /** The whole server in this process, as `serve` builds it, on a store of its own. */
-export async function startServer({ env = {}, store, admission }: TestServerOptions = {}): Promise<TestServer> {
+export async function startServer({ env = {}, store, admission, now }: TestServerOptions = {}): Promise<TestServer> {
   await using cleanup = new AsyncDisposableStack()
   const database = store ? undefined : cleanup.use(await freshDatabase())
   const folder = store ? undefined : cleanup.use(await temporaryFolder())
@@ -48,6 +49,7 @@ export async function startServer({ env = {}, store, admission }: TestServerOpti
     log: createLogger({ level: 'silent' }),
     onStatement: (text) => statements.push(text),
     admission,
+    now,
   })
   cleanup.defer(() => app.close())
   const owned = cleanup.move()

@@ -8,18 +8,15 @@ import { SnapshotKindRef, SnapshotRef } from './snapshot.ts'
 
 const METADATA_MAX_BYTES = 65_536
 
-const CaptureSnapshotInput = builder.inputType('CaptureSnapshotInput', {
-  description: 'A state to keep, and what is known of it.',
-  fields: (t) => ({
+type InputFields = Parameters<Parameters<typeof builder.inputType<'I', never>>[1]['fields']>[0]
+
+/** What a producer may say of a state, whichever way its bytes come. */
+export function captureFields(t: InputFields) {
+  return {
     runId: t.string({ required: true, description: "The run's own id; the run is created where it is not there yet." }),
     stepId: t.string({ description: "The step's own id; created likewise. Left out for a state of the run alone." }),
     attempt: t.int({ description: 'Attempt of the step; counts from 1.' }),
     kind: t.field({ type: SnapshotKindRef, description: 'What part it plays; CHECKPOINT where it is left out.' }),
-    payload: t.field({
-      type: 'JSON',
-      description:
-        'The state: any JSON, null included. It is read as JSON values, so numbers arrive as doubles and keys once; where every byte counts, send it by PUT /runs/{runId}/steps/{stepId}/snapshot.',
-    }),
     snapshotId: t.id({ description: 'UUID to store it under; made where it is left out.' }),
     idempotencyKey: t.string({
       description: 'Makes a retry safe: the same capture under the same key is stored once.',
@@ -30,10 +27,22 @@ const CaptureSnapshotInput = builder.inputType('CaptureSnapshotInput', {
     piiTags: t.stringList({ description: 'Kinds of personal data in it.' }),
     redactionPolicy: t.string({ description: 'Policy that it was redacted by.' }),
     expiresAt: t.field({ type: 'DateTime', description: 'When it need not be kept any longer.' }),
+  }
+}
+
+const CaptureSnapshotInput = builder.inputType('CaptureSnapshotInput', {
+  description: 'A state to keep, and what is known of it.',
+  fields: (t) => ({
+    ...captureFields(t),
+    payload: t.field({
+      type: 'JSON',
+      description:
+        'The state: any JSON, null included. It is read as JSON values, so numbers arrive as doubles and keys once; where every byte counts, send it by PUT /runs/{runId}/steps/{stepId}/snapshot.',
+    }),
   }),
 })
 
-const CaptureSnapshotPayload = builder.objectRef<Captured>('CaptureSnapshotPayload').implement({
+export const CaptureSnapshotPayload = builder.objectRef<Captured>('CaptureSnapshotPayload').implement({
   description: 'What was stored.',
   fields: (t) => ({
     snapshot: t.expose('snapshot', { type: SnapshotRef, description: 'The snapshot, without its payload.' }),
@@ -57,9 +66,11 @@ builder.mutationFields((t) => ({
     args: { input: t.arg({ type: CaptureSnapshotInput, required: true, description: 'The state.' }) },
     resolve: (_root, { input: { payload, metadata, ...input } }, context) => {
       if (payload === undefined) throw new AppError('BAD_REQUEST', 'payload is missing; null is a payload too')
-      const notes = metadata == null ? null : requireText('metadata', jsonText(metadata), METADATA_MAX_BYTES)
       const { writer, signal } = context
-      return changing(context, writer.capture({ ...input, metadata: notes }, Buffer.from(jsonText(payload)), signal))
+      return changing(
+        context,
+        writer.capture({ ...input, metadata: metadataText(metadata) }, Buffer.from(jsonText(payload)), signal),
+      )
     },
   }),
   deleteSnapshot: t.field({
@@ -78,6 +89,11 @@ builder.mutationFields((t) => ({
     resolve: (_root, { runId }, context) => changing(context, context.writer.deleteRun(runId)),
   }),
 }))
+
+/** Null where there is none. @throws AppError `BAD_REQUEST` when it is too long, `INVALID_PAYLOAD` when it is nested too deeply. */
+export function metadataText(metadata: unknown): string | null {
+  return metadata == null ? null : requireText('metadata', jsonText(metadata), METADATA_MAX_BYTES)
+}
 
 function jsonText(value: unknown): string {
   try {

@@ -35,6 +35,20 @@ export const ErrorInput = builder.inputType('ErrorInput', {
   }),
 })
 
+/** One header of an HTTP request that a client is to send. */
+export interface HttpHeader {
+  readonly name: string
+  readonly value: string
+}
+
+export const HttpHeaderRef = builder.objectRef<HttpHeader>('HttpHeader').implement({
+  description: 'A header to send along, exactly as it is given.',
+  fields: (t) => ({
+    name: t.exposeString('name', { description: 'In lower case.' }),
+    value: t.exposeString('value', { description: 'As it is to be sent.' }),
+  }),
+})
+
 /** Milliseconds between two instants; null while either is not known. */
 export function durationMs(startedAt: Instant | null, endedAt: Instant | null): number | null {
   return startedAt === null || endedAt === null ? null : Date.parse(endedAt) - Date.parse(startedAt)

@@ -12,7 +12,6 @@ import {
   type STORAGE_TIERS,
   storageTierOf,
 } from '../../model/snapshot.ts'
-import { DISPOSITIONS } from '../../snapshots/links.ts'
 import { builder } from '../builder.ts'
 import type { Context } from '../context.ts'
 import { createLoaderWithArgs } from '../loader.ts'
@@ -54,11 +53,6 @@ export const StorageTierRef = builder.enumType('StorageTier', {
 const StorageStateRef = builder.enumType('StorageState', {
   description: 'What the last read of the payload showed.',
   values: STORAGE_STATES,
-})
-
-const DispositionRef = builder.enumType('Disposition', {
-  description: 'What a browser does with a download.',
-  values: DISPOSITIONS,
 })
 
 export const SnapshotRef = builder.objectRef<SnapshotNode>('Snapshot')
@@ -130,23 +124,6 @@ builder.node(SnapshotRef, {
       args: { maxBytes: t.arg.int({ description: 'Most bytes that the caller takes.' }) },
       resolve: (snapshot, { maxBytes }, context, info) =>
         readAlong(snapshot, maxBytes, context) ?? readPayload(snapshot, { maxBytes, context, info }),
-    }),
-    signedUrl: t.field({
-      type: 'URL',
-      nullable: true,
-      description: 'A URL that anyone who holds it can GET until it expires. Null for an inline payload.',
-      args: {
-        expiresIn: t.arg.int({ required: true, defaultValue: 3600, description: 'Seconds, at most a day.' }),
-        disposition: t.arg({
-          type: DispositionRef,
-          required: true,
-          defaultValue: 'ATTACHMENT',
-          description: 'Save or show.',
-        }),
-        filename: t.arg.string({ description: 'Name to save it under; made from the step where it is left out.' }),
-      },
-      resolve: async (snapshot, { expiresIn, ...options }, { links }) =>
-        (await links.sign(snapshot, { expiresInSeconds: expiresIn, ...options }))?.url ?? null,
     }),
     run: t.field({
       type: RunRef,
