@@ -9,6 +9,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   json: [],
   auth: ['model'],
   cache: ['model'],
+  client: [],
   db: ['model'],
   doctor: ['model', 'db', 'storage', 'cache', 'snapshots'],
   storage: ['model'],

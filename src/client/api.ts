@@ -1,0 +1,124 @@
+import { badRequest, isRecord, parseJson, StatelensError } from './errors.ts'
+import { type HttpAnswer, type Outgoing, send } from './http.ts'
+import type { PutTarget } from './request.ts'
+
+export interface CaptureResult {
+  readonly snapshotId: string
+  /** Order of capture; beyond 2^53 - 1 as its digits. */
+  readonly seq: number | string
+  readonly sizeBytes: number
+  /** `sha256:<64 hex>` of the payload. */
+  readonly digest: string
+  readonly storageTier: 'INLINE' | 'OBJECT'
+  /** False when it was stored before, be it by an attempt of this very call whose answer was lost. */
+  readonly created: boolean
+}
+
+export interface GraphqlCall {
+  readonly query: string
+  /** JSON. */
+  readonly variables: string
+  readonly signal?: AbortSignal | undefined
+  /** Defaults to the client's; null for as long as it takes. */
+  readonly timeoutMillis?: number | null | undefined
+}
+
+/** The server's calls, each made once. @throws StatelensError as the server's answer, or its absence, says. */
+export interface Api {
+  /** @returns the field's value of `data`, whose only field it is. */
+  graphql(call: GraphqlCall): Promise<unknown>
+  put(target: PutTarget, body: Outgoing, signal?: AbortSignal): Promise<CaptureResult>
+}
+
+export interface ApiOptions {
+  readonly url: string
+  readonly token: string | undefined
+  readonly fetch: typeof globalThis.fetch
+  /** For calls that carry little. */
+  readonly timeoutMillis: number
+}
+
+/** @throws StatelensError `BAD_REQUEST` when no request could be made of the URL or the token. */
+export function createApi({ url, token, fetch, timeoutMillis }: ApiOptions): Api {
+  const base = baseOf(url)
+  if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) throw badRequest('The token is none that a header can hold')
+  const own = {
+    'content-type': 'application/json',
+    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+  }
+  return {
+    async graphql({ query, variables, signal, timeoutMillis: most = timeoutMillis }) {
+      const answer = await send(fetch, {
+        method: 'POST',
+        url: `${base}/graphql`,
+        headers: own,
+        body: `{"query":${JSON.stringify(query)},"variables":${variables}}`,
+        signal,
+        timeoutMillis: most ?? undefined,
+      })
+      return readGraphql(answer)
+    },
+    async put({ path, headers }, body, signal) {
+      const answer = await send(fetch, {
+        method: 'PUT',
+        url: base + path,
+        headers: { ...own, ...headers },
+        body,
+        signal,
+      })
+      if (answer.status !== 200 && answer.status !== 201) throw failureOf(answer)
+      return readCaptured(parseJson(answer.text), answer)
+    },
+  }
+}
+
+/** The failure that an answer of a plain route says, or that its status means. */
+export function failureOf(answer: HttpAnswer, otherwise = 'UNEXPECTED_ANSWER'): StatelensError {
+  const { status, text, retryAfterMillis } = answer
+  const said = parseJson(text)
+  if (isRecord(said) && typeof said['code'] === 'string' && typeof said['message'] === 'string') {
+    // 502 is an object that is damaged: it stays so.
+    return new StatelensError(said['code'], said['message'], {
+      status,
+      retryable: [429, 503, 504].includes(status),
+      retryAfterMillis,
+    })
+  }
+  // 409: stores say so to a write that met another one of the same object, such as its own lost first attempt.
+  const retryable = [408, 409, 425, 429, 500, 502, 503, 504].includes(status)
+  return new StatelensError(otherwise, `The answer was HTTP ${status}`, { status, retryable, retryAfterMillis })
+}
+
+/** @throws StatelensError `UNEXPECTED_ANSWER` unless it is a capture's answer. */
+export function readCaptured(value: unknown, { status }: Pick<HttpAnswer, 'status'>): CaptureResult {
+  const whole: unknown = isRecord(value) && isRecord(value['snapshot']) ? { ...value, ...value['snapshot'] } : value
+  if (!isCaptured(whole))
+    throw new StatelensError('UNEXPECTED_ANSWER', 'The answer is not that of a capture', { status })
+  const { snapshotId, seq, sizeBytes, digest, storageTier, created } = whole
+  return { snapshotId, seq, sizeBytes, digest, storageTier, created }
+}
+
+function isCaptured(value: unknown): value is CaptureResult {
+  return isRecord(value) && typeof value['snapshotId'] === 'string' && typeof value['created'] === 'boolean'
+}
+
+function readGraphql(answer: HttpAnswer): unknown {
+  const { status, retryAfterMillis } = answer
+  const body = parseJson(answer.text)
+  if (!isRecord(body) || !('data' in body || 'errors' in body)) throw failureOf(answer)
+  const [error]: unknown[] = Array.isArray(body['errors']) ? body['errors'] : []
+  if (!isRecord(error)) return isRecord(body['data']) ? Object.values(body['data'])[0] : undefined
+  const { code, retryable } = isRecord(error['extensions']) ? error['extensions'] : {}
+  throw new StatelensError(typeof code === 'string' ? code : 'UNEXPECTED_ANSWER', String(error['message']), {
+    status,
+    retryable: retryable === true,
+    retryAfterMillis,
+  })
+}
+
+function baseOf(url: string): string {
+  const parsed = URL.parse(url)
+  const plain = parsed && /^https?:$/.test(parsed.protocol) && parsed.username + parsed.password + parsed.search === ''
+  if (!plain) throw badRequest("url must be the server's address, such as http://127.0.0.1:4000")
+  return parsed.href.replace(/#.*$/, '').replace(/\/+$/, '')
+}
