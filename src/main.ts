@@ -86,8 +86,10 @@ async function openDatabase(config: Config): Promise<{ databaseUrl: string; stop
   if (config.databaseUrl !== undefined) {
     const pending = await pendingMigrations(config.databaseUrl)
     if (pending.length > 0) {
+      const [first, ...others] = pending
+      const what = others.length === 0 ? first : `${first} and ${others.length} more`
       throw new StartError(
-        `The database needs a migration (${pending.join(', ')}). Run "statelens migrate" with the same DATABASE_URL.`,
+        `The database needs a migration (${what}). Run "statelens migrate" with the same DATABASE_URL.`,
       )
     }
     return { databaseUrl: config.databaseUrl, stop: async () => {} }

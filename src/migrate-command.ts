@@ -42,7 +42,7 @@ function describePlan({ pending, table, stepTable }: MigrationPlan): readonly st
   const lines: string[] = []
   if (table?.isAdopted) {
     lines.push(
-      `Found the old system's table state_snapshots: about ${count(table.rows)} rows, ${count(table.sizeBytes >> 20)} MiB.`,
+      `Found the old system's table state_snapshots: ${table.rows === null ? '' : `some ${count(table.rows)} rows, `}${megabytes(table.sizeBytes)}.`,
       `  Its columns: ${table.columns.join(', ')}.`,
       ...table.problems.map((problem) => `  In the way: ${problem}`),
       ...table.notes.map((note) => `  Note: ${note}`),
@@ -83,6 +83,10 @@ const QUIET = { show() {}, end() {} }
 
 function count(number: number): string {
   return number.toLocaleString('en-US')
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1_000_000).toLocaleString('en-US', { maximumFractionDigits: 1 })} MB`
 }
 
 function seconds(millis: number): string {

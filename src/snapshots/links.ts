@@ -1,4 +1,4 @@
-import { AppError } from '../errors.ts'
+import { AppError, isAppError } from '../errors.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import type { SignedUrl } from '../storage/backend.ts'
 import type { Storage } from '../storage/registry.ts'
@@ -35,14 +35,13 @@ export interface DownloadTicket extends SignedUrl {
 
 /** URLs that anyone who holds them can GET until they expire. */
 export interface Links {
-  /** As `ticket`, but null for a payload that has no object. */
+  /** As `ticket`, but null for a payload that has no object. @throws as well what the URI is refused with. */
   sign(snapshot: Snapshot, request: LinkRequest): Promise<SignedUrl | null>
 
   /**
    * For every payload. The store signs where it can and where its object alone is the payload; otherwise the URL leads to this
-   * server.
-   * @throws AppError `BAD_REQUEST`, `STORAGE_URI_REJECTED`, `UNSUPPORTED_STORAGE_SCHEME`, and `STORAGE_UNAVAILABLE` when the
-   * store's credentials cannot be had or have expired.
+   * server, also for a row whose URI cannot be read from: there it is told why, and a list with such a row stays whole.
+   * @throws AppError `BAD_REQUEST`, and `STORAGE_UNAVAILABLE` when the store's credentials cannot be had or have expired.
    */
   ticket(snapshot: Snapshot, request: LinkRequest): Promise<DownloadTicket>
 
@@ -100,7 +99,7 @@ export function createLinks({ storage, signer, maxSeconds }: LinksOptions): Link
     },
     async ticket(snapshot, request) {
       const wish = wishOf(snapshot, request)
-      const direct = await signedByStore(snapshot, wish)
+      const direct = await signedByStore(snapshot, wish).catch(nullIfRefused)
       const { sizeBytes, digest, digestOf, contentType } = snapshot
       return {
         ...(direct ?? signer.sign({ ...targetOf(snapshot), ...wish })),
@@ -118,6 +117,11 @@ export function createLinks({ storage, signer, maxSeconds }: LinksOptions): Link
     verify: (rawQuery, snapshot) => signer.verify(rawQuery, targetOf(snapshot)),
   }
   return links
+}
+
+function nullIfRefused(error: unknown): null {
+  if (isAppError(error, 'STORAGE_URI_REJECTED') || isAppError(error, 'UNSUPPORTED_STORAGE_SCHEME')) return null
+  throw error
 }
 
 function targetOf({ snapshotId, digest }: Snapshot) {

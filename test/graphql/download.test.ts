@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash, randomUUID } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
 import { gzipSync } from 'node:zlib'
-import { codesByPath, dataOf } from '../support/answers.ts'
+import { dataOf } from '../support/answers.ts'
 import { freshDatabase } from '../support/database.ts'
 import { describeWith } from '../support/describe-with.ts'
 import { send } from '../support/http.ts'
@@ -16,9 +16,40 @@ import { temporaryFolder } from '../support/tmp.ts'
 
 const INLINE = Buffer.from('{"small": 1.0, "place": "東京"}')
 const OBJECT = Buffer.from(`{"large": "${'🚚'.repeat(2000)}"}`)
+const TOKEN = 'canary-session-token'
 const LIMITS = { SNAPSHOT_INLINE_MAX_BYTES: '1000', SIGNED_URL_MAX_SECONDS: '7200' }
 const TICKET =
   'url method headers { name value } expiresAt direct filename sizeBytes digest contentType contentEncoding'
+
+/** What is asked for, and what becomes of it. */
+const FILENAMES: readonly (readonly [asked: string, given: string])[] = [
+  ['state.json', 'state.json'],
+  ['état 東京 (1).json', 'état 東京 (1).json'],
+  ["it's *the* 100%;final.json", "it's _the_ 100%;final.json"],
+  ['a"b\\c.json', 'a_b_c.json'],
+  ['a\r\nX-Evil: 1\r\n\r\n<b>.json', 'a_X-Evil_ 1_b_.json'],
+  ['👩‍👩‍👧.json', '👩‍👩‍👧.json'],
+  [`${'x'.repeat(300)}.json`, `${'x'.repeat(194)}.json`],
+  [`${'東'.repeat(300)}.json`, `${'東'.repeat(64)}.json`],
+  ['y'.repeat(300), 'y'.repeat(199)],
+  ['..', 'payload.json'],
+  ['../../etc/passwd', '_.._etc_passwd'],
+  ['.hidden.json', 'hidden.json'],
+  ['...json', 'json'],
+  ['a.json . . ', 'a.json'],
+  ['  a.json', 'a.json'],
+  ['CON', '_CON'],
+  ['nul.json', '_nul.json'],
+  ['Com1.tar.gz', '_Com1.tar.gz'],
+  ['console.json', 'console.json'],
+  ['???/\\', 'payload.json'],
+  ['', 'payload.json'],
+  ['cod\u202egnp.json', 'codgnp.json'],
+  ['\u2066a\u2069\u200f\ufeff.json', 'a.json'],
+  ['\ud83d.json', '_.json'],
+  ['a\udc00b.json', 'a_b.json'],
+  ['a\u2028b\u0000c\u009f.json', 'a_b_c_.json'],
+]
 
 interface Ticket {
   readonly url: string
@@ -177,14 +208,20 @@ describe('a ticket for a row of another writer', () => {
     assert.equal(signedUrl === null || new URL(signedUrl).origin === server.url, true)
   })
 
-  it('is not made for an address that the settings do not allow', async () => {
+  it('leads to this server, which says why, where the settings do not allow the address', async () => {
     for (const [storageUri, code] of [
       ['s3://somebody-elses/a.json', 'UNSUPPORTED_STORAGE_SCHEME'],
       ['file:///../../etc/passwd', 'STORAGE_URI_REJECTED'],
     ] as const) {
-      const answer = await ask(server, await insertForeign(server.databaseUrl, { storageUri }))
-      assert.deepEqual(codesByPath(answer)['snapshotById.download'], code)
-      assert.equal(answer.data.snapshotById, null)
+      const { data, errors = [] } = await ask(server, await insertForeign(server.databaseUrl, { storageUri }))
+      assert.deepEqual(
+        errors.map(({ path, extensions }) => [path?.join('.'), extensions.code]),
+        [['snapshotById.signedUrl', code]],
+      )
+      const { download } = data.snapshotById ?? assert.fail()
+      assert.equal(download.direct, false)
+      const { status, body } = await send(server.url, { target: download.url.slice(server.url.length) })
+      assert.deepEqual([status, JSON.parse(body.toString()).code], [422, code])
     }
   })
 })
@@ -264,8 +301,6 @@ await describeWith('a ticket for an object in S3', s3, (service) => {
   })
 })
 
-const TOKEN = 'canary-session-token'
-
 interface Serving extends AsyncDisposable {
   readonly child: RunningProcess
   /** For a link of an hour to an object in S3. */
@@ -313,33 +348,3 @@ function nameIn(header: string | null | undefined): string {
   assert.doesNotMatch(/filename="(.*)"; /.exec(header ?? '')?.[1] ?? '"', /["\\%]/)
   return decodeURIComponent(exact)
 }
-
-/** What is asked for, and what becomes of it. */
-const FILENAMES: readonly (readonly [asked: string, given: string])[] = [
-  ['state.json', 'state.json'],
-  ['état 東京 (1).json', 'état 東京 (1).json'],
-  ["it's *the* 100%;final.json", "it's _the_ 100%;final.json"],
-  ['a"b\\c.json', 'a_b_c.json'],
-  ['a\r\nX-Evil: 1\r\n\r\n<b>.json', 'a_X-Evil_ 1_b_.json'],
-  ['👩‍👩‍👧.json', '👩‍👩‍👧.json'],
-  [`${'x'.repeat(300)}.json`, `${'x'.repeat(194)}.json`],
-  [`${'東'.repeat(300)}.json`, `${'東'.repeat(64)}.json`],
-  ['y'.repeat(300), 'y'.repeat(199)],
-  ['..', 'payload.json'],
-  ['../../etc/passwd', '_.._etc_passwd'],
-  ['.hidden.json', 'hidden.json'],
-  ['...json', 'json'],
-  ['a.json . . ', 'a.json'],
-  ['  a.json', 'a.json'],
-  ['CON', '_CON'],
-  ['nul.json', '_nul.json'],
-  ['Com1.tar.gz', '_Com1.tar.gz'],
-  ['console.json', 'console.json'],
-  ['???/\\', 'payload.json'],
-  ['', 'payload.json'],
-  ['cod\u202egnp.json', 'codgnp.json'],
-  ['\u2066a\u2069\u200f\ufeff.json', 'a.json'],
-  ['\ud83d.json', '_.json'],
-  ['a\udc00b.json', 'a_b.json'],
-  ['a\u2028b\u0000c\u009f.json', 'a_b_c_.json'],
-]

@@ -8,8 +8,8 @@ export interface SnapshotTable {
   /** Whether the table has the columns of this version, if not yet their contents. */
   readonly isWidened: boolean
   readonly columns: readonly string[]
-  /** By PostgreSQL's own estimate. */
-  readonly rows: number
+  /** Counted in a small table that is yet to be adopted; otherwise PostgreSQL's own estimate, null where it has none yet. */
+  readonly rows: number | null
   /** With indexes and large values. */
   readonly sizeBytes: number
   /** Why it cannot be adopted; empty when it can. */
@@ -18,6 +18,8 @@ export interface SnapshotTable {
   readonly notes: readonly string[]
 }
 
+/** Read in a fraction of a second. */
+const COUNTED_BYTES = 67_108_864
 const TEXTS = ['text', 'character varying']
 const OLD_COLUMNS: Readonly<Record<string, readonly string[]>> = {
   id: ['uuid'],
@@ -52,8 +54,8 @@ interface Constraint {
 /** Null where there is no such table yet. */
 export async function inspectSnapshotTable(db: Kysely<unknown>): Promise<SnapshotTable | null> {
   const table = (
-    await sql<{ kind: string; rows: string; size: string; encoding: string }>`
-      select relkind as kind, greatest(reltuples, 0)::bigint as rows, pg_total_relation_size(oid) as size,
+    await sql<{ kind: string; estimate: string; heap: string; size: string; encoding: string }>`
+      select relkind as kind, reltuples::bigint as estimate, pg_relation_size(oid) as heap, pg_total_relation_size(oid) as size,
         current_setting('server_encoding') as encoding
       from pg_class where oid = to_regclass('state_snapshots')`.execute(db)
   ).rows[0]
@@ -75,11 +77,20 @@ export async function inspectSnapshotTable(db: Kysely<unknown>): Promise<Snapsho
     isAdopted: !columns.some(({ is_identity }) => is_identity),
     isWidened,
     columns: columns.map(({ name }) => name),
-    rows: Number(table.rows),
+    rows: isWidened || Number(table.heap) > COUNTED_BYTES ? estimateOf(table) : await countRows(db),
     sizeBytes: Number(table.size),
     problems: isWidened ? [] : problemsOf(table, columns),
     notes: isWidened ? [] : notesOf(columns, constraints),
   }
+}
+
+async function countRows(db: Kysely<unknown>): Promise<number> {
+  const { rows } = await sql<{ count: string }>`select count(*) from state_snapshots`.execute(db)
+  return Number(rows[0]?.count)
+}
+
+function estimateOf({ estimate }: { readonly estimate: string }): number | null {
+  return Number(estimate) < 0 ? null : Number(estimate)
 }
 
 function problemsOf(
