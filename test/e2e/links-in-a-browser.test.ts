@@ -12,7 +12,7 @@ import { startFaultProxy } from '../support/fault-proxy.ts'
 import { s3Env } from '../support/objects.ts'
 import { startProcess } from '../support/process.ts'
 import { put, storedOf } from '../support/put.ts'
-import type { TestServer } from '../support/server.ts'
+import { graphqlAt } from '../support/server.ts'
 import { chromium, type S3Service, s3 } from '../support/services.ts'
 import { temporaryFolder } from '../support/tmp.ts'
 
@@ -176,18 +176,8 @@ async function startBehindProxies(store: S3Service) {
   assert.equal(await child.waitForUrl(), app)
   const origin = `http://127.0.0.1:${serverPort}`
   const owned = cleanup.move()
-  const graphql: TestServer['graphql'] = async (query, variables) => {
-    const headers = { 'content-type': 'application/json' }
-    const response = await fetch(`${origin}/graphql`, {
-      method: 'POST',
-      headers,
-      body: JSON.stringify({ query, variables }),
-    })
-    const { data, errors } = await response.json()
-    return { status: response.status, data, errors }
-  }
   const printed = () => child.stdout() + child.stderr()
-  return { app, files, origin, graphql, printed, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  return { app, files, origin, graphql: graphqlAt(origin), printed, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
 /** A reverse proxy: what is asked below the prefix goes to the port without it; all else is not there. */

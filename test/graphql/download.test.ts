@@ -10,7 +10,7 @@ import { openObjects, s3Env } from '../support/objects.ts'
 import { type RunningProcess, startProcess } from '../support/process.ts'
 import { put, type Stored, storedOf } from '../support/put.ts'
 import { insertForeign } from '../support/rows.ts'
-import { startServer, type TestServer } from '../support/server.ts'
+import { graphqlAt, startServer, type TestServer } from '../support/server.ts'
 import { type S3Service, s3 } from '../support/services.ts'
 import { temporaryFolder } from '../support/tmp.ts'
 
@@ -328,17 +328,11 @@ async function serveWithTemporary(service: S3Service, ends: number): Promise<Ser
   const origin = await child.waitForUrl()
   const id = await insertForeign(database.url, { storageUri: `s3://${service.bucket}/any.json` })
   const owned = cleanup.move()
-  const graphql: TestServer['graphql'] = async (query, variables) => {
-    const headers = { 'content-type': 'application/json' }
-    const response = await fetch(`${origin}/graphql`, {
-      method: 'POST',
-      headers,
-      body: JSON.stringify({ query, variables }),
-    })
-    const { data, errors } = await response.json()
-    return { status: response.status, data, errors }
+  return {
+    child,
+    ask: () => ask({ graphql: graphqlAt(origin) }, id),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
-  return { child, ask: () => ask({ graphql }, id), [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
 /** The exact name in a header that can carry nothing else. */

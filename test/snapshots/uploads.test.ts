@@ -12,7 +12,7 @@ import type { Storage } from '../../src/storage/registry.ts'
 import { createUploadLinkSigner } from '../../src/storage/upload-link.ts'
 import { expireUploads } from '../graphql/uploads-fixture.ts'
 import { countRows, query } from '../support/rows.ts'
-import { openStore, type TestStore } from '../support/store.ts'
+import { openStore, type TestStore, withBackends, withTransaction } from '../support/store.ts'
 
 const SECRET = 'x'.repeat(32)
 
@@ -62,29 +62,7 @@ async function arrived(uploads: Uploads, input: Partial<UploadInput> = {}): Prom
 
 /** The same storage, where every backend reads otherwise. */
 function withGet(storage: Storage, get: (real: StorageBackend['get']) => StorageBackend['get']): Storage {
-  return {
-    ...storage,
-    resolve(raw) {
-      const { backend, uri } = storage.resolve(raw)
-      return { uri, backend: { ...backend, get: get(backend.get) } }
-    },
-  }
-}
-
-/** The same database, where every transaction runs in this. */
-function withTransaction(db: Database, around: (commit: () => Promise<unknown>) => Promise<unknown>): Database {
-  const transaction = () => ({
-    execute: (work: Parameters<ReturnType<Database['kysely']['transaction']>['execute']>[0]) =>
-      around(() => db.kysely.transaction().execute(work)),
-  })
-  const kysely = new Proxy(db.kysely, {
-    get(target, name) {
-      if (name === 'transaction') return transaction
-      const value: unknown = Reflect.get(target, name)
-      return typeof value === 'function' ? value.bind(target) : value
-    },
-  })
-  return { ...db, kysely }
+  return withBackends(storage, (backend) => ({ ...backend, get: get(backend.get) }))
 }
 
 /** Nothing is lost and nothing is left over, now and after a sweep. */

@@ -59,9 +59,14 @@ export async function startServer({ env = {}, store, admission, now }: TestServe
     databaseUrl,
     storagePath,
     statements,
-    graphql: (query, variables) => post(`${app.publicUrl}/graphql`, { query, variables }),
+    graphql: graphqlAt(app.publicUrl),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
+}
+
+/** How to ask a server that listens there. */
+export function graphqlAt(origin: string): TestServer['graphql'] {
+  return (query, variables) => post(`${origin}/graphql`, { query, variables })
 }
 
 async function post<Data>(url: string, body: object): Promise<GraphqlAnswer<Data>> {

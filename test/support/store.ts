@@ -92,16 +92,22 @@ async function sweep(options: Pick<SweeperOptions, 'db' | 'storage' | 'graceSeco
 
 /** The same storage, where every backend has another `put`. */
 export function withPut(storage: Storage, put: (real: StorageBackend['put']) => StorageBackend['put']): Storage {
+  return withBackends(storage, (backend) => ({ ...backend, put: put(backend.put) }))
+}
+
+/** The same storage, where every backend is another. */
+export function withBackends(storage: Storage, change: (backend: StorageBackend) => StorageBackend): Storage {
   return {
     ...storage,
     resolve(raw) {
       const { backend, uri } = storage.resolve(raw)
-      return { uri, backend: { ...backend, put: put(backend.put) } }
+      return { uri, backend: change(backend) }
     },
   }
 }
 
-function withTransaction(db: Database, around: (commit: () => Promise<unknown>) => Promise<unknown>): Database {
+/** The same database, where every transaction runs in this. */
+export function withTransaction(db: Database, around: (commit: () => Promise<unknown>) => Promise<unknown>): Database {
   const transaction = () => ({
     execute: (work: Parameters<ReturnType<Database['kysely']['transaction']>['execute']>[0]) =>
       around(() => db.kysely.transaction().execute(work)),
