@@ -93,7 +93,7 @@ export async function startApp({ config, log, onStatement, now, ...limits }: App
   const linkOptions = { secrets: linkSecrets(config, log), publicUrl, maxSeconds, now }
   const signer = createLinkSigner(linkOptions)
   const links = createLinks({ storage, signer, maxSeconds })
-  const verifier = createVerifier({ db, payloads })
+  const verifier = createVerifier({ db, payloads, admission })
   const uploadAdmission = createAdmission()
   const uploads = createUploads({
     db,

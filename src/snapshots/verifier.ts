@@ -4,6 +4,7 @@ import { recordVerification, settleOnCopy, settleOnObject, type Verified } from 
 import { AppError, isAppError } from '../errors.ts'
 import { createJsonScanner } from '../json/scanner.ts'
 import type { Snapshot } from '../model/snapshot.ts'
+import type { Admission } from './admission.ts'
 import { formatDigest } from './measure.ts'
 import { chunksOf } from './payload-bytes.ts'
 import type { Payloads } from './payloads.ts'
@@ -29,6 +30,7 @@ export interface Verifier {
    * A state that another writer left twice is settled anew: on its object if that is JSON and has the digest, otherwise on the
    * copy in the row, which no digest can check.
    * @throws what reading the payload throws, and database errors; `OBJECT_CORRUPT` is the answer `MISMATCH`.
+   * `OVERLOADED` when too many objects are being read.
    */
   verify(snapshot: Snapshot, options?: VerifyOptions): Promise<Verification>
 }
@@ -36,11 +38,13 @@ export interface Verifier {
 export interface VerifierOptions {
   readonly db: Database
   readonly payloads: Pick<Payloads, 'openStored'>
+  /** Bounds the objects that are read at once; left out, nothing does. */
+  readonly admission?: Admission | undefined
 }
 
 const ON_COPY: Verification = { integrity: 'NOT_VERIFIABLE', sizeBytes: null, isJson: true }
 
-export function createVerifier({ db, payloads }: VerifierOptions): Verifier {
+export function createVerifier({ db, payloads, admission }: VerifierOptions): Verifier {
   async function verifyOne(snapshot: Snapshot, options: VerifyOptions): Promise<Verification> {
     try {
       const { sizeBytes, digest, isJson } = await readThrough(snapshot, options)
@@ -87,6 +91,7 @@ export function createVerifier({ db, payloads }: VerifierOptions): Verifier {
 
   return {
     async verify(snapshot, options = {}) {
+      const leave = snapshot.storageUri === null ? undefined : await admission?.enter(options.signal)
       try {
         const verification = await (snapshot.hasInlineCopy ? verifyTwo : verifyOne)(snapshot, options)
         await recordVerification(db, snapshot.snapshotId, toRecord(snapshot, verification))
@@ -97,6 +102,8 @@ export function createVerifier({ db, payloads }: VerifierOptions): Verifier {
           await recordVerification(db, snapshot.snapshotId, missing)
         }
         throw error
+      } finally {
+        leave?.()
       }
     },
   }

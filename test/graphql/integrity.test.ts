@@ -131,6 +131,19 @@ describe('the integrity of a payload', () => {
     await store.close()
   })
 
+  it('is OVERLOADED while too many objects are being read', async () => {
+    await using server = await startServer({ env: LIMIT, admission: { maxStreams: 0, queueMillis: 10 } })
+    const [inline, object] = [await captured(server, INLINE), await captured(server, OBJECT)]
+    assert.equal(await verify(server, inline.snapshotId), 'VERIFIED')
+    const { errors } = await server.graphql(
+      'query($id: ID!) { snapshotById(snapshotId: $id) { integrity(verify: true) } }',
+      {
+        id: object.snapshotId,
+      },
+    )
+    assert.equal(errors?.[0]?.extensions.code, 'OVERLOADED')
+  })
+
   it('costs no read of a payload as long as nobody asks to verify', async () => {
     await using server = await startServer({ env: LIMIT })
     using objects = openObjects(server)

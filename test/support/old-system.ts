@@ -20,7 +20,7 @@ export const OLD_TABLES = {
   steps: `create table workflow_steps (
     id text primary key,
     run_id text not null,
-    step_index integer,
+    step_index bigint,
     phase text,
     started_at timestamptz,
     completed_at timestamptz,

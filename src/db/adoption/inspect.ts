@@ -127,8 +127,8 @@ function notesOf(columns: readonly Column[], constraints: readonly Constraint[])
 }
 
 const STEP_COLUMNS: Readonly<Record<string, RegExp>> = {
-  step_index: /^(?:smallint|integer)$/,
-  phase: /^(?:text|character varying)$/,
+  step_index: /^(?:smallint|integer|bigint|numeric)$/,
+  phase: /./,
   started_at: /^timestamp/,
   completed_at: /^timestamp/,
   duration_ms: /^(?:smallint|integer|bigint|numeric|real|double precision)$/,

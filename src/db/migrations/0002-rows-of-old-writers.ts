@@ -102,11 +102,12 @@ const STATEMENTS = [
     ended timestamptz := coalesce((row_of_step ->> 'completed_at')::timestamptz,
       started + make_interval(secs => (row_of_step ->> 'duration_ms')::double precision / 1000));
     failure jsonb := nullif(row_of_step -> 'error', 'null');
+    place numeric := (row_of_step ->> 'step_index')::numeric;
   begin
     if not (statelens_is_id(run) and statelens_is_id(step)) then return; end if;
     perform statelens_create_run(run, coalesce(started, now()));
     insert into statelens_steps as t (run_id, step_id, step_index, name, status, started_at, ended_at, error)
-    values (run, step, (row_of_step ->> 'step_index')::integer, row_of_step ->> 'phase',
+    values (run, step, case when abs(place) < 2147483647 then place::integer end, row_of_step ->> 'phase',
       case row_of_step ->> 'success' when 'true' then 'SUCCEEDED' when 'false' then 'FAILED'
         else case when started is not null and ended is null then 'RUNNING' else 'UNKNOWN' end end,
       started, ended,
