@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { link, mkdir, open, rm, unlink } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { link, mkdir, open, readdir, rm, unlink } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { errnoOf } from './file-errors.ts'
 
 const BATCH_BYTES = 1_048_576
@@ -10,7 +10,7 @@ const BATCH_BYTES = 1_048_576
 export async function writeOnce(path: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
   const folder = dirname(path)
   // Same folder, so that link() stays on one file system.
-  const partial = join(folder, `.${randomUUID()}.partial`)
+  const partial = join(folder, `${partialPrefix(path)}${randomUUID()}.partial`)
   let isLinked = false
   try {
     await writeSynced(partial, chunks)
@@ -23,6 +23,20 @@ export async function writeOnce(path: string, chunks: AsyncIterable<Uint8Array>)
     if (isLinked) await rm(path, { force: true }).catch(() => undefined)
     throw error
   }
+}
+
+/** Removes what a process that was killed left of writing there. */
+export async function removePartials(path: string): Promise<void> {
+  const folder = dirname(path)
+  const prefix = partialPrefix(path)
+  for (const name of await readdir(folder)) {
+    if (name.startsWith(prefix)) await rm(join(folder, name), { force: true })
+  }
+}
+
+/** Of a digest: the name itself may be as long as names can be. */
+function partialPrefix(path: string): string {
+  return `.${createHash('sha256').update(basename(path)).digest('hex').slice(0, 16)}-`
 }
 
 async function writeSynced(path: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {

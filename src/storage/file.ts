@@ -6,7 +6,7 @@ import { AppError } from '../errors.ts'
 import type { ByteRange, GetOptions, StorageBackend, StorageUri, StoredObject } from './backend.ts'
 import { countedBody } from './counted-body.ts'
 import { fileError, folderError, writeError } from './file-errors.ts'
-import { makeFolder, syncFolder, writeOnce } from './file-write.ts'
+import { makeFolder, removePartials, syncFolder, writeOnce } from './file-write.ts'
 import { createUploadSource } from './upload-source.ts'
 
 /** A link is not followed, and a pipe does not block the thread that opens it. */
@@ -60,6 +60,7 @@ export function createFileBackend(options: FileBackendOptions): StorageBackend {
       const path = pathOf(root, uri)
       try {
         await checkBelow(root, dirname(path))
+        await removePartials(path)
         await unlink(path)
         await syncFolder(dirname(path))
       } catch (error) {

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { request as httpRequest } from 'node:http'
 import { describe, it } from 'node:test'
 import pg from 'pg'
 import { eventually } from '../contract/byte-cache.ts'
@@ -50,6 +52,24 @@ describe('a server that is killed', () => {
     await server.stop('SIGKILL')
     await lost
     await held.letGo()
+    await leavesNothing(store)
+  })
+
+  it('in the middle of the bytes leaves a part of them that the sweeper takes', async () => {
+    await using store = await openCrashStore()
+    const { server, url } = store.start()
+    await using _killed = server
+    const request = httpRequest(`${await url()}/runs/run/steps/step/snapshot`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json', 'content-length': 10_000_000 },
+    })
+    const broken = once(request, 'error')
+    request.write(`["${'x'.repeat(3_000_000)}`)
+    assert.ok(
+      await eventually(async () => (await filesBelow(store.storagePath)).some((path) => path.endsWith('.partial'))),
+    )
+    await server.stop('SIGKILL')
+    await broken
     await leavesNothing(store)
   })
 
