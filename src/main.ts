@@ -206,6 +206,9 @@ function readOptions(name: string, args: readonly string[], { options = {} }: Co
   }
 }
 
+// Whoever read the output may leave, as `head` does: the command goes on to its end.
+process.stdout.on('error', () => {})
+
 try {
   const code = await main(process.argv.slice(2), process.env)
   // Set already where something unforeseen ended the command.

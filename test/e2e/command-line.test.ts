@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { text } from 'node:stream/consumers'
 import { describe, it } from 'node:test'
 import pg from 'pg'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
@@ -57,6 +60,18 @@ describe('the command line', { concurrency: true }, () => {
       assert.deepEqual([code, stderr], [0, ''])
       assert.match(stdout, new RegExp(`^statelens ${command}\\n\\n\\w`))
     }
+  })
+
+  it('goes on when nobody reads its output any more', async () => {
+    await using database = await freshDatabase({ template: 'empty' })
+    await query(database.url, OLD_TABLES.first)
+    const child = spawn(process.execPath, ['src/main.ts', 'migrate'], {
+      env: { PATH: process.env['PATH'], DATABASE_URL: database.url },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    child.stdout.destroy()
+    const [[code], errors] = await Promise.all([once(child, 'exit'), text(child.stderr)])
+    assert.deepEqual([code, errors], [0, ''])
   })
 
   it('refuses what it does not know, on standard error', async () => {
