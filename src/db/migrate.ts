@@ -4,7 +4,7 @@ import pg from 'pg'
 import { AppError } from '../errors.ts'
 import { inspectSnapshotTable, inspectStepTable, type SnapshotTable, type StepTableState } from './adoption/inspect.ts'
 import { LOCK_MILLIS, withBriefLock } from './adoption/session.ts'
-import { adoptionSteps, analyze, holdAdoption } from './adoption/steps.ts'
+import { adoptionSteps, analyze, holdMigration } from './adoption/steps.ts'
 import { toDatabaseError } from './errors.ts'
 import * as firstTables from './migrations/0001-first-tables.ts'
 import * as rowsOfOldWriters from './migrations/0002-rows-of-old-writers.ts'
@@ -58,7 +58,7 @@ export async function migrate(url: string, { onProgress, signal }: MigrateOption
     url,
     async (db) =>
       await db.connection().execute(async (holder) => {
-        await holdAdoption(holder)
+        await holdMigration(holder, () => begin('wait for another migration to end'))
         refuseUnknownTable(await inspectSnapshotTable(db))
         const { migrations } = await readPending(db)
         if (migrations.length > 0) begin(migrations.join(', '))

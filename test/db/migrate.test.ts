@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import pg from 'pg'
 import { migrate, pendingMigrations } from '../../src/db/migrate.ts'
 import { capture, dataOf, payloadBytes } from '../support/answers.ts'
 import { freshDatabase } from '../support/database.ts'
@@ -41,6 +42,18 @@ describe('migrate', () => {
       reports.flatMap(({ applied }) => applied),
       pending,
     )
+  })
+
+  it('says that it waits for another one', async () => {
+    await using database = await freshDatabase({ template: 'empty' })
+    const client = new pg.Client({ connectionString: database.url })
+    await client.connect()
+    await client.query("select pg_advisory_lock(hashtextextended('statelens migrate', 0))")
+    const { promise: waits, resolve } = Promise.withResolvers<string>()
+    const migrating = migrate(database.url, { onProgress: ({ step }) => resolve(step) })
+    assert.match(await waits, /^wait/)
+    await client.end()
+    assert.ok((await migrating).applied.length > 0)
   })
 
   it('keeps what is stored when it is run again', async () => {

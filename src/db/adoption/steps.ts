@@ -44,8 +44,12 @@ export async function analyze(db: Kysely<unknown>): Promise<void> {
   for (const table of ['state_snapshots', 'statelens_runs', 'statelens_steps']) await run(db, `analyze ${table}`)
 }
 
-/** Keeps a second adoption waiting until this one is done. */
-export async function holdAdoption(db: Kysely<unknown>): Promise<void> {
+/** Keeps a second migration waiting until this one is done, or waits for the first. */
+export async function holdMigration(db: Kysely<unknown>, onWait: () => void): Promise<void> {
+  const lock = sql`hashtextextended('statelens migrate', 0)`
+  const { rows } = await sql<{ isHeld: boolean }>`select pg_try_advisory_lock(${lock}) as "isHeld"`.execute(db)
+  if (rows[0]?.isHeld) return
+  onWait()
   await run(db, 'set lock_timeout = 0')
-  await sql`select pg_advisory_lock(hashtextextended('statelens migrate', 0))`.execute(db)
+  await sql`select pg_advisory_lock(${lock})`.execute(db)
 }
