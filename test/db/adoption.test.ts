@@ -287,6 +287,24 @@ describe('an old database of the newer shape', () => {
     )
   })
 
+  it('is read a few times and no more, however many batches there are', async () => {
+    await using database = await oldDatabase('second')
+    const rows = 20_000
+    await query(
+      database.url,
+      `insert into state_snapshots select 'run ' || n / 20, 'step ' || n % 20, to_jsonb(n), null
+        from generate_series(1, ${rows}) n`,
+    )
+    let batches = 0
+    await migrate(database.url, { onProgress: ({ done, total }) => done < total && batches++ })
+    assert.ok(batches > 3)
+    const [read] = await query<{ rows: string }>(
+      database.url,
+      "select seq_tup_read as rows from pg_stat_user_tables where relname = 'state_snapshots'",
+    )
+    assert.ok(Number(read?.rows) < rows * 40, `${read?.rows}`)
+  })
+
   it('takes captures of this server', async () => {
     await using database = await oldDatabase('second')
     await migrate(database.url)

@@ -69,9 +69,8 @@ async function completeBatch(db: Kysely<unknown>, size: number): Promise<number>
   return await db.transaction().execute(async (tx) => {
     // A batch that a crash takes back is done again: no need to wait for the disk.
     await run(tx, 'set local synchronous_commit = off')
-    // By their place, one by one: a plan that joins the whole table would read all of it for each batch.
-    await run(tx, 'set local enable_hashjoin = off')
-    await run(tx, 'set local enable_mergejoin = off')
+    // By their place, one by one: any other plan would read the whole table for each batch.
+    for (const plan of ['seqscan', 'hashjoin', 'mergejoin', 'material']) await run(tx, `set local enable_${plan} = off`)
     const { rows } = await sql<{ taken: string }>`
       with batch as (
         delete from statelens_adoption_order

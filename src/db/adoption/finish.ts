@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import type { SnapshotTable } from './inspect.ts'
-import { LOCK_MILLIS, run, withBriefLock } from './session.ts'
+import { run, runPatiently, withBriefLock } from './session.ts'
 
 /** The indexes of `state_snapshots` that lists and look-ups rest on, by name. */
 const INDEXES: Readonly<Record<string, string>> = {
@@ -13,18 +13,22 @@ const INDEXES: Readonly<Record<string, string>> = {
 const UNIQUE = ['state_snapshots_id', 'state_snapshots_idempotency']
 const REQUIRED = ['id', 'seq', 'created_at']
 
-/** Columns that must never be null, and are not yet declared so; those that the table is about to get are among them. */
+/**
+ * Columns that must never be null, and are not yet declared so, or still have the constraint on the way there; those that the table
+ * is about to get are among them.
+ */
 export async function missingConstraints(
   db: Kysely<unknown>,
   { columns }: Pick<SnapshotTable, 'columns'>,
 ): Promise<readonly string[]> {
   const { rows } = await sql<{ name: string }>`
     select attname as name from pg_attribute
-    where attrelid = to_regclass('state_snapshots') and attname = any(${REQUIRED}::text[]) and not attnotnull
+    where attrelid = to_regclass('state_snapshots') and attname = any(${REQUIRED}::text[]) and (not attnotnull or exists (
+      select from pg_constraint where conrelid = attrelid and conname = 'statelens_' || attname || '_required'))
     order by attname`.execute(db)
-  const nullable = rows.map(({ name }) => name)
+  const unfinished = rows.map(({ name }) => name)
   // A new created_at comes with a default for every row.
-  return REQUIRED.filter((name) => nullable.includes(name) || (name !== 'created_at' && !columns.includes(name)))
+  return REQUIRED.filter((name) => unfinished.includes(name) || (name !== 'created_at' && !columns.includes(name)))
 }
 
 /** Reads the table once for each column, while others write; the locks at both ends are brief. */
@@ -33,9 +37,10 @@ export async function requireColumn(db: Kysely<unknown>, column: string, signal?
   const table = 'alter table state_snapshots'
   await withBriefLock(() => run(db, `${table} drop constraint if exists ${name}`), signal)
   await withBriefLock(() => run(db, `${table} add constraint ${name} check (${column} is not null) not valid`), signal)
-  await withBriefLock(() => run(db, `${table} validate constraint ${name}`), signal)
-  // PostgreSQL trusts the constraint, and reads nothing here.
-  await withBriefLock(() => run(db, `${table} alter column ${column} set not null, drop constraint ${name}`), signal)
+  await runPatiently(db, `${table} validate constraint ${name}`)
+  // PostgreSQL trusts the constraint, and reads nothing here: in one statement with the second it would drop it first.
+  await withBriefLock(() => run(db, `${table} alter column ${column} set not null`), signal)
+  await withBriefLock(() => run(db, `${table} drop constraint ${name}`), signal)
 }
 
 /** Names of the indexes that are not there, or were broken off while they were made. */
@@ -55,13 +60,18 @@ export async function missingIndexes(db: Kysely<unknown>): Promise<readonly stri
  */
 export async function createIndex(db: Kysely<unknown>, name: string): Promise<void> {
   const unique = UNIQUE.includes(name) ? 'unique ' : ''
-  await run(db, 'set lock_timeout = 0')
   // One process at it, not all the cores.
   await run(db, 'set max_parallel_maintenance_workers = 0')
-  try {
-    await run(db, `drop index concurrently if exists ${name}`)
-    await run(db, `create ${unique}index concurrently ${name} on state_snapshots ${INDEXES[name] ?? '(id)'}`)
-  } finally {
-    await run(db, `set lock_timeout = ${LOCK_MILLIS}`)
-  }
+  await runPatiently(db, `drop index concurrently if exists ${name}`)
+  await runPatiently(db, `create ${unique}index concurrently ${name} on state_snapshots ${INDEXES[name] ?? '(id)'}`)
+}
+
+/**
+ * Frees the space of the rows as they were. Slowly, for it writes every page once more, and writers wait for the same disk;
+ * whoever reads the table first would do it otherwise, all at once.
+ */
+export async function vacuum(db: Kysely<unknown>): Promise<void> {
+  await run(db, 'set vacuum_cost_delay = 10')
+  await run(db, 'set vacuum_cost_limit = 1000')
+  await runPatiently(db, 'vacuum (analyze) state_snapshots')
 }

@@ -24,6 +24,16 @@ export async function withBriefLock<T>(work: () => Promise<T>, signal?: AbortSig
   }
 }
 
+/** For locks that keep nobody else waiting, however long they are waited for: SHARE UPDATE EXCLUSIVE, which no writer takes. */
+export async function runPatiently(db: Kysely<unknown>, statement: string): Promise<void> {
+  await run(db, 'set lock_timeout = 0')
+  try {
+    await run(db, statement)
+  } finally {
+    await run(db, `set lock_timeout = ${LOCK_MILLIS}`)
+  }
+}
+
 export async function run(db: Kysely<unknown>, statement: string): Promise<void> {
   await sql.raw(statement).execute(db)
 }

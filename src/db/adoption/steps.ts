@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import { completeRows, followSteps, type StepOptions } from './backfill.ts'
-import { createIndex, missingConstraints, missingIndexes, requireColumn } from './finish.ts'
+import { createIndex, missingConstraints, missingIndexes, requireColumn, vacuum } from './finish.ts'
 import { inspectSnapshotTable, inspectStepTable } from './inspect.ts'
 import { run } from './session.ts'
 
@@ -23,7 +23,10 @@ export async function adoptionSteps(db: Kysely<unknown>): Promise<readonly Adopt
   const steps: AdoptionStep[] = []
   const columns = await missingConstraints(db, table)
   // A number is required of a row as soon as all have one.
-  if (columns.includes('seq')) steps.push({ name: 'complete the rows that are there', run: completeRows })
+  if (columns.includes('seq')) {
+    steps.push({ name: 'complete the rows that are there', run: completeRows })
+    steps.push({ name: 'free the space of the rows as they were', run: vacuum })
+  }
   if ((await inspectStepTable(db)) === 'new') {
     steps.push({ name: 'take over workflow_steps', isOptional: true, run: followSteps })
   }
