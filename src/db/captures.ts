@@ -133,6 +133,8 @@ export async function deleteSnapshot(db: Database, snapshotId: string): Promise<
 export async function deleteRun(db: Database, runId: string): Promise<Deleted> {
   return await db.kysely.transaction().execute(async (tx) => {
     await sql`select pg_advisory_xact_lock(hashtextextended(${runId}, 0))`.execute(tx)
+    // Other writers hold the row of the run.
+    await sql`select from statelens_runs where run_id = ${runId} for update`.execute(tx)
     const deleted = await deleteRows(tx, sql`run_id = ${runId}`)
     await tx.deleteFrom('statelens_steps').where('run_id', '=', runId).execute()
     const { numDeletedRows } = await tx.deleteFrom('statelens_runs').where('run_id', '=', runId).executeTakeFirst()

@@ -7,6 +7,7 @@ import { migrate, pendingMigrations, planMigration } from '../../src/db/migrate.
 import { capture, dataOf, payloadBytes } from '../support/answers.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { insertOldRow, OLD_INSERT, OLD_SELECT, OLD_TABLES, oldValues } from '../support/old-system.ts'
+import { eventually } from '../support/put.ts'
 import { countRows, query } from '../support/rows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { temporaryFolder } from '../support/tmp.ts'
@@ -225,6 +226,43 @@ describe('an old database of the first shape', () => {
       await client.end()
     }
     assert.equal(await countRows(database.url, 'statelens_runs'), 1)
+  })
+
+  it('takes more runs in one transaction than there is room for locks', async () => {
+    await using database = await oldDatabase('first')
+    await migrate(database.url)
+    const runs = 40_000
+    await query(
+      database.url,
+      `insert into state_snapshots (id, run_id, is_success_state, created_at, snapshot)
+        select gen_random_uuid(), 'run ' || n, true, now(), '1' from generate_series(1, ${runs}) n`,
+    )
+    assert.equal(await countRows(database.url, 'statelens_runs'), runs)
+  })
+
+  it('has no row without its run when a run is deleted while the old writer adds to it', async () => {
+    await using database = await oldDatabase('first')
+    await migrate(database.url)
+    await insertOldRow(database.url, { runId: 'run', snapshot: '1' })
+    await using server = await serverOn(database.url)
+    const client = new pg.Client({ connectionString: database.url })
+    await client.connect()
+    try {
+      await client.query('begin')
+      await client.query(OLD_INSERT, [...oldValues({ runId: 'run', snapshot: '2' })])
+      await client.query('set constraints all immediate')
+      const deleting = dataOf(server.graphql('mutation { deleteRun(runId: "run") { snapshotCount } }'))
+      await eventually(async () => {
+        const waiting = "datname = current_database() and wait_event_type = 'Lock'"
+        assert.equal((await query(database.url, `select from pg_stat_activity where ${waiting}`)).length, 1)
+      })
+      await client.query('commit')
+      assert.deepEqual(await deleting, { deleteRun: { snapshotCount: 2 } })
+    } finally {
+      await client.end()
+    }
+    assert.equal(await countRows(database.url, 'state_snapshots'), 0)
+    assert.equal(await countRows(database.url, 'statelens_runs'), 0)
   })
 
   it('takes rows whose run has an id that nobody can ask for', async () => {

@@ -14,7 +14,8 @@ export interface StepOptions {
 const BATCH_MILLIS = 200
 const FIRST_BATCH = 200
 const BATCH_MAX = 5000
-const STEP_PAGES = 64
+/** Some thousand rows. */
+const STEP_PAGES = 32
 
 /**
  * Completes the rows that were there before the triggers: number in the order of their time, size, preview, run and step. The order
@@ -132,8 +133,13 @@ async function pagesOfSteps(db: Kysely<unknown>): Promise<number> {
 }
 
 async function copySteps(db: Kysely<unknown>, page: number): Promise<void> {
-  await sql`
-    select statelens_follow_step(to_jsonb(w)) from workflow_steps w
-    where w.ctid >= ${`(${page},0)`}::tid and w.ctid < ${`(${page + STEP_PAGES},0)`}::tid
-    order by w.ctid`.execute(db)
+  await db.transaction().execute(async (tx) => {
+    await run(tx, 'set local synchronous_commit = off')
+    // By their place: any other plan would read the whole table for each batch.
+    await run(tx, 'set local enable_seqscan = off')
+    await sql`
+      select statelens_follow_step(to_jsonb(w)) from workflow_steps w
+      where w.ctid >= ${`(${page},0)`}::tid and w.ctid < ${`(${page + STEP_PAGES},0)`}::tid
+      order by w.ctid`.execute(tx)
+  })
 }

@@ -70,16 +70,23 @@ const STATEMENTS = [
   `create function statelens_is_id(id text) returns boolean language sql immutable
     return coalesce(octet_length(id) between 1 and 512, false)`,
 
+  // The run stays until the transaction ends. By a lock of its row, for a transaction may name more runs than there is room for
+  // advisory locks; whoever deletes a run locks its row first.
+  //
+  // Plans are made once a connection, perhaps while the tables are empty: without the setting, each look would read all of them.
   `create function statelens_create_run(id text, created timestamptz) returns void language plpgsql
-    set search_path from current as $$
+    set search_path from current set enable_seqscan = off as $$
   begin
-    -- As captures do: waits for a deletion of the run, and for nothing else.
-    perform pg_advisory_xact_lock_shared(hashtextextended(id, 0));
-    if exists (select from statelens_runs where run_id = id) then return; end if;
-    insert into statelens_runs (run_id, created_at) values (id, created) on conflict do nothing;
+    loop
+      perform from statelens_runs where run_id = id for key share;
+      if found then return; end if;
+      insert into statelens_runs (run_id, created_at) values (id, created) on conflict do nothing;
+      if found then return; end if;
+    end loop;
   end $$`,
 
-  `create function statelens_create_parents() returns trigger language plpgsql set search_path from current as $$
+  `create function statelens_create_parents() returns trigger language plpgsql
+    set search_path from current set enable_seqscan = off as $$
   begin
     perform statelens_create_run(new.run_id, new.created_at);
     if statelens_is_id(new.step_id)
