@@ -168,6 +168,19 @@ describe('an old database of the first shape', () => {
     assert.deepEqual(row, { rows: 1000, numbers: 1000, touched: 1000 })
   })
 
+  it('takes few rows at a time where their states are large', async () => {
+    await using database = await oldDatabase('first')
+    await query(
+      database.url,
+      `insert into state_snapshots select gen_random_uuid(), 'run', true, now(), null, null, null, null, null,
+        (select jsonb_agg(md5(n || '-' || i)) from generate_series(1, 30000) i) from generate_series(1, 40) n`,
+    )
+    const steps: number[] = []
+    await migrate(database.url, { onProgress: ({ done, total }) => total === 40 && steps.push(done) })
+    assert.ok(steps.length > 5, String(steps))
+    assert.deepEqual(steps.at(-1), 40)
+  })
+
   it('loses and doubles nothing that four writers insert while it goes on', async () => {
     await using database = await oldDatabase('first')
     await query(

@@ -14,6 +14,8 @@ export interface StepOptions {
 const BATCH_MILLIS = 200
 const FIRST_BATCH = 200
 const BATCH_MAX = 5000
+/** As states are stored, compressed: some tenths of a second to write as text, wherever large ones begin. */
+const BATCH_BYTES = 4_194_304
 /** Some thousand rows. */
 const STEP_PAGES = 32
 
@@ -73,9 +75,13 @@ async function completeBatch(db: Kysely<unknown>, size: number): Promise<number>
     // By their place, one by one: any other plan would read the whole table for each batch.
     for (const plan of ['seqscan', 'hashjoin', 'mergejoin', 'material']) await run(tx, `set local enable_${plan} = off`)
     const { rows } = await sql<{ taken: string }>`
-      with batch as (
+      with next as (
+        select o.seq, coalesce(pg_column_size(s.snapshot), 0) as bytes
+        from statelens_adoption_order o left join state_snapshots s on s.ctid = o.tid order by o.seq limit ${size}
+      ), batch as (
         delete from statelens_adoption_order
-        where seq in (select seq from statelens_adoption_order order by seq limit ${size}) returning seq, tid
+        where seq in (select seq from (select seq, sum(bytes) over (order by seq) - bytes as before from next) n
+          where before < ${BATCH_BYTES}) returning seq, tid
       ), completed as (
         update state_snapshots s set seq = b.seq, id = coalesce(s.id, gen_random_uuid()),
           created_at = coalesce(s.created_at, now()),
