@@ -108,13 +108,17 @@ export function createUploads(options: UploadsOptions): Uploads {
     // Sent for nothing: its bytes are here.
     if (storageUri === null || upload.state === 'committed') return await drop(chunks)
     const { backend, uri } = storage.resolve(storageUri)
-    await backend.put(uri, chunks, { sizeBytes, contentType: CONTENT_TYPE, signal }).catch((error: unknown) => {
+    const failure = await backend.put(uri, chunks, { sizeBytes, contentType: CONTENT_TYPE, signal }).then(
+      () => null,
       // What is there came by this ticket, and was checked then.
-      if (!isAppError(error, 'CONFLICT')) throw error
-    })
+      (error: unknown) => (isAppError(error, 'CONFLICT') ? null : { error }),
+    )
     const later = await findUpload(db, uploadId)
-    if (later?.state === 'open') return
-    // It ended meanwhile; an object that a snapshot has is left alone.
+    if (later?.state === 'open') {
+      if (failure) throw failure.error
+      return
+    }
+    // It ended meanwhile, and its bytes may have been swept under its hands; an object that a snapshot has is left alone.
     await abandonObject(db, storageUri, input.snapshotId)
     sweeper.wake()
     if (later?.state !== 'committed') throw new AppError('NOT_FOUND', 'The time of this upload is over')
