@@ -144,7 +144,7 @@ export async function countRunsAndSteps(db: Database): Promise<{ readonly runs: 
 }
 
 export interface Leftovers {
-  /** Captures that never ended. */
+  /** Captures that never ended, and uploads whose time is over. */
   readonly abandoned: number
   /** Objects to be deleted that nobody deletes, or that the store keeps. */
   readonly undeleted: number
@@ -154,7 +154,7 @@ export interface Leftovers {
 export async function countLeftovers(db: Database): Promise<Leftovers> {
   const [row = []] = await db.rows(sql`
     select
-      count(*) filter (where state = 'pending' and created_at < now() - interval '65 minutes'),
+      count(*) filter (where state = 'pending' and greatest(created_at, not_before) < now() - interval '65 minutes'),
       -- Pauses between attempts double: the seventh comes after about an hour.
       count(*) filter (where state = 'doomed' and (attempts > 6 or not_before < now() - interval '1 hour'))
     from statelens_objects where state <> 'live'`)

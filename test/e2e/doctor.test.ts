@@ -246,10 +246,13 @@ describe('doctor on payloads', { concurrency: 2 }, () => {
     await query(
       server.databaseUrl,
       `insert into statelens_objects (storage_uri, snapshot_id, state, created_at, attempts, not_before)
-       values ('file:///a', gen_random_uuid(), 'doomed', now() - interval '1 day', 9, now() + interval '1 hour')`,
+       values ('file:///a', gen_random_uuid(), 'doomed', now() - interval '1 day', 9, now() + interval '1 hour'),
+        ('file:///b', gen_random_uuid(), 'pending', now() - interval '1 day', 0, now() - interval '1 day'),
+        ('file:///of-a-ticket-that-lives', gen_random_uuid(), 'pending', now() - interval '1 day', 0, now() + interval '1 hour')`,
     )
     const { warnings, output } = await diagnose(storeOf(server))
-    assert.match(warnings.join('\n'), /^1 snapshot MISSING: .*\n1 object to be deleted/, output)
+    const expected = /^1 snapshot MISSING: .*\n1 object of unfinished captures.*\n1 object to be deleted/
+    assert.match(warnings.join('\n'), expected, output)
   })
 })
 
