@@ -60,10 +60,10 @@ export async function migrate(url: string, { onProgress, signal }: MigrateOption
       await db.connection().execute(async (holder) => {
         await holdMigration(holder, () => begin('wait for another migration to end'))
         refuseUnknownTable(await inspectSnapshotTable(db))
-        const { migrations } = await readPending(db)
+        const migrations = await missingMigrations(db)
         if (migrations.length > 0) begin(migrations.join(', '))
         applied.push(...(await withBriefLock(() => applyMigrations(db), signal)))
-        const steps = await adoptionSteps(db)
+        const steps = await adoptionSteps(db, await inspectSnapshotTable(db))
         await db.connection().execute(async (session) => {
           for (const step of steps) {
             signal?.throwIfAborted()
@@ -82,8 +82,7 @@ export async function migrate(url: string, { onProgress, signal }: MigrateOption
 /** Reads what is there and what is to be done, and changes nothing. */
 export async function planMigration(url: string): Promise<MigrationPlan> {
   return await withDatabase(url, async (db) => {
-    const { migrations, steps } = await readPending(db)
-    const table = await inspectSnapshotTable(db)
+    const { migrations, steps, table } = await readPending(db)
     return { pending: [...migrations, ...steps.map(({ name }) => name)], table, stepTable: await inspectStepTable(db) }
   })
 }
@@ -97,9 +96,13 @@ export async function pendingMigrations(url: string): Promise<readonly string[]>
 }
 
 async function readPending(db: Kysely<unknown>) {
+  const table = await inspectSnapshotTable(db)
+  return { migrations: await missingMigrations(db), steps: await adoptionSteps(db, table), table }
+}
+
+async function missingMigrations(db: Kysely<unknown>): Promise<readonly string[]> {
   const known = await createMigrator(db).getMigrations()
-  const migrations = known.filter(({ executedAt }) => !executedAt).map(({ name }) => name)
-  return { migrations, steps: await adoptionSteps(db) }
+  return known.filter(({ executedAt }) => !executedAt).map(({ name }) => name)
 }
 
 /** All of them in one transaction. */

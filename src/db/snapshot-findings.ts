@@ -6,6 +6,7 @@ import {
   SNAPSHOT_FIELDS,
   type Snapshot,
   type StorageState,
+  VERIFICATION_NEEDS,
 } from '../model/snapshot.ts'
 import type { Database } from './connect.ts'
 import { projectSnapshot } from './snapshot-columns.ts'
@@ -78,20 +79,7 @@ export async function recordVerification(
     where id = ${snapshotId}::uuid`.execute(db.kysely)
 }
 
-/** What a verification needs of a snapshot. */
-const TO_VERIFY: Fields<Snapshot> = SNAPSHOT_FIELDS.pick([
-  'snapshotId',
-  'runId',
-  'seq',
-  'sizeBytes',
-  'digest',
-  'digestOf',
-  'contentEncoding',
-  'storageUri',
-  'hasInlineCopy',
-  'storageState',
-  'isOwn',
-])
+const TO_VERIFY: Fields<Snapshot> = SNAPSHOT_FIELDS.pick(['snapshotId', 'runId', 'seq', ...VERIFICATION_NEEDS])
 
 export interface VerificationBatch {
   /** Snapshots up to this one are left out. */

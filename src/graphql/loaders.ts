@@ -3,7 +3,7 @@ import { AppError } from '../errors.ts'
 import { encodeStepKey, isOpaqueId, isUuid } from '../model/ids.ts'
 import type { Page, PageRequest } from '../model/page.ts'
 import { RUN_FIELDS, type Run } from '../model/run.ts'
-import { SNAPSHOT_FIELDS, type Snapshot } from '../model/snapshot.ts'
+import { SNAPSHOT_FIELDS, type Snapshot, VERIFICATION_NEEDS } from '../model/snapshot.ts'
 import { STEP_FIELDS, type Step, type StepKey } from '../model/step.ts'
 import type { StepFields } from '../snapshots/reader.ts'
 import type { Context } from './context.ts'
@@ -49,17 +49,7 @@ export const snapshotNeeds = createNeeds<Snapshot>(SNAPSHOT_FIELDS, ['snapshotId
     'jsonVerdict',
     'inlinePayload',
   ],
-  integrity: [
-    'integrity',
-    'sizeBytes',
-    'digest',
-    'digestOf',
-    'contentEncoding',
-    'storageUri',
-    'hasInlineCopy',
-    'storageState',
-    'isOwn',
-  ],
+  integrity: ['integrity', ...VERIFICATION_NEEDS],
   signedUrl: LINK_FIELDS,
   download: ['sizeBytes', 'digestOf', ...LINK_FIELDS],
 })

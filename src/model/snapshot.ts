@@ -100,6 +100,18 @@ export const SNAPSHOT_FIELDS = defineFields<Snapshot>([
 /** Everything that is known without reading a payload. */
 export const SNAPSHOT_METADATA: Fields<Snapshot> = SNAPSHOT_FIELDS.all & ~SNAPSHOT_FIELDS.pick(['inlinePayload'])
 
+/** What a verification needs of a snapshot, beside its id. */
+export const VERIFICATION_NEEDS = [
+  'sizeBytes',
+  'digest',
+  'digestOf',
+  'contentEncoding',
+  'storageUri',
+  'hasInlineCopy',
+  'storageState',
+  'isOwn',
+] as const satisfies readonly (keyof Snapshot)[]
+
 /** Inline payloads up to this many bytes are read along with their rows; larger ones only when their turn comes. */
 export const SMALL_PAYLOAD_BYTES = 16_384
 

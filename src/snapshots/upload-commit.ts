@@ -8,6 +8,7 @@ import type { Storage } from '../storage/registry.ts'
 import type { Admission } from './admission.ts'
 import { describeCapture, insertOrFind, repeatOf } from './capture-rules.ts'
 import { openCapture } from './capture-stream.ts'
+import { chunksOf } from './payload-bytes.ts'
 import type { Payloads } from './payloads.ts'
 import { placementOf } from './placement.ts'
 import type { Sweeper } from './sweeper.ts'
@@ -88,8 +89,7 @@ export function createCommit(options: CommitOptions) {
     const source = await findStoredContent(db, upload)
     if (!source) throw new AppError('OBJECT_MISSING', 'The payload is not here any more: begin anew')
     const { body } = await payloads.open(source, { signal })
-    const chunks = Buffer.isBuffer(body) ? chunksOf(body) : body
-    const captured = await writer.capture(upload.input, { chunks, sizeBytes }, signal)
+    const captured = await writer.capture(upload.input, { chunks: chunksOf(body), sizeBytes }, signal)
     await end(upload, 'committed')
     return captured
   }
@@ -135,8 +135,4 @@ function over(): never {
 
 function otherBytes(): AppError {
   return new AppError('BAD_REQUEST', 'The bytes that arrived are not those that the upload was begun for')
-}
-
-async function* chunksOf(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes
 }

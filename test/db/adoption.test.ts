@@ -108,6 +108,14 @@ describe('an old database of the first shape', () => {
     assert.deepEqual(await pendingMigrations(database.url), [])
   })
 
+  it('has the indexes of a table that was made here', async () => {
+    const definitions = "select indexdef from pg_indexes where tablename = 'state_snapshots' order by indexdef"
+    await using fresh = await freshDatabase()
+    await using database = await oldDatabase('first')
+    await migrate(database.url)
+    assert.deepEqual(await query(database.url, definitions), await query(fresh.url, definitions))
+  })
+
   it('is only looked at by a plan', async () => {
     await using database = await oldDatabase('first')
     await insertOldRow(database.url, { runId: 'run', snapshot: '1' })

@@ -29,6 +29,13 @@ describe('PUT /uploads/{uploadId}', () => {
 
   const targetOf = ({ url }: Ticket) => (url ?? '').slice(server.url.length)
 
+  /** A PUT whose body is still to be written. */
+  function openPut(ticket: Ticket, sizeBytes: number) {
+    const { hostname, port } = new URL(server.url)
+    const headers = { ...JSON_TYPE, 'content-length': String(sizeBytes) }
+    return request({ hostname, port, method: 'PUT', path: targetOf(ticket), headers, agent: false })
+  }
+
   function put(ticket: Ticket, body: Buffer, options: { target?: string; headers?: Record<string, string> } = {}) {
     const { target = targetOf(ticket), headers = JSON_TYPE } = options
     return send(server.url, { method: 'PUT', target, headers, body })
@@ -94,9 +101,7 @@ describe('PUT /uploads/{uploadId}', () => {
     const payload = state(300_000)
     const ticket = await begin(server, payload)
     const files = await filesOf()
-    const { hostname, port } = new URL(server.url)
-    const headers = { ...JSON_TYPE, 'content-length': String(payload.length) }
-    const sending = request({ hostname, port, method: 'PUT', path: targetOf(ticket), headers, agent: false })
+    const sending = openPut(ticket, payload.length)
     sending.on('error', () => {})
     sending.write(payload.subarray(0, 100_000))
     await eventually(async () => assert.equal(await filesOf(), files + 1))
@@ -185,9 +190,7 @@ describe('PUT /uploads/{uploadId}', () => {
     const payload = state(300_000)
     const ticket = await begin(server, payload)
     const files = await filesOf()
-    const { hostname, port } = new URL(server.url)
-    const headers = { ...JSON_TYPE, 'content-length': String(payload.length) }
-    const sending = request({ hostname, port, method: 'PUT', path: targetOf(ticket), headers, agent: false })
+    const sending = openPut(ticket, payload.length)
     const answered = once(sending, 'response')
     sending.write(payload.subarray(0, 100_000))
     await eventually(async () => assert.equal(await filesOf(), files + 1))

@@ -73,5 +73,5 @@ export async function createIndex(db: Kysely<unknown>, name: string): Promise<vo
 export async function vacuum(db: Kysely<unknown>): Promise<void> {
   await run(db, 'set vacuum_cost_delay = 10')
   await run(db, 'set vacuum_cost_limit = 1000')
-  await runPatiently(db, 'vacuum (analyze) state_snapshots')
+  await runPatiently(db, 'vacuum state_snapshots')
 }

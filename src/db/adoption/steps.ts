@@ -1,7 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import { completeRows, followSteps, type StepOptions } from './backfill.ts'
 import { createIndex, missingConstraints, missingIndexes, requireColumn, vacuum } from './finish.ts'
-import { inspectSnapshotTable, inspectStepTable } from './inspect.ts'
+import { inspectStepTable, type SnapshotTable } from './inspect.ts'
 import { run } from './session.ts'
 
 /** One thing that is left to do after the migrations, each safe to break off and to begin again. */
@@ -17,8 +17,10 @@ export interface AdoptionStep {
  * What a table that the old system made still lacks, in order; empty for one that is complete, was made here, or is not there yet.
  * Read from the catalog alone.
  */
-export async function adoptionSteps(db: Kysely<unknown>): Promise<readonly AdoptionStep[]> {
-  const table = await inspectSnapshotTable(db)
+export async function adoptionSteps(
+  db: Kysely<unknown>,
+  table: SnapshotTable | null,
+): Promise<readonly AdoptionStep[]> {
   if (!table?.isAdopted) return []
   const steps: AdoptionStep[] = []
   const columns = await missingConstraints(db, table)
