@@ -94,7 +94,7 @@ async function openDatabase(config: Config): Promise<{ databaseUrl: string; stop
     }
     return { databaseUrl: config.databaseUrl, stop: async () => {} }
   }
-  const { startEmbeddedPostgres } = await import('./db/embedded.ts')
+  const { startEmbeddedPostgres } = await import('./db/embedded/embedded.ts')
   const embedded = await startEmbeddedPostgres({ dataDir: config.dataDir })
   await migrate(embedded.url).catch(async (error: unknown) => {
     await embedded.stop()
@@ -108,7 +108,7 @@ async function applyMigrations(env: NodeJS.ProcessEnv, values: OptionValues): Pr
   if (config.databaseUrl === undefined) {
     throw new StartError('DATABASE_URL is not set: the embedded database migrates itself')
   }
-  const { runMigrate } = await import('./migrate-command.ts')
+  const { runMigrate } = await import('./commands/migrate.ts')
   const signal = stopSignal(createLogger({ level: config.logLevel }))
   await runMigrate({
     databaseUrl: config.databaseUrl,
@@ -122,7 +122,7 @@ async function applyMigrations(env: NodeJS.ProcessEnv, values: OptionValues): Pr
 async function verify(env: NodeJS.ProcessEnv, args: OptionValues): Promise<number> {
   const config = readConfig(env)
   const signal = stopSignal(createLogger({ level: config.logLevel }))
-  const { runVerify } = await import('./verify.ts')
+  const { runVerify } = await import('./commands/verify.ts')
   const { databaseUrl, stop } = await openDatabase(config)
   try {
     return await runVerify({ config: { ...config, databaseUrl }, args, output: process.stdout, signal })
@@ -132,7 +132,7 @@ async function verify(env: NodeJS.ProcessEnv, args: OptionValues): Promise<numbe
 }
 
 async function doctor(env: NodeJS.ProcessEnv): Promise<number> {
-  const { runDoctor } = await import('./doctor.ts')
+  const { runDoctor } = await import('./commands/doctor/doctor.ts')
   const code = await runDoctor({ env, print })
   // Connections that hang keep nobody waiting.
   setTimeout(() => process.exit(code), 500).unref()
@@ -142,7 +142,7 @@ async function doctor(env: NodeJS.ProcessEnv): Promise<number> {
 async function demo(env: NodeJS.ProcessEnv): Promise<number> {
   const log = createLogger({ level: readConfig({ LOG_LEVEL: env['LOG_LEVEL'] ?? 'error' }).logLevel })
   const stopping = listenForStop(log)
-  const { runDemo } = await import('./demo.ts')
+  const { runDemo } = await import('./commands/demo.ts')
   await runDemo({ env, log, print, stopping })
   return 0
 }

@@ -10,26 +10,21 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   auth: ['model'],
   cache: ['model'],
   client: [],
+  commands: ['app.ts', 'config.ts', 'log.ts', 'model', 'db', 'storage', 'cache', 'snapshots'],
   db: ['model'],
-  doctor: ['model', 'db', 'storage', 'cache', 'snapshots'],
   storage: ['model'],
   snapshots: ['model', 'json', 'db', 'storage', 'cache'],
   graphql: ['model', 'auth', 'snapshots'],
   server: ['model', 'auth', 'snapshots', 'graphql'],
 }
 
-/** Files that stand above all rooms; only `main.ts` and the files that are its commands may import the wiring. */
+/** Files that stand above all rooms; only `main.ts` and its commands may import the wiring. */
 const TOP: Readonly<Record<string, readonly string[]>> = {
   'app.ts': ['config.ts', 'log.ts'],
   'config.ts': [],
-  'demo-data.ts': [],
-  'demo.ts': ['app.ts', 'config.ts', 'demo-data.ts', 'log.ts'],
-  'doctor.ts': ['app.ts', 'config.ts', 'log.ts'],
   'errors.ts': [],
   'log.ts': [],
-  'main.ts': ['app.ts', 'config.ts', 'demo.ts', 'doctor.ts', 'log.ts', 'migrate-command.ts', 'verify.ts'],
-  'migrate-command.ts': ['config.ts'],
-  'verify.ts': ['app.ts', 'config.ts', 'log.ts'],
+  'main.ts': ['app.ts', 'config.ts', 'log.ts'],
 }
 
 /** Relative imports of any form: from, bare, type-only and dynamic. */
@@ -83,5 +78,5 @@ it('only the process edge reads the environment', async () => {
     if (/\bprocess\.env\b/.test(source)) readers.push(normalize(file))
   }
   // The embedded PostgreSQL is a child process, and needs a PATH.
-  assert.deepEqual(readers.sort(), ['src/db/embedded-cluster.ts', 'src/main.ts'])
+  assert.deepEqual(readers.sort(), ['src/db/embedded/cluster.ts', 'src/main.ts'])
 })

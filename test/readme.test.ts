@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { after, before, describe, it } from 'node:test'
 import { promisify } from 'node:util'
-import { fillDemo } from '../src/demo.ts'
+import { fillDemo } from '../src/commands/demo.ts'
 import { startServer, type TestServer } from './support/server.ts'
 import { type TemporaryFolder, temporaryFolder } from './support/tmp.ts'
 

@@ -1,10 +1,10 @@
 import type { Viewer } from '../auth/viewer.ts'
+import type { Uploads } from '../snapshots/capture/uploads.ts'
+import type { SnapshotWriter } from '../snapshots/capture/writer.ts'
 import type { Links } from '../snapshots/links.ts'
-import type { Payloads } from '../snapshots/payloads.ts'
 import type { SnapshotReader } from '../snapshots/reader.ts'
-import type { Uploads } from '../snapshots/uploads.ts'
-import type { Verifier } from '../snapshots/verifier.ts'
-import type { SnapshotWriter } from '../snapshots/writer.ts'
+import type { Verifier } from '../snapshots/upkeep/verifier.ts'
+import type { Payloads } from '../snapshots/views/payloads.ts'
 
 /** What every request shares. */
 export interface Services {

@@ -1,5 +1,5 @@
-import type { Admission } from '../snapshots/admission.ts'
-import type { Uploads } from '../snapshots/uploads.ts'
+import type { Uploads } from '../snapshots/capture/uploads.ts'
+import type { Admission } from '../snapshots/source/admission.ts'
 import { readLength, requireJson } from './capture-route.ts'
 import { type Handler, signalOf, splitTarget } from './http.ts'
 import { uploadOf } from './upload.ts'

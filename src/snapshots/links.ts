@@ -1,8 +1,8 @@
 import { AppError, isAppError } from '../errors.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import type { SignedUrl } from '../storage/backend.ts'
+import type { LinkPresentation, LinkSigner } from '../storage/links/signed-link.ts'
 import type { Storage } from '../storage/registry.ts'
-import type { LinkPresentation, LinkSigner } from '../storage/signed-link.ts'
 
 export const DISPOSITIONS = ['ATTACHMENT', 'INLINE'] as const
 export type Disposition = (typeof DISPOSITIONS)[number]

@@ -1,5 +1,5 @@
 import type { Database } from '../db/connect.ts'
-import { loadRunStats, loadRuns, pageRuns, type RunPageOptions } from '../db/runs.ts'
+import { loadRunStats, loadRuns, pageRuns, type RunPageOptions } from '../db/queries/runs.ts'
 import {
   type HistoryPoint,
   loadNeighbours,
@@ -9,8 +9,8 @@ import {
   pageSnapshots,
   type SnapshotPageOptions,
   type SnapshotParent,
-} from '../db/snapshots.ts'
-import { loadRunWithSteps, loadSteps, pageSteps, type StepFields } from '../db/steps.ts'
+} from '../db/queries/snapshots.ts'
+import { loadRunWithSteps, loadSteps, pageSteps, type StepFields } from '../db/queries/steps.ts'
 import type { Fields } from '../model/fields.ts'
 import type { Page, PageRequest } from '../model/page.ts'
 import type { Run, RunStats } from '../model/run.ts'

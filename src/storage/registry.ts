@@ -1,9 +1,9 @@
 import { resolve } from 'node:path'
 import { AppError } from '../errors.ts'
 import type { StorageBackend, StorageUri } from './backend.ts'
-import { createFileBackend } from './file.ts'
+import { createFileBackend } from './file/file-backend.ts'
 import { resuming } from './resume.ts'
-import { createS3Backend, type S3BackendOptions } from './s3.ts'
+import { createS3Backend, type S3BackendOptions } from './s3/s3-backend.ts'
 import { formatStorageUri, parseStorageUri } from './uri.ts'
 
 export type S3Settings = Omit<S3BackendOptions, 'scheme'>

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { describe, it } from 'node:test'
-import { type ScriptedS3, type Step, startScriptedS3 } from '../storage/scripted-s3.ts'
+import { type ScriptedS3, type Step, startScriptedS3 } from '../storage/s3/scripted-s3.ts'
 import { codesByPath, payloadBytes } from '../support/answers.ts'
 import { eventually } from '../support/put.ts'
 import { insertForeign, query } from '../support/rows.ts'

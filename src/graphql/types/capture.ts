@@ -1,7 +1,7 @@
 import { AppError } from '../../errors.ts'
 import { isUuid, requireText } from '../../model/ids.ts'
 import type { Captured } from '../../model/snapshot.ts'
-import type { DeleteResult } from '../../snapshots/writer.ts'
+import type { DeleteResult } from '../../snapshots/capture/writer.ts'
 import { builder } from '../builder.ts'
 import { changing } from '../loader.ts'
 import { SnapshotKindRef, SnapshotRef } from './snapshot.ts'

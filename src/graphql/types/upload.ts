@@ -1,4 +1,4 @@
-import type { UploadTicket, UploadTicketPart } from '../../snapshots/uploads.ts'
+import type { UploadTicket, UploadTicketPart } from '../../snapshots/capture/uploads.ts'
 import { builder } from '../builder.ts'
 import { changing } from '../loader.ts'
 import { CaptureSnapshotPayload, captureFields, metadataText } from './capture.ts'

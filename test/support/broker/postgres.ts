@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import pg from 'pg'
-import { startEmbeddedPostgres } from '../../../src/db/embedded.ts'
+import { startEmbeddedPostgres } from '../../../src/db/embedded/embedded.ts'
 import { withDatabase } from '../database.ts'
 import type { Service, TemplateDatabase } from '../services.ts'
 import type { Host } from './host.ts'

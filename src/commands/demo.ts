@@ -1,0 +1,141 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type App, startApp } from '../app.ts'
+import { type Config, readConfig } from '../config.ts'
+import { startEmbeddedPostgres } from '../db/embedded/embedded.ts'
+import { migrate } from '../db/migrate.ts'
+import type { Logger } from '../log.ts'
+import type { SnapshotWriter } from '../snapshots/capture/writer.ts'
+import { DEMO_RUNS, type DemoRun, demoState } from './demo-data.ts'
+
+export interface DemoOptions {
+  readonly env: NodeJS.ProcessEnv
+  readonly log: Logger
+  readonly print: (line: string) => void
+  /** Resolves when the user wants the demo to end. */
+  readonly stopping: Promise<void>
+}
+
+/** `serve` on a store of its own in a temporary folder, filled first; the folder goes when the demo ends. */
+export async function runDemo({ env, log, print, stopping }: DemoOptions): Promise<void> {
+  const { port, host } = readConfig({ PORT: env['PORT'], HOST: env['HOST'], AUTH_MODE: env['AUTH_MODE'] })
+  const stopped = new AbortController()
+  stopping.then(() => stopped.abort())
+  const dataDir = await mkdtemp(join(tmpdir(), 'statelens-demo-'))
+  try {
+    print('Starting an embedded PostgreSQL ...')
+    const postgres = await startEmbeddedPostgres({ dataDir })
+    try {
+      await migrate(postgres.url)
+      const app = await listen({
+        port,
+        host,
+        isPortAsked: env['PORT'] !== undefined,
+        databaseUrl: postgres.url,
+        dataDir,
+        log,
+      })
+      try {
+        await fillDemo(app.writer, { print, signal: stopped.signal })
+        if (!stopped.signal.aborted) print(welcome(app.publicUrl))
+        await stopping
+      } finally {
+        await app.close()
+      }
+    } finally {
+      await postgres.stop()
+    }
+  } finally {
+    await rm(dataDir, { recursive: true, force: true })
+    print('The demo and its data are gone.')
+  }
+}
+
+interface DemoServer {
+  readonly port: number
+  readonly host: string
+  /** Then no other port will do. */
+  readonly isPortAsked: boolean
+  readonly databaseUrl: string
+  readonly dataDir: string
+  readonly log: Logger
+}
+
+/** On the usual port, or on a free one when that is taken and nobody asked for it. */
+async function listen({ port, host, isPortAsked, databaseUrl, dataDir, log }: DemoServer): Promise<App> {
+  const signedUrlSecrets = ['a demo has nothing that is worth a secret']
+  const defaults = readConfig({ DATA_DIR: dataDir })
+  const config: Config & { databaseUrl: string } = { ...defaults, port, host, databaseUrl, signedUrlSecrets }
+  try {
+    return await startApp({ config, log })
+  } catch (error) {
+    const taken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE'
+    if (!taken || isPortAsked) throw error
+    return await startApp({ config: { ...config, port: 0 }, log })
+  }
+}
+
+export interface FillOptions {
+  readonly print: (line: string) => void
+  readonly signal: AbortSignal
+}
+
+/** Records the runs of the demo. */
+export async function fillDemo(writer: SnapshotWriter, { print, signal }: FillOptions): Promise<void> {
+  const total = DEMO_RUNS.reduce((sum, { steps }) => sum + steps.length, 0)
+  let done = 0
+  for (const run of DEMO_RUNS) {
+    const { steps, ...change } = run
+    await writer.upsertRun(change)
+    for (const [index, { stateBytes, ...step }] of steps.entries()) {
+      if (signal.aborted) return
+      await writer.upsertStep({ runId: run.runId, index, ...step })
+      const state = demoState(step.stepId, stateBytes)
+      await capture(writer, run, { stepId: step.stepId, failed: step.status === 'FAILED', state })
+      done++
+      print(`[${String(done).padStart(2)}/${total}] ${run.runId} / ${step.stepId}: ${formatBytes(state.length)}`)
+    }
+  }
+}
+
+interface DemoCapture {
+  readonly stepId: string
+  readonly failed: boolean
+  readonly state: Buffer
+}
+
+async function capture(
+  writer: SnapshotWriter,
+  { runId }: DemoRun,
+  { stepId, failed, state }: DemoCapture,
+): Promise<void> {
+  await writer.capture(
+    { runId, stepId, kind: failed ? 'ERROR' : 'OUTPUT', isSuccessState: !failed, replaySafe: !failed },
+    state,
+  )
+}
+
+function formatBytes(bytes: number): string {
+  return bytes < 1_000_000 ? `${(bytes / 1000).toFixed(1)} KB` : `${(bytes / 1_000_000).toFixed(1)} MB`
+}
+
+function welcome(publicUrl: string): string {
+  return `
+statelens is ready.
+
+  GraphiQL in a browser    ${publicUrl}/graphql
+  GraphQL for programs     ${publicUrl}/graphql (POST)
+
+A state of more than 20 MB, out of object storage, byte for byte:
+
+  curl -s ${publicUrl}/graphql -H 'content-type: application/json' -d '{"query":
+    "{ snapshot(runId: \\"nightly-digest-0412\\", stepId: \\"embed\\") { sizeBytes digest storageTier payload } }"}' -o state.json
+
+Or paste into GraphiQL:
+
+  { run(runId: "nightly-digest-0412") { status stats { snapshotCount totalBytes }
+      steps(first: 20) { edges { node { stepId snapshot { sizeBytes storageTier preview signedUrl } } } } } }
+
+Ctrl-C ends it and removes what it made.`
+}

@@ -1,0 +1,94 @@
+import { type MigrationPlan, type MigrationProgress, migrate, planMigration } from '../db/migrate.ts'
+
+export interface MigrateCommand {
+  readonly databaseUrl: string
+  /** Only tells what would be done. */
+  readonly isDryRun: boolean
+  readonly output: { readonly isTTY?: boolean; write(text: string): unknown }
+  readonly signal: AbortSignal
+}
+
+const LINE_MILLIS = 2000
+const NOTHING = 'Nothing to do: the database is up to date.'
+
+/** The command `migrate`: the plan, its progress, and what was done. */
+export async function runMigrate({ databaseUrl, isDryRun, output, signal }: MigrateCommand): Promise<void> {
+  const print = (line: string): void => {
+    output.write(`${line}\n`)
+  }
+  const plan = await planMigration(databaseUrl)
+  const isAdoption = plan.table?.isAdopted === true
+  if (isDryRun || isAdoption || plan.pending.length === 0) for (const line of describePlan(plan)) print(line)
+  if (isDryRun) {
+    if (plan.pending.length > 0) print('Nothing was changed: leave out --dry-run to do it.')
+    return
+  }
+  if (plan.pending.length === 0 || (plan.table?.problems.length ?? 0) > 0) {
+    // Still asked to: it is what refuses.
+    await migrate(databaseUrl, { signal })
+    return
+  }
+  const began = Date.now()
+  const progress = isAdoption ? createProgress(output) : QUIET
+  const { applied } = await migrate(databaseUrl, { signal, onProgress: progress.show })
+  progress.end()
+  // Another one may have done it meanwhile.
+  if (applied.length === 0) return print(NOTHING)
+  print(isAdoption ? `Done in ${seconds(Date.now() - began)}.` : `Applied ${applied.join(', ')}.`)
+}
+
+function describePlan({ pending, table, stepTable }: MigrationPlan): readonly string[] {
+  if (pending.length === 0) return [NOTHING]
+  const lines: string[] = []
+  if (table?.isAdopted) {
+    lines.push(
+      `Found the old system's table state_snapshots: ${table.rows === null ? '' : `some ${count(table.rows)} rows, `}${megabytes(table.sizeBytes)}.`,
+      `  Its columns: ${table.columns.join(', ')}.`,
+      ...table.problems.map((problem) => `  In the way: ${problem}`),
+      ...table.notes.map((note) => `  Note: ${note}`),
+    )
+    if (stepTable === 'new')
+      lines.push('Found its table workflow_steps as well: steps are read from it, now and later.')
+    if (stepTable === 'other') {
+      lines.push('There is a table workflow_steps with other columns: it is left alone, and steps come from snapshots.')
+    }
+    lines.push('Its writers and readers may go on meanwhile: none of them waits for longer than a second.')
+  }
+  return [...lines, 'To do:', ...pending.map((name, index) => `  ${index + 1}. ${name}`)]
+}
+
+/** One line a step, which grows in place on a terminal; elsewhere a line every two seconds. */
+function createProgress(output: MigrateCommand['output']) {
+  let step = ''
+  let shownAt = 0
+  const end = () => {
+    if (output.isTTY && step !== '') output.write('\n')
+  }
+  return {
+    show({ step: name, done, total }: MigrationProgress): void {
+      const isNew = name !== step
+      const isDue = isNew || done === total || Date.now() - shownAt >= LINE_MILLIS
+      if (!isDue && !output.isTTY) return
+      if (isNew) end()
+      step = name
+      shownAt = Date.now()
+      const share = total === 0 ? '' : `  ${count(done)} of ${count(total)} (${Math.floor((100 * done) / total)} %)`
+      output.write(output.isTTY ? `\r${name}${share}` : `${name}${share}\n`)
+    },
+    end,
+  }
+}
+
+const QUIET = { show() {}, end() {} }
+
+function count(number: number): string {
+  return number.toLocaleString('en-US')
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1_000_000).toLocaleString('en-US', { maximumFractionDigits: 1 })} MB`
+}
+
+function seconds(millis: number): string {
+  return `${(millis / 1000).toFixed(1)} s`
+}

@@ -1,0 +1,123 @@
+import { createHash } from 'node:crypto'
+import { AppError } from '../../errors.ts'
+import { previewOf } from '../../json/preview.ts'
+import { createJsonScanner } from '../../json/scanner.ts'
+import type { Encoding } from '../encoding.ts'
+import { PREVIEW_MAX_BYTES } from '../measure.ts'
+import { createDecodingTap, type DecodingTap } from './decoding-tap.ts'
+
+/** A payload on its way in, of any size. */
+export interface PayloadStream {
+  /** Single use. An error of it is the capture's error; its `return` may be called before its end. */
+  readonly chunks: AsyncIterable<Uint8Array>
+  /** Length of `chunks` in bytes; left out when it is not known. */
+  readonly sizeBytes?: number
+  /** What `chunks` are coded in; left out when they are the payload itself. */
+  readonly encoding?: Encoding
+}
+
+/** What one pass over a payload teaches; of the payload itself, whatever it is coded in. */
+export interface Measured {
+  readonly sizeBytes: number
+  /** SHA-256. */
+  readonly contentDigest: Buffer
+  readonly preview: string
+}
+
+/** One pass over a payload that is captured: it is checked, measured, and held until it is clear where it goes. */
+export interface CaptureStream {
+  /**
+   * Reads while the payload read so far has a size that `fits`.
+   * @returns the whole payload; null when it is larger: then `rest` has all of it.
+   * @throws AppError `INVALID_PAYLOAD` at the first byte that is not JSON, and what the tap of its coding and its source throw.
+   */
+  readWhole(fits: (sizeBytes: number) => boolean): Promise<Buffer | null>
+  /** All chunks as they came, from the first one on, in constant memory. Throws as `readWhole` does, before its end. */
+  rest(): AsyncGenerator<Uint8Array, void, undefined>
+  /** Of a payload that was read to its end. */
+  measured(): Measured
+  /** Lets everything go; to be called on every way out. */
+  close(): void
+}
+
+export function openCapture({ chunks, encoding }: PayloadStream): CaptureStream {
+  const source = chunks[Symbol.asyncIterator]()
+  const meter = createMeter()
+  /** As they came; and what they decode to, while that fits. */
+  let held: Uint8Array[] = []
+  let whole: Uint8Array[] = []
+  let fitsYet: (sizeBytes: number) => boolean = () => false
+  let measured: Measured | undefined
+
+  const tap = createTap(encoding, (bytes) => {
+    meter.write(bytes)
+    // Here and not after the chunk: few bytes may decode to very many.
+    if (fitsYet(meter.sizeBytes())) whole.push(bytes)
+    else whole = []
+  })
+
+  async function next(): Promise<Uint8Array | undefined> {
+    const result = await source.next()
+    if (!result.done) {
+      await tap.write(result.value)
+      return result.value
+    }
+    await tap.end()
+    measured = meter.end()
+    return undefined
+  }
+
+  return {
+    async readWhole(fits) {
+      fitsYet = fits
+      while (fits(meter.sizeBytes())) {
+        const chunk = await next()
+        if (chunk === undefined) return Buffer.concat(whole)
+        held.push(chunk)
+      }
+      fitsYet = () => false
+      return null
+    },
+    async *rest() {
+      const first = held
+      held = []
+      yield* first
+      for (let chunk = await next(); chunk !== undefined; chunk = await next()) yield chunk
+    },
+    measured() {
+      if (!measured) throw new AppError('INTERNAL_SERVER_ERROR', 'The payload was not read to its end')
+      return measured
+    },
+    close() {
+      tap.close()
+      // Not awaited: a source that waits for a byte would keep us waiting.
+      if (!measured) source.return?.().catch(() => {})
+    },
+  }
+}
+
+function createTap(encoding: Encoding | undefined, onBytes: (bytes: Uint8Array) => void): DecodingTap {
+  if (encoding !== undefined) return createDecodingTap(encoding, onBytes)
+  return { write: async (chunk) => onBytes(chunk), end: async () => {}, close() {} }
+}
+
+function createMeter() {
+  const scanner = createJsonScanner()
+  const hash = createHash('sha256')
+  const head = Buffer.alloc(PREVIEW_MAX_BYTES)
+  let sizeBytes = 0
+  return {
+    sizeBytes: () => sizeBytes,
+    write(bytes: Uint8Array): void {
+      scanner.write(bytes)
+      hash.update(bytes)
+      if (sizeBytes < head.length) head.set(bytes.subarray(0, head.length - sizeBytes), sizeBytes)
+      sizeBytes += bytes.length
+    },
+    end(): Measured {
+      scanner.end()
+      const preview = previewOf(head.subarray(0, sizeBytes), sizeBytes)
+      return { sizeBytes, contentDigest: hash.digest(), preview }
+    },
+  }
+}

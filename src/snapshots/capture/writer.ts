@@ -1,0 +1,194 @@
+import type { ByteCache } from '../../cache/byte-cache.ts'
+import type { Database } from '../../db/connect.ts'
+import { deleteRun, deleteSnapshot, findEarlierCapture, type NewSnapshot } from '../../db/queries/captures.ts'
+import { abandonObject, beginObject } from '../../db/queries/objects.ts'
+import { upsertRun } from '../../db/queries/runs.ts'
+import { upsertStep } from '../../db/queries/steps.ts'
+import { AppError } from '../../errors.ts'
+import { requireOpaqueId, requireText } from '../../model/ids.ts'
+import type { Run, RunChange } from '../../model/run.ts'
+import type { Captured, CaptureInput } from '../../model/snapshot.ts'
+import type { Step, StepChange } from '../../model/step.ts'
+import type { Storage } from '../../storage/registry.ts'
+import { formatStorageUri } from '../../storage/uri.ts'
+import { formatDigest } from '../measure.ts'
+import type { Sweeper } from '../upkeep/sweeper.ts'
+import {
+  checkInput,
+  deletedBefore,
+  describeCapture,
+  findEarlier,
+  insertOrFind,
+  type NamedInput,
+  nameInput,
+  objectKey,
+  repeatOf,
+  requireAttempt,
+} from './capture-rules.ts'
+import { type Measured, openCapture, type PayloadStream } from './capture-stream.ts'
+import { placementOf } from './placement.ts'
+
+/** Names are indexed, and an index has room for little. */
+const NAME_MAX_BYTES = 1024
+/** Of each part of an error. */
+const ERROR_MAX_BYTES = 65_536
+
+export interface DeleteResult {
+  /** False when there was nothing to delete. */
+  readonly deleted: boolean
+  readonly snapshotCount: number
+}
+
+/**
+ * Everything that changes the store.
+ *
+ * A capture writes in this order, so that an acknowledged snapshot is always readable and a crash leaves no row without its
+ * object: intent (`pending` object row), bytes, then in one transaction object `live` and snapshot row. What a crash leaves
+ * between is an object without a snapshot, and the sweeper's.
+ */
+export interface SnapshotWriter {
+  upsertRun(change: RunChange): Promise<Run>
+  upsertStep(change: StepChange): Promise<Step>
+  /**
+   * Stores a payload that is at hand, or streams one of any size to its place in constant memory. Inline it is stored decoded;
+   * an object keeps the coding that it came in.
+   * @throws what the stream throws; AppError `INVALID_PAYLOAD` when the bytes are not JSON; `CONFLICT` when the id or the idempotency key is taken by
+   * other content, or its snapshot was deleted; `BAD_REQUEST`; `STORAGE_UNAVAILABLE`; `DATABASE_UNAVAILABLE` (the outcome is
+   * then unknown: repeat with the same key).
+   */
+  capture(input: CaptureInput, payload: Buffer | PayloadStream, signal?: AbortSignal): Promise<Captured>
+  deleteSnapshot(snapshotId: string): Promise<DeleteResult>
+  deleteRun(runId: string): Promise<DeleteResult>
+}
+
+export interface WriterOptions {
+  readonly db: Database
+  readonly storage: Storage
+  readonly cache: ByteCache
+  readonly sweeper: Sweeper
+  readonly inlineMaxBytes: number
+}
+
+export function createWriter({ db, storage, cache, sweeper, inlineMaxBytes }: WriterOptions): SnapshotWriter {
+  async function store(input: NamedInput, payload: Buffer | PayloadStream, signal?: AbortSignal): Promise<Captured> {
+    // A sweeper that took the object for abandoned wins; its key is never used again. A stream cannot be read again either.
+    for (let attempts = Buffer.isBuffer(payload) ? 3 : 1; attempts > 0; attempts--) {
+      const placed = await place(input, toStream(payload), signal)
+      const result = await insert(placed)
+      if (typeof result === 'object') {
+        if (placed.storageUri !== null && Buffer.isBuffer(payload)) {
+          cache.set(formatDigest(placed.contentDigest), payload)
+        }
+        return { snapshot: result.snapshot, created: true }
+      }
+      if (placed.storageUri !== null) await abandon(placed.storageUri, placed.snapshotId)
+      const earlier = result === 'seen' && (await findEarlierCapture(db, placed))
+      if (earlier) return repeatOf(earlier, placed)
+    }
+    throw new AppError('STORAGE_UNAVAILABLE', 'The payload could not be stored in time')
+  }
+
+  async function place(input: NamedInput, payload: PayloadStream, signal?: AbortSignal): Promise<NewSnapshot> {
+    const stream = openCapture(payload)
+    try {
+      const whole = await stream.readWhole((sizeBytes) => placementOf(sizeBytes, inlineMaxBytes) === 'INLINE')
+      if (whole) return { ...describeCapture(input, stream.measured()), payload: whole.toString() }
+      const storageUri = await putObject(input.snapshotId, { ...payload, chunks: stream.rest() }, signal)
+      return {
+        ...describeCapture(input, stream.measured()),
+        storageUri,
+        contentEncoding: payload.encoding ?? 'identity',
+      }
+    } finally {
+      stream.close()
+    }
+  }
+
+  async function putObject(snapshotId: string, payload: PayloadStream, signal?: AbortSignal): Promise<string> {
+    const { chunks, sizeBytes, encoding } = payload
+    const storageUri = formatStorageUri(storage.newUri(objectKey(snapshotId, encoding)))
+    const { backend, uri } = storage.resolve(storageUri)
+    await beginObject(db, storageUri, snapshotId)
+    try {
+      await backend.put(uri, chunks, { sizeBytes, contentType: 'application/json', signal })
+      return storageUri
+    } catch (error) {
+      await abandon(storageUri, snapshotId)
+      throw error
+    }
+  }
+
+  async function abandon(storageUri: string, snapshotId: string): Promise<void> {
+    // Without this note the sweeper finds the object as well, when its grace is over.
+    await abandonObject(db, storageUri, snapshotId).catch(() => {})
+    sweeper.wake()
+  }
+
+  async function insert(snapshot: NewSnapshot) {
+    try {
+      return await insertOrFind(db, snapshot)
+    } catch (error) {
+      // An object that a commit made live after all is not taken away by this.
+      if (snapshot.storageUri !== null) await abandon(snapshot.storageUri, snapshot.snapshotId)
+      throw error
+    }
+  }
+
+  async function erase(deletion: Promise<{ readonly found: boolean; readonly snapshotCount: number }>) {
+    const { found, snapshotCount } = await deletion
+    sweeper.wake()
+    return { deleted: found, snapshotCount }
+  }
+
+  return {
+    async upsertRun(change) {
+      requireOpaqueId('runId', change.runId)
+      if (change.parentRunId != null) requireOpaqueId('parentRunId', change.parentRunId)
+      checkTexts({ workflowName: change.workflowName }, NAME_MAX_BYTES)
+      for (const tag of change.tags ?? []) checkTexts({ 'tags.key': tag.key, 'tags.value': tag.value }, NAME_MAX_BYTES)
+      if (change.error) checkTexts({ ...change.error }, ERROR_MAX_BYTES)
+      return await upsertRun(db, change)
+    },
+    async upsertStep(change) {
+      requireOpaqueId('runId', change.runId)
+      requireOpaqueId('stepId', change.stepId)
+      requireAttempt(change.attempt)
+      checkTexts({ name: change.name, kind: change.kind }, NAME_MAX_BYTES)
+      if (change.error) checkTexts({ ...change.error }, ERROR_MAX_BYTES)
+      return await upsertStep(db, change)
+    },
+    async capture(input, payload, signal) {
+      checkInput(input)
+      const named = nameInput(input)
+      const earlier = await findEarlier(db, input, named)
+      if (!earlier) return await store(named, payload, signal)
+      if (earlier.state === 'deleted') throw deletedBefore()
+      return repeatOf(earlier, describeCapture(named, await measure(toStream(payload))))
+    },
+    deleteSnapshot: async (snapshotId) => await erase(deleteSnapshot(db, snapshotId)),
+    deleteRun: async (runId) => await erase(deleteRun(db, requireOpaqueId('runId', runId))),
+  }
+}
+
+function checkTexts(texts: Readonly<Record<string, string | null | undefined>>, maxBytes: number): void {
+  for (const [name, text] of Object.entries(texts)) if (text != null) requireText(name, text, maxBytes)
+}
+
+function toStream(payload: Buffer | PayloadStream): PayloadStream {
+  return Buffer.isBuffer(payload) ? { chunks: chunksOf(payload), sizeBytes: payload.length } : payload
+}
+
+/** Reads a payload that is not kept. */
+async function measure(payload: PayloadStream): Promise<Measured> {
+  const stream = openCapture(payload)
+  try {
+    for await (const _chunk of stream.rest());
+    return stream.measured()
+  } finally {
+    stream.close()
+  }
+}
+
+async function* chunksOf(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes
+}

@@ -1,0 +1,107 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Database } from '../../db/connect.ts'
+import { loadForVerification } from '../../db/queries/snapshot-findings.ts'
+import { type ErrorCode, isAppError, isRetryable } from '../../errors.ts'
+import type { Snapshot } from '../../model/snapshot.ts'
+import type { Storage } from '../../storage/registry.ts'
+import type { Verification, Verifier } from './verifier.ts'
+
+/** What came of one snapshot: what its payload is, or why it cannot be read. */
+export interface VerifyResult {
+  readonly snapshot: Pick<Snapshot, 'snapshotId' | 'runId' | 'seq'>
+  readonly found: Verification | { readonly code: ErrorCode }
+}
+
+export interface VerifyAllOptions {
+  readonly db: Database
+  readonly storage: Storage
+  readonly verifier: Verifier
+  /** Snapshots up to this one are left out. */
+  readonly afterSeq: string | number
+  /** Of this run alone. */
+  readonly runId?: string
+  /** Bytes of payloads; as fast as it goes when left out. */
+  readonly maxBytesPerSecond?: number
+  readonly signal: AbortSignal
+  /** Milliseconds before the first of four more attempts, doubled for each after it; 500 when left out. */
+  readonly pauseMs?: number
+  readonly onResult: (result: VerifyResult) => void
+}
+
+const BATCH = 100
+const RETRIES = 4
+/** Waits shorter than this are added to the next one. */
+const LEAST_WAIT_MS = 5
+
+/**
+ * Verifies every snapshot in the order of `seq`, one after the other.
+ * @throws the failure of a storage or a database that does not come back: what was not read is not called missing. Also the
+ * signal's reason. The last result then tells from where to go on.
+ */
+export async function verifyAll(options: VerifyAllOptions): Promise<void> {
+  const { db, runId, signal, onResult } = options
+  const onBytes = createPace(options)
+  let { afterSeq } = options
+  for (let read = BATCH; read === BATCH; ) {
+    const batch = await patiently(options, () => loadForVerification(db, { afterSeq, runId, limit: BATCH }))
+    for (const snapshot of batch) {
+      signal.throwIfAborted()
+      onResult({ snapshot, found: await verifyOne(snapshot, options, onBytes) })
+      afterSeq = snapshot.seq
+    }
+    read = batch.length
+  }
+}
+
+type OnBytes = (count: number) => Promise<void>
+
+async function verifyOne(
+  snapshot: Snapshot,
+  options: VerifyAllOptions,
+  onBytes: OnBytes,
+): Promise<VerifyResult['found']> {
+  const { verifier, signal } = options
+  try {
+    return await patiently(options, () => verifier.verify(snapshot, { signal, onBytes }))
+  } catch (error) {
+    signal.throwIfAborted()
+    if (!isAppError(error) || error.code.startsWith('DATABASE_') || error.code === 'OVERLOADED') throw error
+    if (isRetryable(error.code) && !(await isUp(snapshot, options))) throw error
+    return { code: error.code }
+  }
+}
+
+/** Whether the store of a payload answers: then it is this payload that cannot be read. */
+async function isUp({ storageUri }: Snapshot, { storage, signal }: VerifyAllOptions): Promise<boolean> {
+  if (storageUri === null) return true
+  return await storage
+    .resolve(storageUri)
+    .backend.check({ signal })
+    .then(
+      () => true,
+      () => false,
+    )
+}
+
+async function patiently<T>({ signal, pauseMs = 500 }: VerifyAllOptions, work: () => Promise<T>): Promise<T> {
+  for (let retry = 0; ; retry++) {
+    try {
+      return await work()
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!isAppError(error) || !isRetryable(error.code) || retry === RETRIES) throw error
+      await delay(pauseMs * 2 ** retry, undefined, { signal })
+    }
+  }
+}
+
+/** A wait after each chunk that came too early; time in which nothing came is not made up for. */
+function createPace({ maxBytesPerSecond, signal }: VerifyAllOptions): OnBytes {
+  if (maxBytesPerSecond === undefined) return async () => {}
+  let due = 0
+  return async (count) => {
+    const now = performance.now()
+    due = Math.max(due, now) + (1000 * count) / maxBytesPerSecond
+    if (due - now >= LEAST_WAIT_MS) await delay(due - now, undefined, { signal })
+  }
+}

@@ -1,0 +1,75 @@
+import { createHash } from 'node:crypto'
+import { Readable, Transform } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { AppError } from '../../errors.ts'
+import type { Snapshot } from '../../model/snapshot.ts'
+import type { ByteRange } from '../../storage/backend.ts'
+import { createDecoder, isDecodingError, isEncoding } from '../encoding.ts'
+
+/** What the row says of its payload; null and `identity` promise nothing. */
+export type Expected = Pick<Snapshot, 'digest' | 'sizeBytes' | 'contentEncoding'>
+
+/**
+ * The payload in a stored body, decoded, counted and hashed on its way. The newest chunk is held back until the rest is known to
+ * be good, so that whoever reads a wrong object never gets all of it. Destroying the result frees the body; an object that is not
+ * what the row says ends it with `OBJECT_CORRUPT`.
+ * @throws AppError `INVALID_PAYLOAD` when it is in a coding that this server does not read; the body is then destroyed.
+ */
+export function verifiedBody(body: Readable, expected: Expected): Readable {
+  const { digest, sizeBytes, contentEncoding } = expected
+  if (contentEncoding === 'identity' && digest === null) return body
+  const decoders = decodersFor(contentEncoding, body)
+  const hash = createHash('sha256')
+  let held: Buffer | undefined
+  let count = 0
+  const check = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      hash.update(chunk)
+      count += chunk.length
+      const ready = held
+      held = chunk
+      if (sizeBytes !== null && count > sizeBytes) done(corrupt())
+      else if (ready) done(null, ready)
+      else done()
+    },
+    flush(done) {
+      const isWhole = sizeBytes === null || count === sizeBytes
+      const isSame = digest === null || `sha256:${hash.digest('hex')}` === digest
+      if (isWhole && isSame) done(null, held)
+      else done(corrupt())
+    },
+    destroy(error, done) {
+      done(isDecodingError(error) ? corrupt(error) : error)
+    },
+  })
+  // The failure reaches the reader on `check`; here it would only be reported twice.
+  pipeline([body, ...decoders, check]).catch(() => {})
+  return check
+}
+
+/** A range of a body that can only be read from its start; the body is let go where the range ends. */
+export function cutBody(body: Readable, { start, end }: ByteRange): Readable {
+  async function* cut(): AsyncGenerator<Buffer> {
+    let at = 0
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      const part = chunk.subarray(Math.max(start - at, 0), Math.max(end - at, 0))
+      at += chunk.length
+      if (part.length > 0) yield part
+      if (at >= end) return
+    }
+  }
+  const result = Readable.from(cut(), { objectMode: false })
+  // A generator that waits for a chunk does not hear that its reader has gone.
+  return result.once('close', () => body.destroy())
+}
+
+function decodersFor(contentEncoding: string, body: Readable): readonly Transform[] {
+  if (contentEncoding === 'identity') return []
+  if (isEncoding(contentEncoding)) return [createDecoder(contentEncoding)]
+  body.destroy()
+  throw new AppError('INVALID_PAYLOAD', 'The object is in a coding that this server does not read')
+}
+
+function corrupt(cause?: unknown): AppError {
+  return new AppError('OBJECT_CORRUPT', 'The object is not what was captured: its digest differs', { cause })
+}

@@ -1,0 +1,168 @@
+import { setImmediate } from 'node:timers/promises'
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  ListMultipartUploadsCommand,
+  PutObjectCommand,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3'
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
+import { withDeadline } from '../abort.ts'
+import type { BegunUpload, DirectUploads, SignedPart, SignedUpload, StorageUri, UploadRequest } from '../backend.ts'
+import type { S3Clients } from './client.ts'
+import { type CreateOnly, newObject } from './create-only.ts'
+import { objectError, storeError } from './errors.ts'
+import { isUnknownUpload, listParts, partsOf } from './parts.ts'
+import { type SigningWindow, signingWindow } from './sign.ts'
+
+/** Up to here a body is sent by one request, whose checksum the store can check. */
+const ONE_PUT_BYTES = 100_000_000
+const DEADLINE_MS = 10_000
+/** A store puts the parts together before it answers. */
+const COMPLETE_DEADLINE_MS = 120_000
+
+interface TicketParts extends Pick<S3Clients, 'control' | 'signing'> {
+  readonly createOnly: CreateOnly
+}
+
+/** Signs for the public endpoint what others send; its own requests go by the control client. */
+export function createS3DirectUploads({ control, signing, createOnly }: TicketParts): DirectUploads {
+  /** Once a process: whether the store heeds `If-None-Match` is tried on the new object's own place, and leaves nothing there. */
+  async function learnCondition({ bucket, key }: StorageUri): Promise<void> {
+    if (createOnly.isSettled()) return
+    const object = newObject({ bucket, key }, 'trial')
+    await createOnly.write(object, (condition) =>
+      ask((o) => control.send(new PutObjectCommand({ ...object, ...condition, Body: '' }), o)),
+    )
+    await ask((options) => control.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }), options))
+  }
+
+  async function signWhole(uri: StorageUri, request: UploadRequest, window: SigningWindow): Promise<SignedPart> {
+    await learnCondition(uri)
+    const { sizeBytes, sha256, contentType } = request
+    const checksum = sha256.toString('base64')
+    const condition = createOnly.condition()
+    const command = new PutObjectCommand({
+      Bucket: uri.bucket,
+      Key: uri.key,
+      ContentLength: sizeBytes,
+      ContentType: contentType,
+      ChecksumSHA256: checksum,
+      ...condition,
+    })
+    const headers = {
+      'content-length': String(sizeBytes),
+      'content-type': contentType,
+      'x-amz-checksum-sha256': checksum,
+      ...(condition.IfNoneMatch && { 'if-none-match': condition.IfNoneMatch }),
+    }
+    return { url: await sign(command, headers, window), headers, offset: 0, sizeBytes }
+  }
+
+  async function signPart(part: Omit<SignedPart, 'url' | 'headers'>, place: PartPlace, window: SigningWindow) {
+    const { offset, sizeBytes } = part
+    const command = new UploadPartCommand({ ...place, ContentLength: sizeBytes })
+    const headers = { 'content-length': String(sizeBytes) }
+    return { url: await sign(command, headers, window), headers, offset, sizeBytes }
+  }
+
+  async function sign(
+    command: PutObjectCommand | UploadPartCommand,
+    headers: Readonly<Record<string, string>>,
+    { expiresIn, signingDate }: SigningWindow,
+  ): Promise<string> {
+    const names = Object.keys(headers)
+    // In the headers and not in the query, where a store does not look for them.
+    const signed = { signableHeaders: new Set(['host', ...names]), unhoistableHeaders: new Set(names) }
+    // A union of commands is none that the type of the presigner knows.
+    return await getSignedUrl(signing, command as PutObjectCommand, { expiresIn, signingDate, ...signed })
+  }
+
+  async function signParts(uri: StorageUri, request: UploadRequest, window: SigningWindow): Promise<SignedUpload> {
+    const { sizeBytes, contentType } = request
+    const place = { Bucket: uri.bucket, Key: uri.key }
+    const command = new CreateMultipartUploadCommand({ ...place, ContentType: contentType })
+    const { UploadId = '' } = await ask((options) => control.send(command, options))
+    const parts: SignedPart[] = []
+    for (const [index, part] of partsOf(sizeBytes).entries()) {
+      // A thousand signatures take a second: other requests get their turn between them.
+      await setImmediate()
+      parts.push(await signPart(part, { ...place, UploadId, PartNumber: index + 1 }, window))
+    }
+    return { parts, multipartId: UploadId, expiresAt: window.expiresAt }
+  }
+
+  async function complete(uri: StorageUri, { sizeBytes, multipartId }: BegunUpload, signal?: AbortSignal) {
+    const place = { Bucket: uri.bucket, Key: uri.key, UploadId: multipartId ?? '' }
+    const Parts = await listParts(place, sizeBytes, (command) =>
+      ask((options) => control.send(command, options), signal),
+    )
+    const command = new CompleteMultipartUploadCommand({ ...place, MultipartUpload: { Parts } })
+    await withDeadline({ deadlineMs: COMPLETE_DEADLINE_MS, signal }, (abortSignal) =>
+      control.send(command, { abortSignal, requestTimeout: 0 }),
+    )
+  }
+
+  /** Where the store's answer was lost, so was the upload's name. */
+  async function findMultipartIds({ bucket, key }: StorageUri): Promise<string[]> {
+    const command = new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: key })
+    const { Uploads = [] } = await ask((options) => control.send(command, options))
+    return Uploads.flatMap(({ Key, UploadId }) => (Key === key && UploadId !== undefined ? [UploadId] : []))
+  }
+
+  async function abort(uri: StorageUri, { multipartId }: BegunUpload): Promise<void> {
+    for (const UploadId of multipartId === null ? await findMultipartIds(uri) : [multipartId]) {
+      const command = new AbortMultipartUploadCommand({ Bucket: uri.bucket, Key: uri.key, UploadId })
+      await ask((options) => control.send(command, options)).catch(ignoreUnknown)
+    }
+  }
+
+  return {
+    async sign(uri, request) {
+      try {
+        const window = await signingWindow(signing, request.expiresInSeconds)
+        if (request.sizeBytes > ONE_PUT_BYTES) return await signParts(uri, request, window)
+        return { parts: [await signWhole(uri, request, window)], multipartId: null, expiresAt: window.expiresAt }
+      } catch (error) {
+        throw storeError(error)
+      }
+    },
+
+    async complete(uri, upload, { signal } = {}) {
+      signal?.throwIfAborted()
+      if (upload.multipartId === null) return
+      try {
+        await complete(uri, upload, signal)
+      } catch (error) {
+        if (signal?.aborted) throw signal.reason
+        if (!isUnknownUpload(error)) throw objectError(error)
+      }
+    },
+
+    async abort(uri, upload) {
+      if (upload.sizeBytes <= ONE_PUT_BYTES) return
+      await abort(uri, upload).catch((error: unknown) => {
+        throw storeError(error)
+      })
+    },
+  }
+}
+
+interface PartPlace {
+  readonly Bucket: string
+  readonly Key: string
+  readonly UploadId: string
+  readonly PartNumber: number
+}
+
+type RequestOptions = { readonly abortSignal: AbortSignal }
+
+function ask<T>(send: (options: RequestOptions) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  return withDeadline({ deadlineMs: DEADLINE_MS, signal }, (abortSignal) => send({ abortSignal }))
+}
+
+function ignoreUnknown(error: unknown): void {
+  if (!isUnknownUpload(error)) throw error
+}

@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { request as httpRequest } from 'node:http'
+import { describe, it } from 'node:test'
+import pg from 'pg'
+import { eventually } from '../../contract/byte-cache.ts'
+import { CAPTURE, capture, dataOf, payloadBytes } from '../../support/answers.ts'
+import { freshDatabase } from '../../support/database.ts'
+import { filesBelow } from '../../support/objects.ts'
+import { type RunningProcess, startProcess } from '../../support/process.ts'
+import { countRows } from '../../support/rows.ts'
+import { startServer } from '../../support/server.ts'
+import { sweepOnce } from '../../support/store.ts'
+import { temporaryFolder } from '../../support/tmp.ts'
+
+const INPUT = { runId: 'run', stepId: 'step', idempotencyKey: 'key', payload: { state: 'kept' } }
+
+interface CrashStore extends AsyncDisposable {
+  readonly databaseUrl: string
+  readonly storagePath: string
+  /** The whole server as a process of its own, whose captures all become objects. */
+  start(): { readonly server: RunningProcess; url(): Promise<string> }
+  /** Keeps writers of the table waiting until it is let go; readers pass. */
+  holdWrites(table: string): Promise<{ letGo(): Promise<void> }>
+}
+
+describe('a server that is killed', () => {
+  it('after a capture was acknowledged still has it', async () => {
+    await using store = await openCrashStore()
+    const { server, url } = store.start()
+    await using _killed = server
+    const answer = await post(await url(), INPUT)
+    await server.stop('SIGKILL')
+    const { snapshotId } = JSON.parse(answer).data.captureSnapshot.snapshot
+    await sweepOnce(store)
+    await using again = await startServer({ store })
+    assert.equal((await payloadBytes(again, snapshotId)).toString(), '{"state":"kept"}')
+    const repeated = await capture(again, INPUT)
+    assert.deepEqual([repeated.created, repeated.snapshot.snapshotId], [false, snapshotId])
+  })
+
+  it('between the bytes and the row leaves an object that the sweeper takes, and the retry is stored', async () => {
+    await using store = await openCrashStore()
+    const { server, url } = store.start()
+    await using _killed = server
+    const address = await url()
+    const held = await store.holdWrites('state_snapshots')
+    const lost = assert.rejects(post(address, INPUT))
+    assert.ok(
+      await eventually(async () => (await filesBelow(store.storagePath)).some((path) => path.endsWith('.json'))),
+    )
+    await server.stop('SIGKILL')
+    await lost
+    await held.letGo()
+    await leavesNothing(store)
+  })
+
+  it('in the middle of the bytes leaves a part of them that the sweeper takes', async () => {
+    await using store = await openCrashStore()
+    const { server, url } = store.start()
+    await using _killed = server
+    const request = httpRequest(`${await url()}/runs/run/steps/step/snapshot`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json', 'content-length': 10_000_000 },
+    })
+    const broken = once(request, 'error')
+    request.write(`["${'x'.repeat(3_000_000)}`)
+    assert.ok(
+      await eventually(async () => (await filesBelow(store.storagePath)).some((path) => path.endsWith('.partial'))),
+    )
+    await server.stop('SIGKILL')
+    await broken
+    await leavesNothing(store)
+  })
+
+  it('between the intent and the bytes leaves nothing but the intent', async () => {
+    await using store = await openCrashStore()
+    const { server, url } = store.start()
+    await using _killed = server
+    const address = await url()
+    const held = await store.holdWrites('statelens_objects')
+    const lost = assert.rejects(post(address, INPUT))
+    assert.ok(await eventually(() => isWaiting(store.databaseUrl)))
+    await server.stop('SIGKILL')
+    await lost
+    await held.letGo()
+    await leavesNothing(store)
+  })
+})
+
+async function leavesNothing(store: CrashStore): Promise<void> {
+  assert.equal(await countRows(store.databaseUrl, 'state_snapshots'), 0)
+  // The transaction of the killed server ends when PostgreSQL notices that nobody is there.
+  const swept = async () => {
+    await sweepOnce(store)
+    return (await countRows(store.databaseUrl, 'statelens_objects')) === 0
+  }
+  assert.ok(await eventually(swept))
+  assert.deepEqual(await filesBelow(store.storagePath), [])
+  await using again = await startServer({ store, env: { SNAPSHOT_INLINE_MAX_BYTES: '0' } })
+  const { created, snapshot } = await capture(again, INPUT)
+  assert.equal(created, true)
+  const data = await dataOf(
+    again.graphql('{ snapshot(runId: "run", stepId: "step", useCache: false) { snapshotId payload } }'),
+  )
+  assert.deepEqual(data, { snapshot: { snapshotId: snapshot.snapshotId, payload: INPUT.payload } })
+}
+
+async function openCrashStore(): Promise<CrashStore> {
+  await using cleanup = new AsyncDisposableStack()
+  const { url: databaseUrl } = cleanup.use(await freshDatabase())
+  const { path: storagePath } = cleanup.use(await temporaryFolder())
+  const owned = cleanup.move()
+  const env = {
+    DATABASE_URL: databaseUrl,
+    SNAPSHOT_STORAGE_PATH: storagePath,
+    SNAPSHOT_INLINE_MAX_BYTES: '0',
+    PORT: '0',
+  }
+  return {
+    databaseUrl,
+    storagePath,
+    start() {
+      const server = startProcess({ args: ['serve'], env })
+      return { server, url: () => server.waitForUrl() }
+    },
+    async holdWrites(table) {
+      const client = new pg.Client({ connectionString: databaseUrl })
+      await client.connect()
+      await client.query(`begin; lock table ${table} in exclusive mode`)
+      return { letGo: () => client.end() }
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+async function isWaiting(databaseUrl: string): Promise<boolean> {
+  const client = new pg.Client({ connectionString: databaseUrl })
+  await client.connect()
+  const { rows } = await client.query('select 1 from pg_locks where not granted').finally(() => client.end())
+  return rows.length > 0
+}
+
+async function post(url: string, input: object): Promise<string> {
+  const headers = { 'content-type': 'application/json' }
+  const body = JSON.stringify({ query: CAPTURE, variables: { input } })
+  return await (await fetch(`${url}/graphql`, { method: 'POST', headers, body })).text()
+}
