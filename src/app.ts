@@ -94,14 +94,13 @@ export async function startApp({ config, log, onStatement, now, ...limits }: App
   const signer = createLinkSigner(linkOptions)
   const links = createLinks({ storage, signer, maxSeconds })
   const verifier = createVerifier({ db, payloads, admission })
-  const uploadAdmission = createAdmission()
   const uploads = createUploads({
     db,
     storage,
     sweeper,
     payloads,
     writer,
-    admission: uploadAdmission,
+    admission,
     signer: createUploadLinkSigner(linkOptions),
     inlineMaxBytes: config.inlineMaxBytes,
     maxSeconds,
@@ -117,12 +116,12 @@ export async function startApp({ config, log, onStatement, now, ...limits }: App
     { path: /^\/snapshots\/([^/]+)\/payload$/, methods: createPayloadRoute({ reader, payloads, links, admission }) },
     {
       path: /^\/runs\/([^/]+)\/steps\/([^/]+)\/snapshot$/,
-      methods: createCaptureRoute({ writer, admission: uploadAdmission, basePath: pathOf(publicUrl) }),
+      methods: createCaptureRoute({ writer, admission, basePath: pathOf(publicUrl) }),
       discardMaxBytes: REFUSED_UPLOAD_BYTES,
     },
     {
       path: /^\/uploads\/([^/]+)$/,
-      methods: createUploadRoute({ uploads, admission: uploadAdmission }),
+      methods: createUploadRoute({ uploads, admission }),
       discardMaxBytes: REFUSED_UPLOAD_BYTES,
     },
     { path: /^\/health\/live$/, methods: { GET: health.live } },

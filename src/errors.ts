@@ -44,6 +44,15 @@ export class AppError extends Error {
   }
 }
 
+/** Nobody waits for the result any more. No failure, and nobody is answered with it: whoever decides by codes never meets it. */
+export class Departure extends Error {
+  override readonly name = 'Departure'
+
+  constructor(message = 'Nobody waits for this any more') {
+    super(message)
+  }
+}
+
 export function isAppError(error: unknown, code?: ErrorCode): error is AppError {
   return error instanceof AppError && (code === undefined || error.code === code)
 }

@@ -15,7 +15,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   storage: ['model'],
   snapshots: ['model', 'json', 'db', 'storage', 'cache'],
   graphql: ['model', 'auth', 'snapshots'],
-  server: ['model', 'auth', 'snapshots', 'graphql'],
+  server: ['log.ts', 'model', 'auth', 'snapshots', 'graphql'],
 }
 
 /** Files that stand above all rooms; only `main.ts` and its commands may import the wiring. */

@@ -9,12 +9,14 @@ import { toDatabaseError } from './errors.ts'
 import * as firstTables from './migrations/0001-first-tables.ts'
 import * as rowsOfOldWriters from './migrations/0002-rows-of-old-writers.ts'
 import * as uploads from './migrations/0003-uploads.ts'
+import * as storedBytes from './migrations/0004-stored-bytes.ts'
 
 /** In order; a migration that has landed is never edited. */
 const MIGRATIONS: Readonly<Record<string, Migration>> = {
   '0001-first-tables': firstTables,
   '0002-rows-of-old-writers': rowsOfOldWriters,
   '0003-uploads': uploads,
+  '0004-stored-bytes': storedBytes,
 }
 
 export interface MigrationReport {

@@ -84,6 +84,18 @@ export interface ObjectsTable {
   /** Of the payload, once it is live. */
   content_digest: Buffer | null
   size_bytes: string | number | null
+  /** Of the bytes as they lie in storage, in their coding; null where they were written before these were noted. */
+  stored_size_bytes: string | number | null
+  /** SHA-256 of the same. */
+  stored_digest: Buffer | null
+  /** How many of the stored bytes each of the `chunk_digests` is of; the last one of what remains. */
+  chunk_size_bytes: string | number | null
+  /** SHA-256 of each chunk, one behind the other: 32 bytes each. */
+  chunk_digests: Buffer | null
+  /** Name of the upload in parts that is to become the object, while it is under way. */
+  multipart_id: string | null
+  /** Of the object, where its store keeps versions. */
+  version_id: string | null
   state: WithDefault<ObjectState>
   created_at: WithDefault<Instant>
   /** When the sweeper may next try to delete it. */

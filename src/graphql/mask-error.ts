@@ -1,5 +1,5 @@
 import { GraphQLError } from 'graphql'
-import { ERRORS, type ErrorCode, isAppError, isRetryable } from '../errors.ts'
+import { Departure, ERRORS, type ErrorCode, isAppError, isRetryable } from '../errors.ts'
 
 /**
  * The only place where a failure becomes something a client reads: a named one shows its code and message, a fault of the
@@ -13,7 +13,8 @@ export function createErrorMask(report: (error: unknown) => void): (error: unkno
       return inPlaceOf(error, thrown.message, extensionsOf(thrown.code))
     }
     if (error instanceof GraphQLError && thrown instanceof GraphQLError) return withKnownCode(error)
-    report(thrown)
+    // Nobody reads the answer, and nothing went wrong here.
+    if (!(thrown instanceof Departure)) report(thrown)
     return inPlaceOf(error, 'Something went wrong on the server', extensionsOf('INTERNAL_SERVER_ERROR'))
   }
 }

@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http'
 import { type Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { type ExecutionResult, GraphQLError } from 'graphql'
-import { AppError } from '../errors.ts'
+import { Departure } from '../errors.ts'
 import { isLazy, type LazyJson, type RawSource, toJsonSegments } from '../graphql/raw-json.ts'
 import { cutStalledClient } from './send-body.ts'
 
@@ -173,7 +173,7 @@ async function openOne(source: LazyJson, maskError: AnswerOptions['maskError']):
 async function write(response: ServerResponse, part: string | Buffer): Promise<void> {
   if (response.write(part)) return
   // One that is closed tells nobody again.
-  if (response.destroyed) throw clientGone()
+  if (response.destroyed) throw new Departure()
   const settled = new AbortController()
   const { signal } = settled
   try {
@@ -181,16 +181,16 @@ async function write(response: ServerResponse, part: string | Buffer): Promise<v
   } finally {
     settled.abort()
   }
-  if (response.destroyed) throw clientGone()
+  if (response.destroyed) throw new Departure()
 }
 
 /** Sends a whole body. A pipeline into the response itself would leave its listeners there, more with each payload. */
 async function pour(body: Readable, response: ServerResponse): Promise<void> {
   if (response.destroyed) {
     body.destroy()
-    throw clientGone()
+    throw new Departure()
   }
-  const leave = () => sink.destroy(clientGone())
+  const leave = () => sink.destroy(new Departure())
   const sink = new Writable({
     write(chunk: Buffer, _encoding, done) {
       if (response.write(chunk)) done()
@@ -205,10 +205,6 @@ async function pour(body: Readable, response: ServerResponse): Promise<void> {
   sink.on('error', () => {})
   response.once('close', leave)
   await pipeline(body, sink)
-}
-
-function clientGone(): AppError {
-  return new AppError('BAD_REQUEST', 'The client went away')
 }
 
 /** What Yoga notes for HTTP is not for clients. */

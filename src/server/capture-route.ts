@@ -7,7 +7,7 @@ import { ENCODINGS, type Encoding, isEncoding } from '../snapshots/encoding.ts'
 import type { Admission } from '../snapshots/source/admission.ts'
 import { decodePart, readCaptureQuery } from './capture-query.ts'
 import { readDigests } from './digest-headers.ts'
-import { type Handler, sendJson, signalOf, splitTarget } from './http.ts'
+import { type Handler, sendJson } from './http.ts'
 import { uploadOf } from './upload.ts'
 
 /** The largest object that S3 holds: 5 TiB. */
@@ -31,10 +31,10 @@ export interface CaptureRouteOptions {
 export function createCaptureRoute(options: CaptureRouteOptions): { readonly PUT: Handler } {
   const { writer, admission, idleMillis = IDLE_MILLIS, basePath = '' } = options
   return {
-    async PUT(request, response, [runId = '', stepId = '']) {
+    async PUT({ request, response, query, params: [runId = '', stepId = ''], signal }) {
       const { headers } = request
       const input = {
-        ...readCaptureQuery(splitTarget(request).query),
+        ...readCaptureQuery(query),
         runId: decodePart(runId),
         stepId: decodePart(stepId),
         idempotencyKey: readIdempotencyKey(headers),
@@ -47,8 +47,7 @@ export function createCaptureRoute(options: CaptureRouteOptions): { readonly PUT
         if (headers.expect !== undefined) response.writeContinue()
       }
       const chunks = checkDigests(uploadOf(request, { idleMillis, onStart }), digests)
-      const signal = signalOf(response)
-      const leave = await admission.enter(signal)
+      const leave = await admission.uploads.enter(signal)
       try {
         const captured = await writer.capture(input, { chunks, sizeBytes, encoding }, signal)
         response.setHeader('location', `${basePath}/snapshots/${captured.snapshot.snapshotId}/payload`)

@@ -41,7 +41,7 @@ interface Page {
  */
 export function createGraphiql(): Handler {
   let made: Promise<Page> | undefined
-  return async (request, response) => {
+  return async ({ request, response }) => {
     made ??= makePage()
     sendPage(request, response, await made)
   }

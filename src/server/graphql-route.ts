@@ -1,14 +1,14 @@
 import { isUtf8 } from 'node:buffer'
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { GraphQLError } from 'graphql'
 import type { GraphQLParams } from 'graphql-yoga'
-import { ANYONE } from '../auth/viewer.ts'
 import { AppError } from '../errors.ts'
 import type { Context, Services } from '../graphql/context.ts'
 import { extensionsOf } from '../graphql/mask-error.ts'
 import type { Admission } from '../snapshots/source/admission.ts'
 import { sendAnswer } from './answer.ts'
-import { type FailureBody, type Handler, readBody, signalOf, splitTarget } from './http.ts'
+import { type FailureBody, type Handler, readBody } from './http.ts'
+import type { RequestContext } from './request.ts'
 import type { GraphqlServer } from './yoga.ts'
 
 /** A payload of 2 MiB and what is said about it. */
@@ -30,22 +30,20 @@ export function createGraphqlRoute({ graphql, services, admission, graphiql }: G
   readonly GET: Handler
   readonly POST: Handler
 } {
-  function contextFor(response: ServerResponse): Context {
-    let signal: AbortSignal | undefined
+  function contextFor(request: RequestContext): Context {
     return {
       ...services,
-      viewer: ANYONE,
-      // Made when somebody waits for storage: most answers are complete before a client could leave.
+      viewer: request.viewer,
       get signal() {
-        signal ??= signalOf(response)
-        return signal
+        return request.signal
       },
     }
   }
 
-  async function execute(params: GraphQLParams, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async function execute(params: GraphQLParams, asked: RequestContext): Promise<void> {
+    const { request, response } = asked
     const mediaType = chooseMediaType(request.headers.accept)
-    const context = contextFor(response)
+    const context = contextFor(asked)
     const result = await graphql.execute(params, request.method ?? 'POST', context)
     if (!result || Symbol.asyncIterator in result)
       throw new AppError('BAD_REQUEST', 'That operation has no single answer')
@@ -54,21 +52,22 @@ export function createGraphqlRoute({ graphql, services, admission, graphiql }: G
       status: statusOf(data, errors, mediaType),
       headers: { ...headersOf(errors), 'content-type': `${mediaType}; charset=utf-8`, 'cache-control': 'no-store' },
       maskError: graphql.maskError,
-      admit: () => admission.enter(context.signal),
+      admit: () => admission.streams.enter(context.signal),
     })
   }
 
   return {
-    async GET(request, response, params) {
+    async GET(context) {
+      const { request, query } = context
       // Also with a query: GraphiQL shows it in its editor, and runs nothing.
-      if (acceptsHtml(request)) return await graphiql(request, response, params)
-      const { query } = splitTarget(request)
+      if (acceptsHtml(request)) return await graphiql(context)
       refuseSimpleRequest(request)
-      await execute(requireParams(paramsOfQuery(query)), request, response)
+      await execute(requireParams(paramsOfQuery(query)), context)
     },
-    async POST(request, response) {
+    async POST(context) {
+      const { request } = context
       requireJson(request)
-      await execute(requireParams(paramsOfBody(await readBody(request, BODY_MAX_BYTES))), request, response)
+      await execute(requireParams(paramsOfBody(await readBody(request, BODY_MAX_BYTES))), context)
     },
   }
 }

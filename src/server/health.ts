@@ -30,10 +30,10 @@ export function createHealth(dependencies: readonly Dependency[]): Health {
   }
 
   return {
-    async live(_request, response) {
+    async live({ response }) {
       response.writeHead(200, HEADERS).end('{"status":"live"}')
     },
-    async ready(_request, response) {
+    async ready({ response }) {
       const parts = await look()
       const down = dependencies.filter(({ name }) => parts[name] === 'down')
       const unready = draining || down.some(({ required }) => required)

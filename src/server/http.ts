@@ -1,9 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { AppError, ERRORS, isAppError, isRetryable } from '../errors.ts'
+import { AppError, Departure, ERRORS, isAppError, isRetryable } from '../errors.ts'
 import { type Cors, isPreflight } from './cors.ts'
+import { createRequestContext, type RequestContext, splitTarget } from './request.ts'
 
 /** Answers one request; what it throws becomes the answer. */
-export type Handler = (request: IncomingMessage, response: ServerResponse, params: readonly string[]) => Promise<void>
+export type Handler = (context: RequestContext) => Promise<void>
 
 export interface Route {
   /** Matched against the raw path, before the `?`; groups become `params`. */
@@ -34,10 +35,12 @@ const BODY_MILLIS = 30_000
 /** The front of the server: routing and limits on `node:http`; nothing stands between a handler and its socket. */
 export function createHttpServer({ routes, onHiddenError, cors }: HttpOptions): Server {
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
-    const found = findRoute(routes, splitTarget(request).path)
+    const { path, query } = splitTarget(request)
+    const found = findRoute(routes, path)
     response.once('finish', () => boundRest(request))
-    answer(found, response, cors).catch((error: unknown) => {
-      if (isClientGone(response, error)) return
+    const context = createRequestContext(response, { query, params: found?.params ?? [] })
+    answer(found, context, cors).catch((error: unknown) => {
+      if (isDeparture(response, error)) return void response.destroy()
       if (!isAppError(error) || error.cause !== undefined) onHiddenError(error)
       fail(response, isAppError(error) ? error : UNFORESEEN, found?.route)
     })
@@ -74,14 +77,14 @@ function findRoute(routes: readonly Route[], path: string): FoundRoute | undefin
   return undefined
 }
 
-async function answer(found: FoundRoute | undefined, response: ServerResponse, cors: Cors | undefined): Promise<void> {
-  const { req: request } = response
+async function answer(found: FoundRoute | undefined, context: RequestContext, cors: Cors | undefined): Promise<void> {
+  const { request, response } = context
   // First of all: a page that may read an answer may read a failure too.
   cors?.mark(response)
   if (!found) throw new AppError('NOT_FOUND', 'Nothing is served at that path')
-  const { route, params } = found
+  const { route } = found
   const handler = route.methods[request.method ?? '']
-  if (handler) return await handler(request, response, params)
+  if (handler) return await handler(context)
   const methods = Object.keys(route.methods).join(', ')
   if (cors && isPreflight(request)) return cors.answerPreflight(response, methods)
   // No code of ours means 405: the status alone says it.
@@ -90,28 +93,10 @@ async function answer(found: FoundRoute | undefined, response: ServerResponse, c
   throw new AppError('BAD_REQUEST', 'That method is not served here')
 }
 
-/** The path and the query of a request, raw: nothing is decoded. The path of a target that names a host is empty. */
-export function splitTarget({ url = '/' }: IncomingMessage): { readonly path: string; readonly query: string } {
-  if (!/^\/(?!\/)/.test(url)) return { path: '', query: '' }
-  const mark = url.indexOf('?')
-  return mark === -1 ? { path: url, query: '' } : { path: url.slice(0, mark), query: url.slice(mark + 1) }
-}
-
 /** Names request headers that the answer depends on, beside those named before. */
 export function addVary(response: ServerResponse, names: string): void {
   const before = response.getHeader('vary')
   response.setHeader('vary', before === undefined ? names : `${before}, ${names}`)
-}
-
-/** Fires when the client goes away before its answer is complete. */
-export function signalOf(response: ServerResponse): AbortSignal {
-  const controller = new AbortController()
-  const leave = () => {
-    if (!response.writableFinished) controller.abort(clientGone())
-  }
-  if (response.closed) leave()
-  else response.once('close', leave)
-  return controller.signal
 }
 
 /**
@@ -129,7 +114,7 @@ export async function readBody(request: IncomingMessage, maxBytes: number): Prom
     if (size > maxBytes) reject(bodyTooLarge(maxBytes))
     else chunks.push(chunk)
   }
-  const leave = () => request.complete || reject(clientGone())
+  const leave = () => request.complete || reject(new Departure())
   const timer = setTimeout(() => reject(bodyLate()), BODY_MILLIS)
   request.on('data', take).once('end', resolve).once('error', reject).once('close', leave)
   try {
@@ -154,10 +139,6 @@ function bodyTooLarge(maxBytes: number): AppError {
 
 function bodyLate(): AppError {
   return new AppError('BAD_REQUEST', `The request's body took longer than ${BODY_MILLIS} ms`)
-}
-
-function clientGone(): AppError {
-  return new AppError('BAD_REQUEST', 'The client went away')
 }
 
 /** A small JSON answer that nobody keeps. */
@@ -185,7 +166,8 @@ function fail(response: ServerResponse, failure: AppError, route: Route | undefi
 }
 
 /** Nobody is left to answer, and nothing went wrong here. */
-function isClientGone(response: ServerResponse, error: unknown): boolean {
+function isDeparture(response: ServerResponse, error: unknown): boolean {
+  if (error instanceof Departure) return true
   return response.destroyed && error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE'
 }
 

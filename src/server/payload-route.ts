@@ -8,7 +8,8 @@ import type { SnapshotReader } from '../snapshots/reader.ts'
 import type { Admission } from '../snapshots/source/admission.ts'
 import type { OpenPayload, Payloads } from '../snapshots/views/payloads.ts'
 import { accepts, isNotModified, readRange } from './conditions.ts'
-import { addVary, type Handler, signalOf, splitTarget } from './http.ts'
+import { addVary, type Handler } from './http.ts'
+import type { RequestContext } from './request.ts'
 import { STALL_MILLIS, sendBody } from './send-body.ts'
 
 export interface PayloadRouteOptions {
@@ -39,26 +40,26 @@ export function createPayloadRoute(options: PayloadRouteOptions): { readonly GET
   /** Which of two copies is served says what size and tag there are. */
   async function settle(snapshot: Snapshot, signal: AbortSignal): Promise<Snapshot> {
     if (!snapshot.hasInlineCopy) return snapshot
-    const leave = await admission.enter(signal)
+    const leave = await admission.streams.enter(signal)
     return await payloads.settle(snapshot, { signal }).finally(leave)
   }
 
-  async function serve(request: IncomingMessage, response: ServerResponse, snapshotId: string): Promise<void> {
-    const found = await find(snapshotId)
-    const { query } = splitTarget(request)
+  async function serve(context: RequestContext): Promise<void> {
+    const { request, response, query, signal } = context
+    const found = await find(context.params[0] ?? '')
     const { disposition, filename } = query === '' ? PLAIN : links.verify(query, found)
-    const snapshot = await settle(found, signalOf(response))
+    const snapshot = await settle(found, signal)
     const name = filename === null ? {} : { 'content-disposition': contentDisposition(disposition, filename) }
     const headers = { ...SAFE_HEADERS, ...name, 'content-type': snapshot.contentType }
     const storedAs = handedOnAs(snapshot)
     if (storedAs !== null) addVary(response, 'accept-encoding')
     const coding = request.headers.range === undefined ? storedAs : null
     if (coding !== null && accepts(request.headers, coding)) {
-      await answer(request, response, codedRepresentation(snapshot, { headers, coding }))
-    } else await answer(request, response, plainRepresentation(snapshot, headers))
+      await answer(context, codedRepresentation(snapshot, { headers, coding }))
+    } else await answer(context, plainRepresentation(snapshot, headers))
   }
 
-  async function answer(request: IncomingMessage, response: ServerResponse, what: Representation): Promise<void> {
+  async function answer({ request, response, signal }: RequestContext, what: Representation): Promise<void> {
     const { snapshot, etag } = what
     const headers = etag === undefined ? what.headers : { ...what.headers, etag }
     if (isNotModified(request.headers, etag)) {
@@ -66,10 +67,9 @@ export function createPayloadRoute(options: PayloadRouteOptions): { readonly GET
       response.writeHead(304, rest).end()
       return
     }
-    const signal = signalOf(response)
     const isHead = request.method === 'HEAD'
     const opensObject = snapshot.storageUri !== null && !(isHead && what.sizeBytes !== null)
-    const leave = opensObject ? await admission.enter(signal) : () => {}
+    const leave = opensObject ? await admission.streams.enter(signal) : () => {}
     try {
       if (isHead) await sendHead(response, { ...what, headers }, signal)
       else await sendPayload(request, response, { ...what, headers, signal })
@@ -119,7 +119,7 @@ export function createPayloadRoute(options: PayloadRouteOptions): { readonly GET
     return sizeBytes
   }
 
-  const handler: Handler = (request, response, [snapshotId = '']) => serve(request, response, snapshotId)
+  const handler: Handler = (context) => serve(context)
   return { GET: handler, HEAD: handler }
 }
 

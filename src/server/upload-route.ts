@@ -1,7 +1,7 @@
 import type { Uploads } from '../snapshots/capture/uploads.ts'
 import type { Admission } from '../snapshots/source/admission.ts'
 import { readLength, requireJson } from './capture-route.ts'
-import { type Handler, signalOf, splitTarget } from './http.ts'
+import type { Handler } from './http.ts'
 import { uploadOf } from './upload.ts'
 
 const IDLE_MILLIS = 30_000
@@ -22,16 +22,15 @@ export function createUploadRoute({ uploads, admission, idleMillis = IDLE_MILLIS
   readonly PUT: Handler
 } {
   return {
-    async PUT(request, response, [uploadId = '']) {
+    async PUT({ request, response, query, params: [uploadId = ''], signal }) {
       const { headers } = request
-      uploads.verify(splitTarget(request).query, uploadId)
+      uploads.verify(query, uploadId)
       requireJson(headers)
       const sizeBytes = readLength(headers)
       const onStart = () => {
         if (headers.expect !== undefined) response.writeContinue()
       }
-      const signal = signalOf(response)
-      const leave = await admission.enter(signal)
+      const leave = await admission.uploads.enter(signal)
       try {
         const chunks = uploadOf(request, { idleMillis, onStart })
         await uploads.receive(uploadId, { chunks, sizeBytes }, signal)

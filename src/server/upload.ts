@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { AppError } from '../errors.ts'
+import { AppError, Departure } from '../errors.ts'
 
 export interface UploadOptions {
   /** How long the sender may send nothing while it is waited for. */
@@ -11,7 +11,7 @@ export interface UploadOptions {
 /**
  * The body of a request, chunk by chunk, as fast as it is taken. Leaving it early leaves the connection open, so that the
  * sender can still be answered.
- * @throws AppError `BAD_REQUEST` when the sender goes away, or sends nothing for too long.
+ * @throws AppError `BAD_REQUEST` when the sender sends nothing for too long; `Departure` when it goes away.
  */
 export async function* uploadOf(request: IncomingMessage, { idleMillis, onStart }: UploadOptions) {
   onStart()
@@ -23,7 +23,7 @@ export async function* uploadOf(request: IncomingMessage, { idleMillis, onStart 
       const result = await new Promise<IteratorResult<Buffer>>((resolve, reject) => {
         onIdle = () => reject(new AppError('BAD_REQUEST', `Nothing of the body came for ${idleMillis} ms`))
         timer.refresh()
-        chunks.next().then(resolve, () => reject(new AppError('BAD_REQUEST', 'The client went away')))
+        chunks.next().then(resolve, () => reject(new Departure()))
       })
       // Whoever takes the chunk may take its time.
       onIdle = () => {}

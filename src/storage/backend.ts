@@ -16,12 +16,17 @@ export interface StorageUri {
   readonly key: string
 }
 
-/** An opened object. It holds a socket or a file handle: read `body` to its end, or destroy it. */
-export interface StoredObject {
-  /** Size of the whole object in bytes, even when a range was asked. */
+/** What a store tells of an object without a byte of it. */
+export interface ObjectStat {
   readonly sizeBytes: number
   /** Differs between any two versions of the object; null where the store has no such tag. */
   readonly etag: string | null
+}
+
+/** An opened object. It holds a socket or a file handle: read `body` to its end, or destroy it. */
+export interface StoredObject extends ObjectStat {
+  /** Size of the whole object in bytes, even when a range was asked. */
+  readonly sizeBytes: number
   /** Single use. Emits Buffers; an error on it means that the bytes so far are not the whole. */
   readonly body: Readable
 }
@@ -125,6 +130,9 @@ export interface StorageBackend {
    * @see RFC 9110 section 14 for HTTP ranges, which are closed: `start-(end-1)`.
    */
   get(uri: StorageUri, options?: GetOptions): Promise<StoredObject>
+
+  /** Looks at one object, and opens none. */
+  stat(uri: StorageUri, options?: { readonly signal?: AbortSignal }): Promise<ObjectStat>
 
   /**
    * Stores one object. Readers see all of it or nothing. Create-only: an object that is already there is never replaced.

@@ -57,6 +57,16 @@ export function testStorageBackend(name: string, { create, moreKeys = [] }: Stor
       return uri
     }
 
+    it('looks at an object without opening it', async () => {
+      const uri = await stored('{"a":1}')
+      const { etag, body } = await backend.get(uri)
+      body.destroy()
+      assert.deepEqual(await backend.stat(uri), { sizeBytes: 7, etag })
+      await assert.rejects(backend.stat(newUri()), { code: 'OBJECT_MISSING' })
+      const reason = new Error('not wanted any more')
+      await assert.rejects(backend.stat(uri, { signal: AbortSignal.abort(reason) }), reason)
+    })
+
     it('is usable', async () => {
       await backend.check()
     })

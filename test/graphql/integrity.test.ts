@@ -132,7 +132,7 @@ describe('the integrity of a payload', () => {
   })
 
   it('is OVERLOADED while too many objects are being read', async () => {
-    await using server = await startServer({ env: LIMIT, admission: { maxStreams: 0, queueMillis: 10 } })
+    await using server = await startServer({ env: LIMIT, admission: { payloadStreamsMax: 0, queueMillis: 10 } })
     const [inline, object] = [await captured(server, INLINE), await captured(server, OBJECT)]
     assert.equal(await verify(server, inline.snapshotId), 'VERIFIED')
     const { errors } = await server.graphql(

@@ -106,7 +106,7 @@ export function createCommit(options: CommitOptions) {
 
   async function store(upload: Upload, signal: AbortSignal): Promise<Captured> {
     const { storageUri } = upload
-    const leave = await admission.enter(signal)
+    const leave = await admission.uploads.enter(signal)
     try {
       return storageUri === null ? await fromStored(upload, signal) : await fromObject(upload, storageUri, signal)
     } finally {

@@ -1,67 +1,46 @@
-import { AppError } from '../../errors.ts'
+import { createGate, type Gate } from './gate.ts'
 
 export interface AdmissionOptions {
-  /** Most streams at once: twice as many must leave sockets of the storage client free, since an answer opens one ahead. */
-  readonly maxStreams?: number
-  /** Most callers that wait for a place. */
+  /** Most payloads that are streamed from storage at once. */
+  readonly payloadStreamsMax?: number
+  /** Most payloads on their way into storage at once. */
+  readonly uploadStreamsMax?: number
+  /** Bytes of payloads that are held in memory for clients, all together. */
+  readonly memoryMaxBytes?: number
+  /** Most callers that wait at each gate. */
   readonly maxQueue?: number
   /** Milliseconds that a caller waits before it is refused. */
   readonly queueMillis?: number
 }
 
-/** Bounds how many payloads are on their way at once, and with them sockets, files and memory. */
+/** Bounds what is scarce, each kind apart from the others, so that none of them is used up by another. */
 export interface Admission {
-  /**
-   * Waits for a place. The function that it gives frees the place; calling it again does nothing.
-   * @throws AppError `OVERLOADED` when none became free in time; the signal's reason when that fires first.
-   */
-  enter(signal?: AbortSignal): Promise<() => void>
+  /** Payloads that are streamed out of storage, for as long as their reader takes: sockets and files. */
+  readonly streams: Gate
+  /** Objects that are read whole, as fast as the store gives them: sockets and files that no client holds. */
+  readonly reads: Gate
+  /** Payloads that are written to storage: sockets, and the parts that are on their way. */
+  readonly uploads: Gate
+  /** Bytes that are held until their last reader has them. */
+  readonly memory: Gate
+}
+
+const READS_MAX = 32
+const DEFAULTS: Required<AdmissionOptions> = {
+  payloadStreamsMax: 64,
+  uploadStreamsMax: 24,
+  memoryMaxBytes: 67_108_864,
+  maxQueue: 256,
+  queueMillis: 2000,
 }
 
 export function createAdmission(options: AdmissionOptions = {}): Admission {
-  const { maxStreams = 24, maxQueue = 256, queueMillis = 2000 } = options
-  const waiting = new Set<() => void>()
-  let taken = 0
-
-  function leave(): void {
-    const [next] = waiting
-    if (next) next()
-    else taken--
-  }
-
-  function place(): () => void {
-    let held = true
-    return () => {
-      if (held) leave()
-      held = false
-    }
-  }
-
+  const limits = { ...DEFAULTS, ...options }
+  const gate = (capacity: number) => createGate({ ...limits, capacity })
   return {
-    async enter(signal) {
-      signal?.throwIfAborted()
-      if (taken < maxStreams) {
-        taken++
-        return place()
-      }
-      if (waiting.size >= maxQueue) throw overloaded()
-      return await new Promise<() => void>((resolve, reject) => {
-        const settle = (finish: () => void) => {
-          waiting.delete(admit)
-          clearTimeout(timer)
-          signal?.removeEventListener('abort', abort)
-          finish()
-        }
-        const admit = () => settle(() => resolve(place()))
-        const abort = () => settle(() => reject(signal?.reason))
-        const timer = setTimeout(() => settle(() => reject(overloaded())), queueMillis)
-        signal?.addEventListener('abort', abort)
-        waiting.add(admit)
-      })
-    },
+    streams: gate(limits.payloadStreamsMax),
+    reads: gate(Math.min(READS_MAX, limits.payloadStreamsMax)),
+    uploads: gate(limits.uploadStreamsMax),
+    memory: gate(limits.memoryMaxBytes),
   }
-}
-
-function overloaded(): AppError {
-  return new AppError('OVERLOADED', 'Too many payloads are on their way: try again')
 }

@@ -91,7 +91,7 @@ export function createVerifier({ db, payloads, admission }: VerifierOptions): Ve
 
   return {
     async verify(snapshot, options = {}) {
-      const leave = snapshot.storageUri === null ? undefined : await admission?.enter(options.signal)
+      const leave = snapshot.storageUri === null ? undefined : await admission?.streams.enter(options.signal)
       try {
         const verification = await (snapshot.hasInlineCopy ? verifyTwo : verifyOne)(snapshot, options)
         await recordVerification(db, snapshot.snapshotId, toRecord(snapshot, verification))

@@ -40,6 +40,18 @@ export function createFileBackend(options: FileBackendOptions): StorageBackend {
       }
     },
 
+    async stat(uri, { signal } = {}) {
+      signal?.throwIfAborted()
+      const path = pathOf(root, uri)
+      try {
+        await using handle = await open(path, OPEN_FLAGS)
+        await checkOpened(root, handle, path)
+        return await statOf(handle)
+      } catch (error) {
+        throw fileError(error)
+      }
+    },
+
     async put(uri, body, putOptions = {}) {
       putOptions.signal?.throwIfAborted()
       const path = pathOf(root, uri)
@@ -85,10 +97,7 @@ export function createFileBackend(options: FileBackendOptions): StorageBackend {
 }
 
 async function openBody(handle: FileHandle, { range, ifMatch, signal }: GetOptions): Promise<StoredObject> {
-  const stat = await handle.stat({ bigint: true })
-  if (!stat.isFile()) throw notAnObject()
-  const sizeBytes = Number(stat.size)
-  const etag = `"${stat.ino.toString(16)}-${stat.size.toString(16)}-${stat.mtimeNs.toString(16)}"`
+  const { sizeBytes, etag } = await statOf(handle)
   if (ifMatch !== undefined && ifMatch !== etag) throw new AppError('CONFLICT', 'The object is another version')
   const { start, end } = range ?? { start: 0, end: sizeBytes }
   if (range && !(start >= 0 && start < end && end <= sizeBytes)) {
@@ -98,6 +107,13 @@ async function openBody(handle: FileHandle, { range, ifMatch, signal }: GetOptio
   const source = await readFrom(handle, { start, end })
   const body = countedBody(source, { expectedBytes: end - start, signal, toError: fileError })
   return { sizeBytes, etag, body }
+}
+
+async function statOf(handle: FileHandle): Promise<{ readonly sizeBytes: number; readonly etag: string }> {
+  const stat = await handle.stat({ bigint: true })
+  if (!stat.isFile()) throw notAnObject()
+  const etag = `"${stat.ino.toString(16)}-${stat.size.toString(16)}-${stat.mtimeNs.toString(16)}"`
+  return { sizeBytes: Number(stat.size), etag }
 }
 
 async function readFrom(handle: FileHandle, { start, end }: ByteRange): Promise<Readable> {

@@ -4,6 +4,8 @@ import {
   GetObjectCommand,
   type GetObjectCommandOutput,
   HeadBucketCommand,
+  HeadObjectCommand,
+  type HeadObjectCommandOutput,
 } from '@aws-sdk/client-s3'
 import { AppError, isAppError } from '../../errors.ts'
 import { withDeadline } from '../abort.ts'
@@ -40,6 +42,14 @@ export function createS3Backend(options: S3BackendOptions): StorageBackend {
       const command = new GetObjectCommand(input)
       const answer = withDeadline({ deadlineMs, signal }, (abortSignal) => data.send(command, { abortSignal }))
       return openBody(await answer.catch(rethrow(objectError, signal)), getOptions)
+    },
+
+    async stat(uri, { signal } = {}) {
+      const command = new HeadObjectCommand({ Bucket: uri.bucket, Key: uri.key })
+      const answer = withDeadline({ deadlineMs, signal }, (abortSignal) => control.send(command, { abortSignal }))
+      const output = await answer.catch(rethrow(objectError, signal))
+      if (output.ContentLength === undefined) throw unusable('no length')
+      return { sizeBytes: output.ContentLength, etag: strongEtag(output) }
     },
 
     put: createS3Put({ data, createOnly }),
@@ -93,7 +103,7 @@ function openBody(output: GetObjectCommandOutput, { range, ifMatch, signal }: Ge
 }
 
 /** A weak one stays the same while the bytes change. */
-function strongEtag({ ETag: etag }: GetObjectCommandOutput): string | null {
+function strongEtag({ ETag: etag }: GetObjectCommandOutput | HeadObjectCommandOutput): string | null {
   return !etag || etag.startsWith('W/') ? null : etag
 }
 

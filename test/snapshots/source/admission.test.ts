@@ -3,17 +3,19 @@ import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 import { after, before, describe, it } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
-import { createAdmission } from '../../../src/snapshots/source/admission.ts'
+import { createGate, type GateOptions } from '../../../src/snapshots/source/gate.ts'
 import { dataOf } from '../../support/answers.ts'
 import { codesOf, send } from '../../support/http.ts'
 import { eventually } from '../../support/put.ts'
 import { startServer, type TestServer } from '../../support/server.ts'
 
 const FULL = { code: 'OVERLOADED' }
+const gate = (options: Partial<GateOptions>) =>
+  createGate({ capacity: 1, maxQueue: 256, queueMillis: 2000, ...options })
 
 describe('admission', () => {
   it('lets in as many as there are places, and the others in the order in which they came', async () => {
-    const { enter } = createAdmission({ maxStreams: 2 })
+    const { enter } = gate({ capacity: 2 })
     const [first, second] = [await enter(), await enter()]
     const order: string[] = []
     const wait = async (name: string) => {
@@ -35,7 +37,7 @@ describe('admission', () => {
   })
 
   it('refuses who waited too long, and whoever comes while too many wait', async () => {
-    const { enter } = createAdmission({ maxStreams: 1, maxQueue: 1, queueMillis: 20 })
+    const { enter } = gate({ capacity: 1, maxQueue: 1, queueMillis: 20 })
     const leave = await enter()
     const waiting = assert.rejects(enter(), FULL)
     await assert.rejects(enter(), FULL)
@@ -49,8 +51,39 @@ describe('admission', () => {
     ;(await last)()
   })
 
+  it('weighs what comes in, in order, and lets in what is larger than all of it alone', async () => {
+    const { enter, taken } = gate({ capacity: 10 })
+    const [small, other] = [await enter(undefined, 4), await enter(undefined, 5)]
+    const large = enter(undefined, 100)
+    const behind = enter(undefined, 1)
+    await setImmediate()
+    assert.equal(taken(), 9, 'what came later does not pass what waits')
+    small()
+    await setImmediate()
+    assert.equal(taken(), 5)
+    other()
+    const leaveLarge = await large
+    assert.equal(taken(), 10)
+    leaveLarge()
+    leaveLarge()
+    ;(await behind)()
+    assert.equal(taken(), 0)
+  })
+
+  it('lets those behind in when one that was too large gives up', async () => {
+    const { enter } = gate({ capacity: 2 })
+    const leave = await enter()
+    const controller = new AbortController()
+    const large = assert.rejects(enter(controller.signal, 2), { name: 'AbortError' })
+    const behind = enter()
+    controller.abort()
+    await large
+    ;(await behind)()
+    leave()
+  })
+
   it('refuses at once where nobody may wait', async () => {
-    const { enter } = createAdmission({ maxStreams: 1, maxQueue: 0 })
+    const { enter } = gate({ capacity: 1, maxQueue: 0 })
     const leave = await enter()
     await assert.rejects(enter(), FULL)
     leave()
@@ -58,7 +91,7 @@ describe('admission', () => {
   })
 
   it('lets go of who leaves the queue, and of its place in it', async () => {
-    const { enter } = createAdmission({ maxStreams: 1, maxQueue: 1 })
+    const { enter } = gate({ capacity: 1, maxQueue: 1 })
     const leave = await enter()
     const controller = new AbortController()
     const reason = new Error('gone')
@@ -76,7 +109,7 @@ describe('admission', () => {
   })
 
   it('frees a place once, however often it is left', async () => {
-    const { enter } = createAdmission({ maxStreams: 1, queueMillis: 10 })
+    const { enter } = gate({ capacity: 1, queueMillis: 10 })
     const leave = await enter()
     leave()
     leave()
@@ -100,7 +133,7 @@ describe('a server whose places are taken by clients that do not read', () => {
   const headers = { 'content-type': 'application/json' }
   let server: TestServer
   before(async () => {
-    server = await startServer({ admission: { maxStreams: 2, maxQueue: 1, queueMillis: 100 } })
+    server = await startServer({ admission: { payloadStreamsMax: 2, maxQueue: 1, queueMillis: 100 } })
     await server.app.writer.capture({ runId: 'large' }, LARGE)
     await server.app.writer.capture({ runId: 'small' }, Buffer.from('1'))
   })
