@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { AppError } from '../errors.ts'
 
 /** Half-open range of bytes `[start, end)`, counted from the start of the object. */
 export interface ByteRange {
@@ -42,7 +43,37 @@ export interface PutOptions {
   /** Known length in bytes; when it is left out the body is sent in parts. A body of another length is refused. */
   readonly sizeBytes?: number
   readonly contentType?: string
+  /**
+   * Told the name of an upload in parts before its first part is sent, so that it can be ended by `delete` when this process is
+   * killed. What it throws ends the put.
+   */
+  readonly onMultipart?: (multipartId: string) => Promise<void>
   readonly signal?: AbortSignal
+}
+
+export interface PutResult {
+  readonly sizeBytes: number
+  /** Of the object, where the store keeps versions; otherwise null. */
+  readonly versionId: string | null
+}
+
+export interface CopyOptions {
+  /** Of the source, in bytes. */
+  readonly sizeBytes: number
+  /** As with `put`. */
+  readonly onMultipart?: (multipartId: string) => Promise<void>
+  readonly signal?: AbortSignal
+}
+
+/** One object whose bytes are to go, and what is known of it. */
+export interface DoomedObject {
+  readonly uri: StorageUri
+  /** Name of the upload in parts that was to become it; null where none is known. */
+  readonly multipartId: string | null
+  /** Version that was written; null where the store keeps none, or it is not known. */
+  readonly versionId: string | null
+  /** Whether a put of it may have been cut off: parts without a known name are looked for. */
+  readonly isUnfinished: boolean
 }
 
 export interface SignOptions {
@@ -139,10 +170,32 @@ export interface StorageBackend {
    * An error of `body` itself is thrown as it is.
    * @throws AppError `CONFLICT` when the object exists; `BAD_REQUEST` when the body has another length than `sizeBytes`.
    */
-  put(uri: StorageUri, body: AsyncIterable<Uint8Array>, options?: PutOptions): Promise<{ readonly sizeBytes: number }>
+  put(uri: StorageUri, body: AsyncIterable<Uint8Array>, options?: PutOptions): Promise<PutResult>
 
-  /** Deletes one object; an absent one is no error. */
-  delete(uri: StorageUri, options?: { readonly signal?: AbortSignal }): Promise<void>
+  /**
+   * Copies one object of this backend to a new place within the store, without its bytes passing this process. Create-only, as
+   * `put`. Absent where the store cannot.
+   * @throws AppError `OBJECT_MISSING` when the source is absent, `CONFLICT` when there is an object at the new place.
+   */
+  copy?(from: StorageUri, to: StorageUri, options: CopyOptions): Promise<PutResult>
+
+  /**
+   * Deletes one object; an absent one is no error. Afterwards nothing is left of it: no version that was written, and no part of
+   * an upload that was to become it.
+   */
+  delete(
+    uri: StorageUri,
+    options?: Partial<Omit<DoomedObject, 'uri'>> & { readonly signal?: AbortSignal },
+  ): Promise<void>
+
+  /**
+   * Does as `delete` for many at once. Absent where that is no faster.
+   * @returns one entry for each object, in order: null, or why it is still there.
+   */
+  deleteMany?(
+    objects: readonly DoomedObject[],
+    options?: { readonly signal?: AbortSignal },
+  ): Promise<readonly (AppError | null)[]>
 
   /** A URL that anyone who holds it can GET. Absent where the store cannot sign: the server then signs a link of its own. */
   getSignedUrl?(uri: StorageUri, options: SignOptions): Promise<SignedUrl>

@@ -60,7 +60,7 @@ export function createFileBackend(options: FileBackendOptions): StorageBackend {
         await makeFolder(dirname(path))
         await checkBelow(root, dirname(path))
         await writeOnce(path, source.chunks)
-        return { sizeBytes: source.receivedBytes() }
+        return { sizeBytes: source.receivedBytes(), versionId: null }
       } catch (error) {
         const failure = source.failure()
         throw failure === undefined ? writeError(error) : failure.error

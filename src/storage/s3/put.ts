@@ -59,7 +59,7 @@ export function createS3Put(store: Store): StorageBackend['put'] {
     const object = newObject(uri, randomUUID())
     try {
       await send(store, { object, contentType, body: stream, sizeBytes, signal, fail })
-      return { sizeBytes: source.receivedBytes() }
+      return { sizeBytes: source.receivedBytes(), versionId: null }
     } catch (error) {
       const failure = source.failure()
       fail(failure === undefined ? putError(error) : failure.error)
