@@ -19,6 +19,18 @@ export interface NewSnapshot extends CaptureInput {
   readonly preview: string
   /** Of all that makes two captures the same one. */
   readonly requestDigest: Buffer
+  /** Of the object's bytes as they lie in storage; null inline. */
+  readonly stored: NewStoredBytes | null
+}
+
+/** What the ledger keeps of an object's bytes as they lie in storage. */
+export interface NewStoredBytes {
+  readonly sizeBytes: number
+  /** SHA-256. */
+  readonly digest: Buffer
+  readonly chunkSizeBytes: number
+  /** 32 bytes a chunk, in order. */
+  readonly chunkDigests: Buffer
 }
 
 /** What an earlier capture under the same id or idempotency key left. */
@@ -65,11 +77,19 @@ export async function insertSnapshot(db: Database, snapshot: NewSnapshot): Promi
 async function makeLive(
   tx: Kysely<Tables>,
   storageUri: string,
-  { contentDigest, sizeBytes }: NewSnapshot,
+  { contentDigest, sizeBytes, stored }: NewSnapshot,
 ): Promise<boolean> {
   const { numUpdatedRows } = await tx
     .updateTable('statelens_objects')
-    .set({ state: 'live', content_digest: contentDigest, size_bytes: sizeBytes })
+    .set({
+      state: 'live',
+      content_digest: contentDigest,
+      size_bytes: sizeBytes,
+      stored_size_bytes: stored?.sizeBytes,
+      stored_digest: stored?.digest,
+      chunk_size_bytes: stored?.chunkSizeBytes,
+      chunk_digests: stored?.chunkDigests,
+    })
     .where('storage_uri', '=', storageUri)
     .where('state', '=', 'pending')
     .executeTakeFirst()

@@ -49,6 +49,7 @@ export function describeCapture(input: NamedInput, { sizeBytes, contentDigest, p
     sizeBytes,
     contentDigest,
     preview,
+    stored: null,
     requestDigest: digestOfParts([
       runId,
       stepId,

@@ -4,6 +4,7 @@ import { previewOf } from '../../json/preview.ts'
 import { createJsonScanner } from '../../json/scanner.ts'
 import type { Encoding } from '../encoding.ts'
 import { PREVIEW_MAX_BYTES } from '../measure.ts'
+import { createStoredBytesMeter, type StoredBytes } from '../stored-bytes.ts'
 import { createDecodingTap, type DecodingTap } from './decoding-tap.ts'
 
 /** A payload on its way in, of any size. */
@@ -36,6 +37,8 @@ export interface CaptureStream {
   rest(): AsyncGenerator<Uint8Array, void, undefined>
   /** Of a payload that was read to its end. */
   measured(): Measured
+  /** Of the chunks as they came; null where `rest` did not give them: they are in no object then. */
+  stored(): StoredBytes | null
   /** Lets everything go; to be called on every way out. */
   close(): void
 }
@@ -48,6 +51,7 @@ export function openCapture({ chunks, encoding }: PayloadStream): CaptureStream 
   let whole: Uint8Array[] = []
   let fitsYet: (sizeBytes: number) => boolean = () => false
   let measured: Measured | undefined
+  let stored: StoredBytes | null = null
 
   const tap = createTap(encoding, (bytes) => {
     meter.write(bytes)
@@ -81,13 +85,22 @@ export function openCapture({ chunks, encoding }: PayloadStream): CaptureStream 
     async *rest() {
       const first = held
       held = []
-      yield* first
-      for (let chunk = await next(); chunk !== undefined; chunk = await next()) yield chunk
+      const asTheyCame = createStoredBytesMeter()
+      for (const chunk of first) {
+        asTheyCame.write(chunk)
+        yield chunk
+      }
+      for (let chunk = await next(); chunk !== undefined; chunk = await next()) {
+        asTheyCame.write(chunk)
+        yield chunk
+      }
+      stored = asTheyCame.end()
     },
     measured() {
       if (!measured) throw new AppError('INTERNAL_SERVER_ERROR', 'The payload was not read to its end')
       return measured
     },
+    stored: () => stored,
     close() {
       tap.close()
       // Not awaited: a source that waits for a byte would keep us waiting.

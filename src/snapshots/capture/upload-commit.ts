@@ -66,7 +66,7 @@ export function createCommit(options: CommitOptions) {
       const measured = stream.measured()
       if (!measured.contentDigest.equals(upload.contentDigest)) throw otherBytes()
       const described = describeCapture(upload.input, measured)
-      return whole ? { ...described, payload: whole.toString() } : { ...described, storageUri }
+      return whole ? { ...described, payload: whole.toString() } : { ...described, storageUri, stored: stream.stored() }
     } finally {
       stream.close()
       body.destroy()

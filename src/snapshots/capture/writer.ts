@@ -97,6 +97,7 @@ export function createWriter({ db, storage, cache, sweeper, inlineMaxBytes }: Wr
       return {
         ...describeCapture(input, stream.measured()),
         storageUri,
+        stored: stream.stored(),
         contentEncoding: payload.encoding ?? 'identity',
       }
     } finally {
