@@ -69,7 +69,7 @@ export async function startApp({ config, log, onStatement, now, ...limits }: App
   const sweeper = createSweeper({ db, storage, onProblem: (error) => log.warn({ err: error }, 'sweep failed') })
   const reader = createReader(db)
   const admission = createAdmission(limits.admission)
-  const payloads = createPayloads({ db, storage, cache })
+  const payloads = createPayloads({ db, storage, cache, admission })
   const writer = createWriter({ db, storage, cache, sweeper, inlineMaxBytes: config.inlineMaxBytes })
   const health = createHealth(dependencies(db, storage, cache))
   const routes: Route[] = []
@@ -110,10 +110,10 @@ export async function startApp({ config, log, onStatement, now, ...limits }: App
   routes.push(
     {
       path: /^\/graphql\/?$/,
-      methods: createGraphqlRoute({ graphql, services, admission, graphiql: createGraphiql() }),
+      methods: createGraphqlRoute({ graphql, services, graphiql: createGraphiql() }),
       failureBody: graphqlFailure,
     },
-    { path: /^\/snapshots\/([^/]+)\/payload$/, methods: createPayloadRoute({ reader, payloads, links, admission }) },
+    { path: /^\/snapshots\/([^/]+)\/payload$/, methods: createPayloadRoute({ reader, payloads, links }) },
     {
       path: /^\/runs\/([^/]+)\/steps\/([^/]+)\/snapshot$/,
       methods: createCaptureRoute({ writer, admission, basePath: pathOf(publicUrl) }),

@@ -18,11 +18,18 @@ export type RawSource = string | Buffer | LazyJson
 export interface LazyJson {
   /** Known length in bytes. */
   readonly sizeBytes: number | null
-  /** Opens the bytes; rejects before the first one. A stream must be read to its end or destroyed. */
-  open(): Promise<{ readonly sizeBytes: number; readonly body: Buffer | Readable }>
+  /** Opens the bytes; rejects before the first one. A stream must be read to its end or destroyed, and what is held let go. */
+  open(): Promise<OpenBytes>
   /** Where the leaf stands in the answer, for the error that takes its place when it cannot be opened. */
   readonly nodes: readonly ASTNode[]
   readonly path: readonly (string | number)[]
+}
+
+export interface OpenBytes {
+  readonly sizeBytes: number
+  readonly body: Buffer | Readable
+  /** To be called when the last byte has left. */
+  release(): void
 }
 
 export function rawJson(source: RawSource): RawJson {

@@ -4,7 +4,7 @@ import { type Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { type ExecutionResult, GraphQLError } from 'graphql'
 import { Departure } from '../errors.ts'
-import { isLazy, type LazyJson, type RawSource, toJsonSegments } from '../graphql/raw-json.ts'
+import { isLazy, type LazyJson, type OpenBytes, type RawSource, toJsonSegments } from '../graphql/raw-json.ts'
 import { cutStalledClient } from './send-body.ts'
 
 export interface AnswerOptions {
@@ -12,8 +12,6 @@ export interface AnswerOptions {
   readonly headers: Readonly<Record<string, string>>
   /** Turns the failure of a payload that cannot be opened into what the client reads of it. */
   readonly maskError: (error: unknown) => GraphQLError
-  /** Waits for a place among the streams. @throws AppError `OVERLOADED`. */
-  readonly admit: () => Promise<() => void>
 }
 
 /**
@@ -82,7 +80,7 @@ function join(parts: readonly (string | Buffer)[]): Buffer {
   return body
 }
 
-type Opened = { readonly sizeBytes: number; readonly body: Buffer | Readable } | { readonly failure: object }
+type Opened = OpenBytes | { readonly failure: object }
 
 interface Streamed extends Rendered {
   readonly lazy: readonly LazyJson[]
@@ -91,9 +89,8 @@ interface Streamed extends Rendered {
 async function streamSegments(
   response: ServerResponse,
   { segments, lazy, tail }: Streamed,
-  { status, headers, maskError, admit }: AnswerOptions,
+  { status, headers, maskError }: AnswerOptions,
 ): Promise<void> {
-  const leave = await admit()
   const late: object[] = []
   const queue = openAhead(lazy, maskError)
   try {
@@ -110,14 +107,21 @@ async function streamSegments(
         if ('failure' in opened) {
           late.push(opened.failure)
           await write(response, 'null')
-        } else if (Buffer.isBuffer(opened.body)) await write(response, opened.body)
-        else await pour(opened.body, response)
+        } else await writePayload(response, opened)
       }
     }
     response.end(tail(late))
   } finally {
-    leave()
     await queue.close()
+  }
+}
+
+async function writePayload(response: ServerResponse, { body, release }: OpenBytes): Promise<void> {
+  try {
+    if (Buffer.isBuffer(body)) await write(response, body)
+    else await pour(body, response)
+  } finally {
+    release()
   }
 }
 
@@ -129,15 +133,21 @@ function lengthOf(segments: readonly RawSource[], opened: Opened): number {
   }, 0)
 }
 
+/** Up to this size payloads are small: several of them may be opened ahead. */
+const SMALL_BYTES = 65_536
+const SMALL_AHEAD = 8
+
 /** Opens each payload while the one before it is on its way, and no more: every open one holds a socket, a file or its bytes. */
 function openAhead(lazy: readonly LazyJson[], maskError: AnswerOptions['maskError']) {
-  const sources = lazy.values()
+  let next = 0
   const ahead: Promise<Opened>[] = []
+  const isSmall = (source: LazyJson | undefined) => source?.sizeBytes != null && source.sizeBytes <= SMALL_BYTES
   const openUpTo = (count: number) => {
-    while (ahead.length < count) {
-      const { value } = sources.next()
-      if (!value) return
-      ahead.push(openOne(value, maskError))
+    for (;;) {
+      const source = lazy[next]
+      if (!source || ahead.length >= (isSmall(source) ? SMALL_AHEAD : count)) return
+      next += 1
+      ahead.push(openOne(source, maskError))
     }
   }
   return {
@@ -153,7 +163,9 @@ function openAhead(lazy: readonly LazyJson[], maskError: AnswerOptions['maskErro
     async close(): Promise<void> {
       for (const rest of ahead) {
         const result = await rest
-        if ('body' in result && !Buffer.isBuffer(result.body)) result.body.destroy()
+        if (!('body' in result)) continue
+        if (!Buffer.isBuffer(result.body)) result.body.destroy()
+        result.release()
       }
     },
   }

@@ -5,7 +5,6 @@ import type { GraphQLParams } from 'graphql-yoga'
 import { AppError } from '../errors.ts'
 import type { Context, Services } from '../graphql/context.ts'
 import { extensionsOf } from '../graphql/mask-error.ts'
-import type { Admission } from '../snapshots/source/admission.ts'
 import { sendAnswer } from './answer.ts'
 import { type FailureBody, type Handler, readBody } from './http.ts'
 import type { RequestContext } from './request.ts'
@@ -20,13 +19,12 @@ const PLAIN_JSON = 'application/json'
 export interface GraphqlRouteOptions {
   readonly graphql: GraphqlServer
   readonly services: Services
-  readonly admission: Admission
   /** Answers a browser that opens the address. */
   readonly graphiql: Handler
 }
 
 /** GraphQL over HTTP: POST of JSON, and GET of queries by clients that are not a form on a foreign page. */
-export function createGraphqlRoute({ graphql, services, admission, graphiql }: GraphqlRouteOptions): {
+export function createGraphqlRoute({ graphql, services, graphiql }: GraphqlRouteOptions): {
   readonly GET: Handler
   readonly POST: Handler
 } {
@@ -52,7 +50,6 @@ export function createGraphqlRoute({ graphql, services, admission, graphiql }: G
       status: statusOf(data, errors, mediaType),
       headers: { ...headersOf(errors), 'content-type': `${mediaType}; charset=utf-8`, 'cache-control': 'no-store' },
       maskError: graphql.maskError,
-      admit: () => admission.streams.enter(context.signal),
     })
   }
 

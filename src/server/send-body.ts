@@ -1,9 +1,11 @@
 import type { ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
+import { finished, pipeline } from 'node:stream/promises'
 
 /** A client that takes nothing for this long is cut: shorter than what a store is allowed, so that the store is not blamed. */
 export const STALL_MILLIS = 20_000
+
+const KERNEL_BYTES = 65_536
 
 /** Cuts the client when it takes nothing for so long although something waits for it. */
 export function cutStalledClient(response: ServerResponse, stallMillis: number = STALL_MILLIS): void {
@@ -13,13 +15,18 @@ export function cutStalledClient(response: ServerResponse, stallMillis: number =
   })
 }
 
-/** Sends a body after its head, with backpressure. Whatever fails destroys the connection, so that no part passes for the whole. */
+/**
+ * Sends a body after its head, with backpressure, until its last byte has left. Whatever fails destroys the connection, so that no
+ * part passes for the whole.
+ */
 export async function sendBody(
   response: ServerResponse,
   body: Buffer | Readable,
   stallMillis: number = STALL_MILLIS,
 ): Promise<void> {
   cutStalledClient(response, stallMillis)
-  if (Buffer.isBuffer(body)) response.end(body)
-  else await pipeline(body, response)
+  if (!Buffer.isBuffer(body)) return await pipeline(body, response)
+  response.end(body)
+  // Less than this the kernel takes at once.
+  if (body.length > KERNEL_BYTES) await finished(response)
 }

@@ -1,6 +1,5 @@
 import type { Transform } from 'node:stream'
 import { constants, createGunzip, createZstdDecompress } from 'node:zlib'
-import type { Snapshot } from '../model/snapshot.ts'
 
 /** Content codings that payloads may be stored and sent in. */
 export const ENCODINGS = ['gzip', 'zstd'] as const
@@ -12,14 +11,6 @@ const ZSTD_WINDOW_LOG_MAX = 23
 
 export function isEncoding(name: string): name is Encoding {
   return ENCODINGS.some((encoding) => encoding === name)
-}
-
-/**
- * The coding in which a stored object may be handed to a client as it lies; null when it must be decoded, or is not coded.
- * Only what this server captured is known to be one whole stream: browsers stop at the end of the first.
- */
-export function handedOnAs({ isOwn, storageUri, contentEncoding }: Snapshot): Encoding | null {
-  return isOwn && storageUri !== null && isEncoding(contentEncoding) ? contentEncoding : null
 }
 
 /** Decodes in bounded memory. Truncated input, and anything after the end of the stream, is an error. */

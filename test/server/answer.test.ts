@@ -19,17 +19,11 @@ const PLACEHOLDER = '"3f0e6b0a-5c3c-4f0e-9b8e-3d8c5a7f1e2d0:'
 
 /** A server that gives one answer after the other, each to the next request. */
 async function serve(results: readonly ExecutionResult[]) {
-  const seen = { entered: 0, left: 0, failures: [] as unknown[] }
+  const seen = { failures: [] as unknown[] }
   const options = {
     status: 200,
     headers: { 'content-type': 'application/json; charset=utf-8' },
     maskError: createErrorMask(() => {}),
-    admit: async () => {
-      seen.entered++
-      return () => {
-        seen.left++
-      }
-    },
   }
   const rest = [...results]
   const ended = Promise.withResolvers<void>()
@@ -62,6 +56,8 @@ async function serve(results: readonly ExecutionResult[]) {
 
 interface Stored extends LazyJson {
   opened: number
+  /** Opened, and not let go of yet. */
+  held: number
   /** What it was opened as. */
   readonly bodies: Readable[]
 }
@@ -72,6 +68,7 @@ function stored(bytes: Buffer | string, at: string, open?: () => Promise<Readabl
   const lazy: Stored = {
     sizeBytes: whole.length,
     opened: 0,
+    held: 0,
     bodies: [],
     nodes: [],
     path: [at, 'payload'],
@@ -79,10 +76,16 @@ function stored(bytes: Buffer | string, at: string, open?: () => Promise<Readabl
       lazy.opened++
       const body = (await open?.()) ?? Readable.from([whole.subarray(0, 5), whole.subarray(5)], { objectMode: false })
       if (!Buffer.isBuffer(body)) lazy.bodies.push(body)
-      return { sizeBytes: whole.length, body }
+      lazy.held++
+      return { sizeBytes: whole.length, body, release: () => lazy.held-- }
     },
   }
   return lazy
+}
+
+/** One that is not opened with others. */
+function large(at: string, open: () => Promise<Readable | Buffer>): Stored {
+  return { ...stored('', at, open), sizeBytes: 1_000_000 }
 }
 
 /** A body of which so many bytes come, and then nothing more until it is destroyed. */
@@ -143,7 +146,7 @@ describe('an answer', () => {
     assert.equal(failed.headers['content-length'], String(failed.body.length))
     const error = '{"message":"gone","path":["step","payload"],"extensions":{"code":"OBJECT_MISSING"}}'
     assert.ok(textOf(failed).endsWith(`"step":{"payload":null,"after":"🙂"}},"errors":[${error}]}`))
-    assert.deepEqual(server.seen, { entered: 3, left: 3, failures: [] })
+    assert.deepEqual(server.seen.failures, [])
   })
 
   it('puts null and one error in the place of each payload that cannot be opened, after the errors of before', async () => {
@@ -180,12 +183,12 @@ describe('an answer', () => {
     assert.deepEqual(JSON.parse(textOf(await ask(server))), { data: { [text]: text, a: one, b: text, c: two, d: two } })
   })
 
-  it('opens two payloads at a time, each once, in their order', async () => {
+  it('opens two large payloads at a time, each once, in their order', async () => {
     const order: number[] = []
     let open = 0
     let most = 0
     const sources = Array.from({ length: 20 }, (_, index) =>
-      stored('"payload"', `p${index}`, async () => {
+      large(`p${index}`, async () => {
         order.push(index)
         most = Math.max(most, ++open)
         await setImmediate()
@@ -205,7 +208,7 @@ describe('an answer', () => {
     const payloads: WeakRef<Buffer>[] = []
     let kept = 0
     const sources = Array.from({ length: 30 }, (_, index) =>
-      stored('', `p${index}`, async () => {
+      large(`p${index}`, async () => {
         await setImmediate()
         collect()
         kept = Math.max(kept, payloads.filter((payload) => payload.deref()).length)
@@ -219,20 +222,35 @@ describe('an answer', () => {
     assert.ok(kept <= 5, `${kept} are kept`)
   })
 
-  it('is not begun where no place is free', async () => {
-    const server = createServer((_request, response) => {
-      const admit = async () => Promise.reject(new AppError('OVERLOADED', 'full'))
-      const options = { status: 200, headers: {}, maskError: createErrorMask(() => {}), admit }
-      sendAnswer(response, { data: dataOf(source) }, options).catch((error) => {
-        response.end(`${error.code} ${response.headersSent} ${source.opened}`)
-      })
-    })
-    const source = stored('1', 'p0')
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const { port } = server.address() as AddressInfo
-    assert.equal(textOf(await ask({ url: `http://127.0.0.1:${port}` })), 'OVERLOADED false 0')
-    server.close()
+  it('D4: has null and OVERLOADED in place of a payload that no place is free for, and all the rest', async () => {
+    const full = stored('', 'p1', async () => Promise.reject(new AppError('OVERLOADED', 'full')))
+    using server = await serve([{ data: dataOf(stored('"1"', 'p0'), full, stored('"3"', 'p2')) }])
+    const { data, errors } = JSON.parse(textOf(await ask(server)))
+    assert.deepEqual(data, { p0: { payload: '1' }, p1: { payload: null }, p2: { payload: '3' } })
+    assert.deepEqual(errors, [
+      { message: 'full', path: ['p1', 'payload'], extensions: { code: 'OVERLOADED', retryable: true } },
+    ])
+  })
+
+  it('S5: opens small payloads several at a time, and never all of them', async () => {
+    let open = 0
+    let most = 0
+    const sources = Array.from({ length: 40 }, (_, index) =>
+      stored(`"${index}"`, `p${index}`, async () => {
+        open += 1
+        most = Math.max(most, open)
+        await setImmediate()
+        open -= 1
+        return Buffer.from(`"${index}"`)
+      }),
+    )
+    using server = await serve([{ data: dataOf(...sources) }])
+    const { data } = JSON.parse(textOf(await ask(server)))
+    assert.deepEqual(
+      Object.values(data),
+      sources.map((_, index) => ({ payload: String(index) })),
+    )
+    assert.ok(most > 2 && most <= 8, `${most} at once`)
   })
 
   it('leaves its connection good for the next one', async () => {
@@ -267,12 +285,12 @@ describe('an answer that breaks', () => {
       assert.equal(await isWhole(await answerTo(server.url)), false)
       await server.ended
       assert.equal((server.seen.failures[0] as AppError).code, 'OBJECT_CORRUPT')
-      assert.equal(server.seen.left, 1)
+      assert.ok(sources.every(({ held }) => held === 0))
       for (const body of sources.flatMap(({ bodies }) => bodies)) assert.ok(body.destroyed)
     }
   })
 
-  it('because its client left in the middle of a payload lets go of it, of the next one and of its place', async () => {
+  it('because its client left in the middle of a payload lets go of it and of the next one', async () => {
     const sources = [stored('', 'p0', async () => endless(3_000_000)), stored('', 'p1', async () => endless(10))]
     using server = await serve([{ data: dataOf(...sources, stored('1', 'p2')) }])
     const answer = await answerTo(server.url)
@@ -283,14 +301,14 @@ describe('an answer that breaks', () => {
       sources.map(({ bodies }) => bodies.map(({ destroyed }) => destroyed)),
       [[true], [true]],
     )
-    assert.equal(server.seen.left, 1)
+    assert.ok(sources.every(({ held }) => held === 0))
   })
 
   for (const [when, before] of [
     ['first', []],
     ['second', [stored('"before"', 'p0')]],
   ] as const) {
-    it(`because its client left while the ${when} payload was opened lets go of it and of its place`, async () => {
+    it(`because its client left while the ${when} payload was opened lets go of it`, async () => {
       const opening = Promise.withResolvers<void>()
       const gone = Promise.withResolvers<void>()
       const late = stored('', 'p1', async () => {
@@ -311,7 +329,7 @@ describe('an answer that breaks', () => {
       gone.resolve()
       await server.ended
       assert.ok(late.bodies.every(({ destroyed }) => destroyed))
-      assert.equal(server.seen.left, 1)
+      assert.equal(late.held, 0)
     })
   }
 })

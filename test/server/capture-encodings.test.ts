@@ -68,9 +68,15 @@ function testEncodings(name: string, service?: S3Service): void {
             assert.equal(plain.headers['content-encoding'], undefined)
             assert.equal(plain.headers['content-length'], String(payload.length))
             assert.ok(plain.body.equals(payload))
-            const range = await get(stored, { range: 'bytes=5-14', 'accept-encoding': coding })
-            assert.deepEqual([range.status, range.body], [206, payload.subarray(5, 15)])
-            assert.equal(range.headers['content-range'], `bytes 5-14/${payload.length}`)
+            const range = await get(stored, { range: 'bytes=5-14' })
+            // D20: a part of a large one would cost all of it.
+            if (payload === LARGE) assert.deepEqual([range.status, range.body.equals(payload)], [200, true])
+            else assert.deepEqual([range.status, range.body], [206, payload.subarray(5, 15)])
+            assert.equal(range.headers['accept-ranges'], payload === LARGE ? 'none' : 'bytes')
+            assert.deepEqual(
+              (await get(stored, { range: 'bytes=5-14', 'accept-encoding': coding })).status,
+              range.status,
+            )
           }
         }
       }
@@ -237,7 +243,7 @@ describe('a coded object of another writer', () => {
       assert.equal(answer.headers['content-encoding'], undefined)
       assert.ok(answer.body.equals(MIDDLING))
       const range = await send(server.url, { target: targetOf({ snapshotId }), headers: { range: 'bytes=-3' } })
-      assert.deepEqual([range.status, range.body], [206, MIDDLING.subarray(-3)])
+      assert.deepEqual([range.status, range.body.equals(MIDDLING), range.headers['accept-ranges']], [200, true, 'none'])
     }
   })
 

@@ -8,7 +8,6 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Snapshot } from '../../src/model/snapshot.ts'
 import { createHttpServer } from '../../src/server/http.ts'
 import { createPayloadRoute } from '../../src/server/payload-route.ts'
-import { createAdmission } from '../../src/snapshots/source/admission.ts'
 import { send } from '../support/http.ts'
 import { openObjects } from '../support/objects.ts'
 import { put, refusalOf, type Stored, storedOf } from '../support/put.ts'
@@ -132,12 +131,14 @@ describe('a client and a store of different speed', () => {
     const methods = createPayloadRoute({
       reader: { loadSnapshots: async () => [snapshot] },
       payloads: {
-        open: async () => ({ sizeBytes: SIZE, body }),
-        openCoded: async () => null,
-        settle: async (one) => one,
+        resolve: async () => ({ kind: 'row', snapshot, sizeBytes: SIZE, load: () => assert.fail('not at hand') }),
+        open: async () => ({ sizeBytes: SIZE, body, release() {} }),
+        openRange: () => assert.fail('no range'),
+        hasRanges: async () => true,
+        coded: async () => null,
+        sizeOf: async () => SIZE,
       },
       links: { verify: () => assert.fail('no link') },
-      admission: createAdmission(),
       stallMillis,
     })
     const server = createHttpServer({

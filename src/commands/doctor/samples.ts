@@ -54,7 +54,8 @@ async function readOne(payloads: Payloads, snapshot: Snapshot, name: string): Pr
   const subject = `${name} (${snapshot.snapshotId}):`
   const signal = AbortSignal.timeout(READ_MILLIS)
   try {
-    const { body, sizeBytes } = await payloads.open(snapshot, { useCache: false, maxBytes: MAX_BYTES, signal })
+    const source = await payloads.resolve(snapshot, { useCache: false, signal })
+    const { body, sizeBytes } = await payloads.open(source, { useCache: false, maxBytes: MAX_BYTES, signal })
     if (!Buffer.isBuffer(body)) await pipeline(body, drain, { signal })
     const digest = snapshot.digestOf === 'PAYLOAD' && snapshot.storageUri !== null ? ', and its digest is right' : ''
     return fine(`${subject} ${sizeBytes.toLocaleString('en-US')} bytes read${digest}`)

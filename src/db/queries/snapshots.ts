@@ -143,6 +143,14 @@ export async function loadInlinePayloads(db: Database, ids: readonly string[]): 
   return new Map(rows as [string, Buffer][])
 }
 
+/** Size in bytes of the payload that lies in the row, beside an object as well; null where there is none. */
+export async function measureInlinePayload(db: Database, snapshotId: string): Promise<number | null> {
+  const [row] = await db.rows(sql`
+    select octet_length(${INLINE_PAYLOAD}::text) from state_snapshots s where s.id = ${snapshotId}::uuid`)
+  const [sizeBytes] = (row ?? [null]) as [number | null]
+  return sizeBytes
+}
+
 interface OneEach {
   readonly fields: Fields<Snapshot>
   /** The places asked for, as `p` with a `position`. */

@@ -12,6 +12,7 @@ import {
   type STORAGE_TIERS,
   storageTierOf,
 } from '../../model/snapshot.ts'
+import { refuseAbove } from '../../snapshots/views/payload-bytes.ts'
 import { builder } from '../builder.ts'
 import type { Context } from '../context.ts'
 import { createLoaderWithArgs } from '../loader.ts'
@@ -170,15 +171,19 @@ function readAlong(
   return maxBytes == null || sizeBytes <= maxBytes ? rawJson(inlinePayload) : null
 }
 
-/** Small payloads are read with the rest of the answer; larger ones are opened one after the other while it is written. */
+/**
+ * Small payloads of rows are read with the rest of the answer; all others are opened one after the other while it is written, so
+ * that one answer holds few places of storage at once.
+ */
 async function readPayload(snapshot: SnapshotNode, { maxBytes, context, info }: PayloadRequest): Promise<RawJson> {
   const { payloads, payloadMaxBytes, signal } = context
   if (maxBytes != null && maxBytes < 0) throw new AppError('BAD_REQUEST', 'maxBytes counts from 0')
-  const { sizeBytes, useCache } = snapshot
+  const { sizeBytes, storageUri, useCache } = snapshot
   const limit = Math.min(maxBytes ?? Number.POSITIVE_INFINITY, payloadMaxBytes)
-  const open = () => payloads.openJson(snapshot, { maxBytes: limit, useCache, signal })
-  if (sizeBytes !== null && sizeBytes > limit) await open()
-  if (sizeBytes === null || sizeBytes > SMALL_PAYLOAD_BYTES) {
+  const open = async () =>
+    payloads.openJson(await payloads.resolve(snapshot, { useCache, signal }), { maxBytes: limit, useCache, signal })
+  refuseAbove(limit, sizeBytes)
+  if (storageUri !== null || sizeBytes === null || sizeBytes > SMALL_PAYLOAD_BYTES) {
     return rawJson({ sizeBytes, open, nodes: info.fieldNodes, path: responsePathAsArray(info.path) })
   }
   const { body } = await open()

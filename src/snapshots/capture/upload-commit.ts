@@ -18,7 +18,7 @@ export interface CommitOptions {
   readonly db: Database
   readonly storage: Storage
   readonly sweeper: Pick<Sweeper, 'wake'>
-  readonly payloads: Pick<Payloads, 'open'>
+  readonly payloads: Pick<Payloads, 'resolve' | 'open'>
   readonly writer: Pick<SnapshotWriter, 'capture'>
   /** Bounds the commits that read bytes at once. */
   readonly admission: Admission
@@ -88,7 +88,7 @@ export function createCommit(options: CommitOptions) {
     const { sizeBytes } = upload
     const source = await findStoredContent(db, upload)
     if (!source) throw new AppError('OBJECT_MISSING', 'The payload is not here any more: begin anew')
-    const { body } = await payloads.open(source, { signal })
+    const { body } = await payloads.open(await payloads.resolve(source, { signal }), { signal })
     const captured = await writer.capture(upload.input, { chunks: chunksOf(body), sizeBytes }, signal)
     await end(upload, 'committed')
     return captured

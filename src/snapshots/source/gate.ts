@@ -18,6 +18,8 @@ export interface Gate {
    * @throws AppError `OVERLOADED` when there was none in time; the signal's reason when that fires first.
    */
   enter(signal?: AbortSignal, weight?: number): Promise<() => void>
+  /** Whether so much would be let in at once. */
+  hasRoom(weight: number): boolean
   /** What is inside now. */
   taken(): number
 }
@@ -31,7 +33,7 @@ export function createGate({ capacity, maxQueue, queueMillis }: GateOptions): Ga
   const queue = new Set<Waiting>()
   let taken = 0
 
-  const hasRoom = (weight: number) => taken + weight <= capacity
+  const fits = (weight: number) => taken + weight <= capacity
 
   function place(weight: number): () => void {
     let isHeld = true
@@ -47,17 +49,18 @@ export function createGate({ capacity, maxQueue, queueMillis }: GateOptions): Ga
   function admitNext(): void {
     for (const next of queue) {
       // In order: a large one is not passed over for ever by small ones.
-      if (!hasRoom(next.weight)) return
+      if (!fits(next.weight)) return
       next.admit()
     }
   }
 
   return {
+    hasRoom: (weight) => queue.size === 0 && fits(weight),
     taken: () => taken,
     async enter(signal, wanted = 1) {
       signal?.throwIfAborted()
       const weight = capacity === 0 ? wanted : Math.min(wanted, capacity)
-      if (queue.size === 0 && hasRoom(weight)) return place(weight)
+      if (queue.size === 0 && fits(weight)) return place(weight)
       if (queue.size >= maxQueue) throw overloaded()
       return await new Promise<() => void>((resolve, reject) => {
         const leave = () => {

@@ -1,14 +1,17 @@
 import { createHash } from 'node:crypto'
 import type { Database } from '../../db/connect.ts'
 import { recordVerification, settleOnCopy, settleOnObject, type Verified } from '../../db/queries/snapshot-findings.ts'
-import { AppError, isAppError } from '../../errors.ts'
-import { createJsonScanner } from '../../json/scanner.ts'
+import { recordStoredBytes } from '../../db/queries/stored-bytes.ts'
+import { isAppError } from '../../errors.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
 import { formatDigest } from '../measure.ts'
 import type { Admission } from '../source/admission.ts'
-import { isLost } from '../source/two-copies.ts'
+import { isObject, type RowSource } from '../source/source.ts'
+import { isLost } from '../source/sources.ts'
 import { chunksOf } from '../views/payload-bytes.ts'
 import type { Payloads } from '../views/payloads.ts'
+import { corrupt } from '../views/verified-body.ts'
+import { type ReadThrough, readObject } from './read-through.ts'
 
 export interface Verification {
   readonly integrity: 'VERIFIED' | 'MISMATCH' | 'NOT_VERIFIABLE'
@@ -22,6 +25,8 @@ export interface VerifyOptions {
   readonly signal?: AbortSignal
   /** Told how many bytes have come; the next ones are read when it resolves. */
   readonly onBytes?: (count: number) => Promise<void>
+  /** Waits before a read that broke in passing goes on where it was; rejects to give up. Left out: nobody waits. */
+  readonly onBreak?: (error: unknown, fruitless: number) => Promise<void>
 }
 
 export interface Verifier {
@@ -37,7 +42,7 @@ export interface Verifier {
 
 export interface VerifierOptions {
   readonly db: Database
-  readonly payloads: Pick<Payloads, 'openStored'>
+  readonly payloads: Pick<Payloads, 'resolveStored' | 'open'>
   /** Bounds the objects that are read at once; left out, nothing does. */
   readonly admission?: Admission | undefined
 }
@@ -48,7 +53,7 @@ export function createVerifier({ db, payloads, admission }: VerifierOptions): Ve
   async function verifyOne(snapshot: Snapshot, options: VerifyOptions): Promise<Verification> {
     try {
       const { sizeBytes, digest, isJson } = await readThrough(snapshot, options)
-      const isRight = digest === null || digest === snapshot.digest
+      const isRight = digest === snapshot.digest
       const integrity = snapshot.digestOf !== 'PAYLOAD' ? 'NOT_VERIFIABLE' : isRight ? 'VERIFIED' : 'MISMATCH'
       return { integrity, sizeBytes, isJson }
     } catch (error) {
@@ -73,25 +78,38 @@ export function createVerifier({ db, payloads, admission }: VerifierOptions): Ve
     return ON_COPY
   }
 
-  /** An object comes with its digest checked; of a payload in a row the digest is computed here. */
-  async function readThrough(snapshot: Snapshot, { signal, onBytes }: VerifyOptions) {
-    const { body } = await payloads.openStored(snapshot, { signal })
-    const hash = snapshot.storageUri === null ? createHash('sha256') : null
-    const json = snapshot.isOwn || snapshot.storageUri === null ? null : createJsonCheck()
+  async function readThrough(snapshot: Snapshot, options: VerifyOptions): Promise<ReadThrough> {
+    const source = payloads.resolveStored(snapshot)
+    if (!isObject(source)) return await readRow(source, options)
+    const { storageUri, kind } = source
+    const isMeasured = kind === 'foreign' || (await source.stored()) !== null
+    const read = await readObject(source, { ...options, gate: admission?.streams ?? null, isMeasured })
+    const isRight = read.digest === source.digest && (source.sizeBytes ?? read.sizeBytes) === read.sizeBytes
+    // What was stored before such notes were made can be read in parts from now on.
+    if (read.stored && isRight) await recordStoredBytes(db, storageUri, read.stored)
+    if (source.digest !== null && !isRight) throw corrupt()
+    return read
+  }
+
+  async function readRow(source: RowSource, { signal, onBytes }: VerifyOptions): Promise<ReadThrough> {
+    const { body, release } = await payloads.open(source, { signal })
+    const hash = createHash('sha256')
     let sizeBytes = 0
-    for await (const chunk of chunksOf(body)) {
-      signal?.throwIfAborted()
-      sizeBytes += chunk.length
-      hash?.update(chunk)
-      json?.write(chunk)
-      await onBytes?.(chunk.length)
+    try {
+      for await (const chunk of chunksOf(body)) {
+        signal?.throwIfAborted()
+        sizeBytes += chunk.length
+        hash.update(chunk)
+        await onBytes?.(chunk.length)
+      }
+    } finally {
+      release()
     }
-    return { sizeBytes, digest: hash && formatDigest(hash.digest()), isJson: json?.end() ?? true }
+    return { sizeBytes, digest: formatDigest(hash.digest()), isJson: true }
   }
 
   return {
     async verify(snapshot, options = {}) {
-      const leave = snapshot.storageUri === null ? undefined : await admission?.streams.enter(options.signal)
       try {
         const verification = await (snapshot.hasInlineCopy ? verifyTwo : verifyOne)(snapshot, options)
         await recordVerification(db, snapshot.snapshotId, toRecord(snapshot, verification))
@@ -102,8 +120,6 @@ export function createVerifier({ db, payloads, admission }: VerifierOptions): Ve
           await recordVerification(db, snapshot.snapshotId, missing)
         }
         throw error
-      } finally {
-        leave?.()
       }
     },
   }
@@ -115,27 +131,5 @@ function toRecord({ digest }: Snapshot, { integrity, sizeBytes }: Verification):
     integrity,
     // An object that nothing vouches for may be replaced by one of another size.
     sizeBytes: digest === null ? null : sizeBytes,
-  }
-}
-
-/** Goes on after the first byte that is not JSON: the digest is of all of them. */
-function createJsonCheck() {
-  const scanner = createJsonScanner()
-  let isJson = true
-  const attempt = (step: () => void) => {
-    if (!isJson) return
-    try {
-      step()
-    } catch (error) {
-      if (!(error instanceof AppError)) throw error
-      isJson = false
-    }
-  }
-  return {
-    write: (chunk: Buffer) => attempt(() => scanner.write(chunk)),
-    end(): boolean {
-      attempt(() => scanner.end())
-      return isJson
-    },
   }
 }

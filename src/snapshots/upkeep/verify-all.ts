@@ -62,7 +62,12 @@ async function verifyOne(
 ): Promise<VerifyResult['found']> {
   const { verifier, signal } = options
   try {
-    return await patiently(options, () => verifier.verify(snapshot, { signal, onBytes }))
+    // Within an object it goes on where it broke; what breaks before is begun again.
+    const onBreak = async (error: unknown, fruitless: number) => {
+      if (fruitless >= RETRIES) throw error
+      await delay((options.pauseMs ?? 500) * 2 ** fruitless, undefined, { signal })
+    }
+    return await patiently(options, () => verifier.verify(snapshot, { signal, onBytes, onBreak }))
   } catch (error) {
     signal.throwIfAborted()
     if (!isAppError(error) || error.code.startsWith('DATABASE_') || error.code === 'OVERLOADED') throw error
@@ -83,13 +88,18 @@ async function isUp({ storageUri }: Snapshot, { storage, signal }: VerifyAllOpti
     )
 }
 
+/** What storage fails with is waited for where it is read. */
+function isOfDatabase(error: unknown): boolean {
+  return isAppError(error) && isRetryable(error.code) && error.code.startsWith('DATABASE_')
+}
+
 async function patiently<T>({ signal, pauseMs = 500 }: VerifyAllOptions, work: () => Promise<T>): Promise<T> {
   for (let retry = 0; ; retry++) {
     try {
       return await work()
     } catch (error) {
       signal.throwIfAborted()
-      if (!isAppError(error) || !isRetryable(error.code) || retry === RETRIES) throw error
+      if (!isOfDatabase(error) || retry === RETRIES) throw error
       await delay(pauseMs * 2 ** retry, undefined, { signal })
     }
   }

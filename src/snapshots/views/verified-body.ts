@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto'
-import { Readable, Transform } from 'node:stream'
+import { type Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { AppError } from '../../errors.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
-import type { ByteRange } from '../../storage/backend.ts'
 import { createDecoder, isDecodingError, isEncoding } from '../encoding.ts'
 
 /** What the row says of its payload; null and `identity` promise nothing. */
@@ -47,22 +46,6 @@ export function verifiedBody(body: Readable, expected: Expected): Readable {
   return check
 }
 
-/** A range of a body that can only be read from its start; the body is let go where the range ends. */
-export function cutBody(body: Readable, { start, end }: ByteRange): Readable {
-  async function* cut(): AsyncGenerator<Buffer> {
-    let at = 0
-    for await (const chunk of body as AsyncIterable<Buffer>) {
-      const part = chunk.subarray(Math.max(start - at, 0), Math.max(end - at, 0))
-      at += chunk.length
-      if (part.length > 0) yield part
-      if (at >= end) return
-    }
-  }
-  const result = Readable.from(cut(), { objectMode: false })
-  // A generator that waits for a chunk does not hear that its reader has gone.
-  return result.once('close', () => body.destroy())
-}
-
 function decodersFor(contentEncoding: string, body: Readable): readonly Transform[] {
   if (contentEncoding === 'identity') return []
   if (isEncoding(contentEncoding)) return [createDecoder(contentEncoding)]
@@ -70,6 +53,6 @@ function decodersFor(contentEncoding: string, body: Readable): readonly Transfor
   throw new AppError('INVALID_PAYLOAD', 'The object is in a coding that this server does not read')
 }
 
-function corrupt(cause?: unknown): AppError {
+export function corrupt(cause?: unknown): AppError {
   return new AppError('OBJECT_CORRUPT', 'The object is not what was captured: its digest differs', { cause })
 }
