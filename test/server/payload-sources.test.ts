@@ -13,6 +13,7 @@ import { query } from '../support/rows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 const MIB = 1_048_576
+const READERS = 30
 
 /** JSON of just so many bytes that no coding makes small. */
 function state(sizeBytes: number): Buffer {
@@ -174,19 +175,19 @@ describe('a payload and the place that it is read from', () => {
     }
   })
 
-  it('N10: is fetched once for 50 cold readers of six megabytes, and for 15 aliases in one query', async () => {
+  it('N10: is fetched once for many cold readers of six megabytes, and for 15 aliases in one query', async () => {
     const bytes = state(6_000_000)
     const stored = storedOf(await put(server.url, bytes, { stepId: 'cold' }))
     store.requests.length = 0
     server.statements.length = 0
     // Each reader has found its row when the bytes begin to come.
-    store.beforeGet = () => eventually(async () => assert.ok(server.statements.length >= 50))
+    store.beforeGet = () => eventually(async () => assert.ok(server.statements.length >= READERS))
     const digest = createHash('sha256').update(bytes).digest('hex')
-    const readings = Array.from({ length: 50 }, async () => {
+    const readings = Array.from({ length: READERS }, async () => {
       const { status, body } = await get(stored)
-      return `${status} ${createHash('sha256').update(body).digest('hex')}`
+      return status === 200 ? createHash('sha256').update(body).digest('hex') : `${status} ${body}`
     })
-    assert.deepEqual(new Set(await Promise.all(readings)), new Set([`200 ${digest}`]))
+    assert.deepEqual(new Set(await Promise.all(readings)), new Set([digest]))
     assert.equal(gets().length, 1)
     store.requests.length = 0
     const aliases = Array.from(
