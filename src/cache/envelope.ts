@@ -23,7 +23,8 @@ export function wrap(key: string, bytes: Buffer): Buffer {
 
 /**
  * The bytes that were wrapped under this key: a view into the envelope, not a copy.
- * @returns undefined for anything else: cut short, longer, changed in any bit, of another format, wrapped under another key.
+ * @returns undefined for anything else: cut short, longer, changed in any bit, of another format, wrapped under another key; and, where
+ * the key is a digest, bytes that do not have it, whoever wrapped them.
  */
 export function unwrap(key: string, envelope: Buffer): Buffer | undefined {
   const keyBytes = encodeKey(key)
@@ -34,7 +35,13 @@ export function unwrap(key: string, envelope: Buffer): Buffer | undefined {
   if (!envelope.subarray(HEADER_BYTES, bytesAt).equals(keyBytes)) return undefined
   const bytes = envelope.subarray(bytesAt)
   if (envelope.readUIntBE(LENGTH_AT, LENGTH_BYTES) !== bytes.length) return undefined
-  return hash('sha256', bytes, 'buffer').equals(envelope.subarray(DIGEST_AT, LENGTH_AT)) ? bytes : undefined
+  const digest = hash('sha256', bytes, 'buffer')
+  if (!digest.equals(envelope.subarray(DIGEST_AT, LENGTH_AT))) return undefined
+  return isDigest(key) && key !== `sha256:${digest.toString('hex')}` ? undefined : bytes
+}
+
+function isDigest(key: string): boolean {
+  return /^sha256:[0-9a-f]{64}$/.test(key)
 }
 
 /** UTF-16, which no two strings share; UTF-8 gives all lone surrogates the same bytes. */

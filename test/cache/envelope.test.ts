@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
 import { unwrap, wrap } from '../../src/cache/envelope.ts'
@@ -16,6 +17,13 @@ describe('the envelope of cached bytes', () => {
         assert.equal(found?.buffer, envelope.buffer)
       }),
     )
+  })
+
+  it('S7: holds bytes to a key that is their digest, whoever wrapped them', () => {
+    const bytes = Buffer.from('{"balance":1}')
+    const key = `sha256:${createHash('sha256').update(bytes).digest('hex')}`
+    assert.deepEqual(unwrap(key, wrap(key, bytes)), bytes)
+    assert.equal(unwrap(key, wrap(key, Buffer.from('{"balance":9}'))), undefined)
   })
 
   it('gives nothing under another key', () => {
