@@ -28,8 +28,8 @@ export async function sendAnswer(
 ): Promise<void> {
   const { segments, tail } = render(result)
   const lazy = segments.filter(isLazy)
-  if (lazy.length === 0) sendAtOnce(response, [...(segments as (string | Buffer)[]), tail([])], options)
-  else await streamSegments(response, { segments, lazy, tail }, options)
+  if (lazy.length > 0) return await streamSegments(response, { segments, lazy, tail }, options)
+  await sendAtHand(response, [...(segments as (string | Buffer)[]), tail([])], options)
 }
 
 interface Rendered {
@@ -58,23 +58,31 @@ function render({ data, errors = [], extensions }: ExecutionResult): Rendered {
   }
 }
 
-function sendAtOnce(
+/** Up to here all of an answer is one buffer; a larger one is not copied, and leaves as fast as its client takes it. */
+const ONE_BUFFER_BYTES = 1_048_576
+
+async function sendAtHand(
   response: ServerResponse,
   parts: readonly (string | Buffer)[],
   { status, headers }: AnswerOptions,
-): void {
-  const body = join(parts)
-  response.writeHead(status, { ...headers, 'content-length': body.length })
+): Promise<void> {
+  const sizeBytes = parts.reduce((sum, part) => sum + Buffer.byteLength(part), 0)
+  response.writeHead(status, { ...headers, 'content-length': sizeBytes })
   // What the kernel does not take at once may wait for the client.
-  if (body.length > 65_536) cutStalledClient(response)
-  response.end(body)
+  if (sizeBytes > 65_536) cutStalledClient(response)
+  if (sizeBytes <= ONE_BUFFER_BYTES) {
+    response.end(join(parts, sizeBytes))
+    return
+  }
+  for (const part of parts) await write(response, part)
+  response.end()
 }
 
 /** One allocation of the exact size: an answer may hold hundreds of payloads. */
-function join(parts: readonly (string | Buffer)[]): Buffer {
+function join(parts: readonly (string | Buffer)[], sizeBytes: number): Buffer {
   const [first = ''] = parts
   if (parts.every((part) => typeof part === 'string')) return Buffer.from(parts.length === 1 ? first : parts.join(''))
-  const body = Buffer.allocUnsafe(parts.reduce((sum, part) => sum + Buffer.byteLength(part), 0))
+  const body = Buffer.allocUnsafe(sizeBytes)
   let at = 0
   for (const part of parts) at += typeof part === 'string' ? body.write(part, at) : part.copy(body, at)
   return body

@@ -232,6 +232,24 @@ describe('an answer', () => {
     ])
   })
 
+  it('is not copied when much of it is at hand, and waits for its client', async () => {
+    const bytes = Buffer.alloc(1_000_000, '7')
+    const data = Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`p${index}`, rawJson(bytes)]))
+    using server = await serve([{ data }])
+    const answer = await answerTo(server.url)
+    await once(answer, 'readable')
+    let isEnded = false
+    server.ended.then(() => {
+      isEnded = true
+    })
+    await setImmediate()
+    assert.equal(isEnded, false, 'most of it has not left')
+    const body = await buffer(answer)
+    assert.equal(body.length, Number(answer.headers['content-length']))
+    assert.equal(body.toString(), `{"data":{${Object.keys(data).map((name) => `"${name}":${bytes}`)}}}`)
+    await server.ended
+  })
+
   it('S5: opens small payloads several at a time, and never all of them', async () => {
     let open = 0
     let most = 0
