@@ -21,14 +21,16 @@ export function describeError(error: unknown, depth = 0): Record<string, unknown
   return {
     type: error.constructor.name,
     ...(known ? { message: error.message } : {}),
-    ...pick(error, ['name', 'code', 'severity', 'constraint', 'table', 'syscall']),
+    ...pick(error, ['name', 'code', 'severity', 'constraint', 'table', 'syscall', 'status']),
     ...(error.cause === undefined || depth === MAX_CAUSES ? {} : { cause: describeError(error.cause, depth + 1) }),
     at: placesOf(error),
   }
 }
 
 function pick(error: Error, names: readonly string[]): Record<string, unknown> {
-  const values = Object.entries(error).filter(([name, value]) => names.includes(name) && typeof value === 'string')
+  const values = Object.entries(error).filter(
+    ([name, value]) => names.includes(name) && (typeof value === 'string' || Number.isInteger(value)),
+  )
   return Object.fromEntries(values)
 }
 

@@ -27,6 +27,14 @@ describe('what the log shows of an error', () => {
     assert.match(textOf(error), /"cause":\{"type":"TypeError"/)
   })
 
+  it('D13: is what a store or the system called it, in the cause', () => {
+    const cause = Object.assign(new Error(SECRET), { code: 'AccessDenied', status: 403, path: SECRET })
+    const shown = describeError(new AppError('STORAGE_UNAVAILABLE', 'Object storage cannot be used', { cause }))
+    const { code, status } = shown['cause'] as Record<string, unknown>
+    assert.deepEqual([code, status], ['AccessDenied', 403])
+    assert.doesNotMatch(JSON.stringify(shown), new RegExp(SECRET))
+  })
+
   it("is no payload out of PostgreSQL's words", () => {
     const error = new pg.DatabaseError(`invalid input syntax for type json: ${SECRET}`, 200, 'error')
     Object.assign(error, { code: '22P02', detail: SECRET, where: SECRET, hint: SECRET, table: 'state_snapshots' })
