@@ -209,3 +209,14 @@ export interface StorageBackend {
   /** Closes idle connections. */
   close(): void
 }
+
+/** What a scheme opens: bytes that nobody has counted yet, and errors without a code. `resuming` makes a `StoredObject` of it. */
+export interface RawObject extends StoredObject {
+  /** What the reader gets for an error of `body`. */
+  readonly toError: (error: unknown) => AppError
+}
+
+/** What a scheme implements: a `StorageBackend`, but for the bodies that it opens. */
+export interface RawBackend extends StorageBackend {
+  get(uri: StorageUri, options?: GetOptions): Promise<RawObject>
+}

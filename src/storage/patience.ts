@@ -1,3 +1,13 @@
+/** A store that sends or takes less than this is not waited for. */
+const SLOWEST_BYTES_PER_MS = (128 * 1024) / 1000
+/** What it has beside that which the size of a body earns. */
+export const GRACE_MS = 30_000
+
+/** Milliseconds that a store has for a body of so many bytes, in either direction. */
+export function transferMs(sizeBytes: number, graceMs = GRACE_MS): number {
+  return graceMs + sizeBytes / SLOWEST_BYTES_PER_MS
+}
+
 export interface PatienceOptions {
   /** Milliseconds for all waiting together. */
   readonly totalMs: number
@@ -9,13 +19,13 @@ export interface PatienceOptions {
   onOver(): void
 }
 
-/** Measures how long a reader has waited for a store; the time in which the store waits for the reader is not counted. */
+/** Measures how long somebody has waited for a store; the time in which the store waits for them is not counted. */
 export interface Patience {
-  /** The reader wants bytes; while it already does, nothing changes. */
+  /** It is the store's turn: to send bytes, or to take them. While it already is, nothing changes. */
   wait(): void
-  /** Bytes came, and more are wanted. */
+  /** It did so, and it is its turn again. */
   fed(): void
-  /** The reader has enough for now. */
+  /** It is not its turn for now. */
   rest(): void
   end(): void
 }

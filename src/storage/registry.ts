@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { AppError } from '../errors.ts'
-import type { StorageBackend, StorageUri } from './backend.ts'
+import type { RawBackend, StorageBackend, StorageUri } from './backend.ts'
 import { createFileBackend } from './file/file-backend.ts'
 import { resuming } from './resume.ts'
 import { createS3Backend, type S3BackendOptions } from './s3/s3-backend.ts'
@@ -94,7 +94,7 @@ function createEntries(options: BackendSettings): Map<string, Entry> {
     const settings = options[scheme as StorageScheme]
     if (settings === undefined) continue
     // The types of BackendSettings pair each settings object with its factory; a loop cannot see that.
-    const backend = (create as (settings: object) => StorageBackend)(settings)
+    const backend = (create as (settings: object) => RawBackend)(settings)
     entries.set(scheme, { backend: resuming(backend), bucket: 'bucket' in settings ? settings.bucket : '' })
   }
   return entries

@@ -1,8 +1,8 @@
 import { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { AppError, isAppError, isRetryable } from '../errors.ts'
-import type { ByteRange, StorageBackend, StoredObject } from './backend.ts'
-import { createPatience } from './patience.ts'
+import type { ByteRange, RawBackend, RawObject, StorageBackend } from './backend.ts'
+import { createPatience, GRACE_MS, transferMs } from './patience.ts'
 
 export interface ResumeOptions {
   /** Attempts in a row that bring no byte before the reader is told; 3 when left out. */
@@ -15,11 +15,11 @@ export interface ResumeOptions {
   readonly graceMs?: number
 }
 
-const DEFAULTS: Required<ResumeOptions> = { maxFruitless: 3, pauseMs: 50, stallMs: 10_000, graceMs: 30_000 }
-const SLOWEST_BYTES_PER_MS = (128 * 1024) / 1000
+const DEFAULTS: Required<ResumeOptions> = { maxFruitless: 3, pauseMs: 50, stallMs: 10_000, graceMs: GRACE_MS }
 
 /**
- * The same backend, with bodies that outlast a broken connection: one that fails, stalls or ends early goes on from the byte
+ * The same backend, with bodies whose bytes are counted, since neither a chunked HTTP body nor a file that is cut while it is
+ * read tells by itself that some are missing. They outlast a broken connection: one that fails, stalls or ends early goes on from the byte
  * after the last one that was delivered, while the object has the ETag of its first answer. The reader gets exactly the bytes
  * that were announced, or an error: `STORAGE_UNAVAILABLE` or `STORAGE_TIMEOUT` when the store does not recover or holds
  * another version now, `OBJECT_MISSING` when the object is gone.
@@ -27,7 +27,7 @@ const SLOWEST_BYTES_PER_MS = (128 * 1024) / 1000
  * Only while the reader waits does the store's time run: a body that is opened ahead or read slowly loses none, and a
  * connection that breaks meanwhile is replaced once somebody reads on.
  */
-export function resuming(backend: StorageBackend, options: ResumeOptions = {}): StorageBackend {
+export function resuming(backend: RawBackend, options: ResumeOptions = {}): StorageBackend {
   const limits = { ...DEFAULTS, ...options }
   return {
     ...backend,
@@ -36,12 +36,14 @@ export function resuming(backend: StorageBackend, options: ResumeOptions = {}): 
       const { etag, sizeBytes } = first
       const { range = { start: 0, end: sizeBytes }, signal } = getOptions
       const reopen: Reopen | null = etag === null ? null : (rest) => backend.get(uri, { ...rest, ifMatch: etag })
-      return { etag, sizeBytes, body: resumingBody(first.body, { range, signal, reopen, limits }) }
+      return { etag, sizeBytes, body: resumingBody(first, { range, signal, reopen, limits }) }
     },
   }
 }
 
-type Reopen = (rest: { readonly range: ByteRange; readonly signal: AbortSignal }) => Promise<StoredObject>
+type Raw = Pick<RawObject, 'body' | 'toError'>
+
+type Reopen = (rest: { readonly range: ByteRange; readonly signal: AbortSignal }) => Promise<Raw>
 
 interface BodyOptions {
   readonly range: ByteRange
@@ -51,13 +53,13 @@ interface BodyOptions {
   readonly limits: Required<ResumeOptions>
 }
 
-function resumingBody(first: Readable, { range: { start, end }, signal, reopen, limits }: BodyOptions): Readable {
+function resumingBody(first: Raw, { range: { start, end }, signal, reopen, limits }: BodyOptions): Readable {
   const progress = { at: start, fruitless: 0, failure: unfinished(), isWanted: false, isReopening: false }
   /** Null from when one is broken until the next one is open. */
   let source: Readable | null = null
   const ended = new AbortController()
   const patience = createPatience({
-    totalMs: limits.graceMs + (end - start) / SLOWEST_BYTES_PER_MS,
+    totalMs: transferMs(end - start, limits.graceMs),
     stallMs: limits.stallMs,
     onStall: () => source?.destroy(late()),
     onOver: () => body.destroy(late()),
@@ -82,7 +84,7 @@ function resumingBody(first: Readable, { range: { start, end }, signal, reopen, 
     },
   })
 
-  function attach(stream: Readable): void {
+  function attach({ body: stream, toError }: Raw): void {
     source = stream
     stream.on('data', (chunk: Buffer) => {
       if (source !== stream) return
@@ -109,7 +111,7 @@ function resumingBody(first: Readable, { range: { start, end }, signal, reopen, 
       patience.end()
       body.push(null)
     })
-    stream.on('error', leave)
+    stream.on('error', (error) => leave(toError(error)))
     stream.on('close', () => leave(unfinished()))
   }
 
@@ -129,8 +131,8 @@ function resumingBody(first: Readable, { range: { start, end }, signal, reopen, 
     progress.fruitless += 1
     try {
       await delay(pauseMs, undefined, { signal: ended.signal })
-      const { body: rest } = await open({ range: { start: progress.at, end }, signal: ended.signal })
-      if (body.destroyed) rest.destroy()
+      const rest = await open({ range: { start: progress.at, end }, signal: ended.signal })
+      if (body.destroyed) rest.body.destroy()
       else attach(rest)
     } catch (error) {
       progress.failure = error as Error

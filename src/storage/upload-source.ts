@@ -16,25 +16,34 @@ export function createUploadSource(body: AsyncIterable<Uint8Array>, options: Put
   let receivedBytes = 0
   let failure: { readonly error: unknown } | undefined
 
-  async function* readChunks(): AsyncGenerator<Uint8Array, void, undefined> {
-    const iterator = body[Symbol.asyncIterator]()
-    let ended = false
+  /** Only what goes wrong here is the sender's: what is thrown into the generator, where it yields, is its reader's. */
+  async function next(iterator: AsyncIterator<Uint8Array>): Promise<Uint8Array | null> {
     try {
-      while (true) {
-        const next = await unlessAborted(iterator.next(), signal)
-        if (next.done) break
-        receivedBytes += next.value.length
-        if (sizeBytes !== undefined && receivedBytes > sizeBytes) throw wrongLength()
-        if (next.value.length > 0) yield next.value
+      const { done, value } = await unlessAborted(iterator.next(), signal)
+      if (done) {
+        if (receivedBytes !== (sizeBytes ?? receivedBytes)) throw wrongLength()
+        return null
       }
-      ended = true
-      if (receivedBytes !== (sizeBytes ?? receivedBytes)) throw wrongLength()
+      receivedBytes += value.length
+      if (sizeBytes !== undefined && receivedBytes > sizeBytes) throw wrongLength()
+      return value
     } catch (error) {
       failure = { error }
       throw error
+    }
+  }
+
+  async function* readChunks(): AsyncGenerator<Uint8Array, void, undefined> {
+    const iterator = body[Symbol.asyncIterator]()
+    let isOver = false
+    try {
+      for (let chunk = await next(iterator); chunk !== null; chunk = await next(iterator)) {
+        if (chunk.length > 0) yield chunk
+      }
+      isOver = true
     } finally {
       // Not awaited: a generator that hangs in its `next` would keep us waiting.
-      if (!ended) iterator.return?.().catch(() => undefined)
+      if (!isOver) iterator.return?.().catch(() => undefined)
     }
   }
 

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict'
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { buffer } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
-import type { SignedPart, StorageBackend, StorageUri } from '../../src/storage/backend.ts'
+import type { DoomedObject, RawBackend, SignedPart, StorageBackend, StorageUri } from '../../src/storage/backend.ts'
+import { resuming } from '../../src/storage/resume.ts'
 
 export interface StorageFixture {
   /** Closed by the suite. */
-  readonly backend: StorageBackend
+  readonly backend: RawBackend
   /** The URI of a key, apart from what other tests store. */
   uri(key: string): StorageUri
 }
@@ -38,14 +39,14 @@ const KEYS = [
 
 const MIB = 1024 * 1024
 
-/** The storage contract. */
+/** The storage contract: of a backend as everybody gets it, with bodies that are counted and taken up again. */
 export function testStorageBackend(name: string, { create, moreKeys = [] }: StorageContractOptions): void {
   describe(`${name}: storage contract`, () => {
     let backend: StorageBackend
     let fixture: StorageFixture
     before(async () => {
       fixture = await create()
-      backend = fixture.backend
+      backend = resuming(fixture.backend)
     })
     after(() => backend.close())
     const newUri = (): StorageUri => fixture.uri(randomUUID())
@@ -77,7 +78,7 @@ export function testStorageBackend(name: string, { create, moreKeys = [] }: Stor
           const bytes = randomBytes(sizeBytes)
           for (const announced of [sizeBytes, undefined]) {
             const uri = newUri()
-            assert.deepEqual(await backend.put(uri, chunked(bytes), { sizeBytes: announced }), { sizeBytes })
+            assert.equal((await backend.put(uri, chunked(bytes), { sizeBytes: announced })).sizeBytes, sizeBytes)
             const object = await backend.get(uri)
             assert.equal(object.sizeBytes, sizeBytes)
             assert.ok(bytes.equals(await buffer(object.body)))
@@ -354,10 +355,69 @@ export function testStorageBackend(name: string, { create, moreKeys = [] }: Stor
       assert.equal((await read(uri)).length, MIB)
     })
 
+    describe('copies, where the store makes them', () => {
+      it('are whole objects of their own', async () => {
+        if (!backend.copy) return
+        const [from, to] = [await stored('0123456789'), newUri()]
+        assert.equal((await backend.copy(from, to, { sizeBytes: 10 })).sizeBytes, 10)
+        await backend.delete(from)
+        assert.equal(String(await read(to)), '0123456789')
+      })
+
+      it('never replace an object, and are not made of one that is missing or has another size', async () => {
+        if (!backend.copy) return
+        const [from, taken, to] = [await stored('0123456789'), await stored('kept'), newUri()]
+        await assert.rejects(backend.copy(from, taken, { sizeBytes: 10 }), { code: 'CONFLICT' })
+        assert.equal(String(await read(taken)), 'kept')
+        await assert.rejects(backend.copy(newUri(), to, { sizeBytes: 10 }), { code: 'OBJECT_MISSING' })
+        await assert.rejects(backend.copy(from, to, { sizeBytes: 9 }), { code: 'OBJECT_CORRUPT' })
+        const signal = AbortSignal.abort(new Error('gone'))
+        await assert.rejects(backend.copy(from, to, { sizeBytes: 10, signal }), { message: 'gone' })
+        await rejectsAsMissing(backend, to)
+      })
+    })
+
+    it('tells the name of an upload in parts before it goes on, and stops when nobody can note it', async () => {
+      const uri = newUri()
+      const failure = new Error('not noted')
+      let isTold = false
+      const onMultipart = async (multipartId: string) => {
+        isTold = true
+        assert.notEqual(multipartId, '')
+        await rejectsAsMissing(backend, uri)
+        throw failure
+      }
+      const put = backend.put(uri, chunked(Buffer.alloc(22 * MIB)), { onMultipart })
+      if (
+        await put.then(
+          () => false,
+          (error) => error === failure,
+        )
+      )
+        await rejectsAsMissing(backend, uri)
+      else assert.equal(isTold, false)
+    })
+
+    const doomed = (uri: StorageUri): DoomedObject => ({ uri, multipartId: null, versionId: null, isUnfinished: true })
+
+    it('deletes many at once, absent ones too, where that is faster', async () => {
+      if (!backend.deleteMany) return
+      const kept = await stored('kept')
+      const uris = await Promise.all(Array.from({ length: 5 }, (_, index) => stored(String(index))))
+      assert.deepEqual(await backend.deleteMany([...uris, newUri()].map(doomed)), new Array(6).fill(null))
+      for (const uri of uris) await rejectsAsMissing(backend, uri)
+      assert.equal(String(await read(kept)), 'kept')
+      assert.deepEqual(await backend.deleteMany([]), [])
+      const signal = AbortSignal.abort(new Error('gone'))
+      await assert.rejects(backend.deleteMany([doomed(kept)], { signal }), { message: 'gone' })
+      assert.equal(String(await read(kept)), 'kept')
+    })
+
     it('deletes, and deletes again without complaint', async () => {
       const uri = await stored('x')
       await backend.delete(uri)
       await backend.delete(uri)
+      await backend.delete(uri, doomed(uri))
       await rejectsAsMissing(backend, uri)
     })
   })

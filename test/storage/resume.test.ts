@@ -7,22 +7,12 @@ import type { StorageBackend } from '../../src/storage/backend.ts'
 import { createFileBackend } from '../../src/storage/file/file-backend.ts'
 import { type ResumeOptions, resuming } from '../../src/storage/resume.ts'
 import { createS3Backend } from '../../src/storage/s3/s3-backend.ts'
-import { testStorageBackend } from '../contract/storage-backend.ts'
 import { temporaryFolder } from '../support/tmp.ts'
 import { answer, failure, type ScriptedS3, type Step, startScriptedS3 } from './s3/scripted-s3.ts'
 
 const URI = { scheme: 's3', bucket: 'bucket', key: 'a' }
 const TEXT = '0123456789'
 const ETAG = '"1"'
-
-testStorageBackend('a resuming backend', {
-  async create() {
-    const folder = await temporaryFolder()
-    const backend = resuming(createFileBackend({ root: folder.path }))
-    const close = () => void folder[Symbol.asyncDispose]()
-    return { backend: { ...backend, close }, uri: (key) => ({ scheme: 'file', bucket: '', key }) }
-  },
-})
 
 const running: { close(): unknown }[] = []
 afterEach(async () => {

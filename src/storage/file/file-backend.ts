@@ -3,8 +3,7 @@ import { access, type FileHandle, open, readlink, realpath, unlink } from 'node:
 import { dirname, join, resolve, sep } from 'node:path'
 import { Readable } from 'node:stream'
 import { AppError } from '../../errors.ts'
-import type { ByteRange, GetOptions, StorageBackend, StorageUri, StoredObject } from '../backend.ts'
-import { countedBody } from '../counted-body.ts'
+import type { ByteRange, GetOptions, RawBackend, RawObject, StorageUri } from '../backend.ts'
 import { createUploadSource } from '../upload-source.ts'
 import { fileError, folderError, writeError } from './errors.ts'
 import { makeFolder, removePartials, syncFolder, writeOnce } from './write.ts'
@@ -19,7 +18,7 @@ export interface FileBackendOptions {
 }
 
 /** Objects as files below one root, which no path and no link leads out of. */
-export function createFileBackend(options: FileBackendOptions): StorageBackend {
+export function createFileBackend(options: FileBackendOptions): RawBackend {
   const root = resolve(options.root)
 
   return {
@@ -96,7 +95,7 @@ export function createFileBackend(options: FileBackendOptions): StorageBackend {
   }
 }
 
-async function openBody(handle: FileHandle, { range, ifMatch, signal }: GetOptions): Promise<StoredObject> {
+async function openBody(handle: FileHandle, { range, ifMatch, signal }: GetOptions): Promise<RawObject> {
   const { sizeBytes, etag } = await statOf(handle)
   if (ifMatch !== undefined && ifMatch !== etag) throw new AppError('CONFLICT', 'The object is another version')
   const { start, end } = range ?? { start: 0, end: sizeBytes }
@@ -104,9 +103,7 @@ async function openBody(handle: FileHandle, { range, ifMatch, signal }: GetOptio
     throw new AppError('RANGE_NOT_SATISFIABLE', `The object has ${sizeBytes} bytes`)
   }
   signal?.throwIfAborted()
-  const source = await readFrom(handle, { start, end })
-  const body = countedBody(source, { expectedBytes: end - start, signal, toError: fileError })
-  return { sizeBytes, etag, body }
+  return { sizeBytes, etag, body: await readFrom(handle, { start, end }), toError: fileError }
 }
 
 async function statOf(handle: FileHandle): Promise<{ readonly sizeBytes: number; readonly etag: string }> {

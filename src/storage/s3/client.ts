@@ -5,10 +5,18 @@ import { createS3Transport } from './transport.ts'
 
 /** Errors and small answers are read whole by the SDK: more than this of one is thrown away unread. */
 const MAX_BUFFERED_BYTES = 64 * 1024
+/** The same for lists of what a command asks a hundred of: their keys are up to 1 KiB, and more when they are escaped. */
+const MAX_LIST_BYTES = 1024 * 1024
+const LISTS = new Set<unknown>(['DeleteObjectsCommand', 'ListMultipartUploadsCommand', 'ListObjectVersionsCommand'])
 const MAX_ATTEMPTS = 3
 const RETRY_BUDGET = 25
-const DATA_SOCKETS = 64
-const CONTROL_SOCKETS = 16
+/**
+ * Sockets for all that the server lets in at once (`snapshots/source/admission.ts`), so that a request seldom waits for one:
+ * 64 streams and 32 small reads, each with a second object that is opened ahead; 24 uploads or copies with three parts each.
+ */
+const READ_SOCKETS = 2 * (64 + 32)
+const WRITE_SOCKETS = 24 * 3
+const CONTROL_SOCKETS = 32
 
 export interface S3Connection {
   readonly region: string
@@ -23,10 +31,13 @@ export interface S3Connection {
   readonly forcePathStyle?: boolean
 }
 
+/** Sockets of their own for each, and a retry budget: none of them can use up another's. */
 export interface S3Clients {
-  /** Bodies, both ways. */
-  readonly data: S3Client
-  /** Small requests, with sockets of their own, so that full streams cannot hold them up. */
+  /** Bodies that come out of the store. */
+  readonly read: S3Client
+  /** Bodies that go into it, and copies within it. */
+  readonly write: S3Client
+  /** Small requests. */
   readonly control: S3Client
   /** Knows the public endpoint; sends nothing. */
   readonly signing: S3Client
@@ -35,16 +46,32 @@ export interface S3Clients {
 
 export function createS3Clients(connection: S3Connection): S3Clients {
   const { endpointUrl, publicEndpointUrl = endpointUrl } = connection
-  const data = createClient(connection, { endpoint: endpointUrl, maxSockets: DATA_SOCKETS })
-  const control = createClient(connection, { endpoint: endpointUrl, maxSockets: CONTROL_SOCKETS })
-  const signing = createClient(connection, { endpoint: publicEndpointUrl, maxSockets: 1 })
+  const create = (maxSockets: number) => createClient(connection, { endpoint: endpointUrl, maxSockets })
+  const clients = {
+    read: create(READ_SOCKETS),
+    write: create(WRITE_SOCKETS),
+    control: create(CONTROL_SOCKETS),
+    signing: createClient(connection, { endpoint: publicEndpointUrl, maxSockets: 1 }),
+  }
+  shareClock(Object.values(clients))
   return {
-    data,
-    control,
-    signing,
+    ...clients,
     close() {
-      for (const client of [data, control, signing]) client.destroy()
+      for (const client of Object.values(clients)) client.destroy()
     },
+  }
+}
+
+/** The SDK learns from each answer how wrong this machine's clock is: what one client learns, all of them sign by. */
+function shareClock(clients: readonly S3Client[]): void {
+  let offsetMs = 0
+  for (const { config } of clients) {
+    Object.defineProperty(config, 'systemClockOffset', {
+      get: () => offsetMs,
+      set: (value: number) => {
+        offsetMs = value
+      },
+    })
   }
 }
 
@@ -85,13 +112,21 @@ const limitBufferedBodies: Middleware = (next, context) => async (args) => {
   const result = await next(args)
   const response = result.response
   if (!isResponse(response)) return result
-  const isDownload = context['commandName'] === 'GetObjectCommand' && response.statusCode < 300
-  if (!isDownload && isStream(response.body)) response.body = await readAtMost(response.body, MAX_BUFFERED_BYTES)
+  const name = context['commandName']
+  const isDownload = name === 'GetObjectCommand' && response.statusCode < 300
+  if (isDownload || !isStream(response.body)) return result
+  const body = await readAtMost(response.body, LISTS.has(name) ? MAX_LIST_BYTES : MAX_BUFFERED_BYTES)
+  response.body = body
+  // Begun with 200, it may still say that it failed, for whatever was asked: as with 503, the SDK then reads why, and asks again.
+  if (response.statusCode < 300 && ERROR_DOCUMENT.test(body.toString('latin1'))) response.statusCode = 503
   return result
 }
 
+/** A store that takes long keeps its connection open by white space, before the document and after. */
+const ERROR_DOCUMENT = /^\s*(?:<\?xml[^>]*>\s*)?<Error[\s>]/
+
 interface Response {
-  readonly statusCode: number
+  statusCode: number
   body: unknown
 }
 
@@ -104,12 +139,12 @@ function isStream(body: unknown): body is AsyncIterable<Uint8Array> {
 }
 
 /** All of the body, or nothing when it is longer: the status then has to tell. Leaving the loop destroys the stream. */
-async function readAtMost(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Uint8Array> {
+async function readAtMost(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Buffer> {
   const chunks: Uint8Array[] = []
   let length = 0
   for await (const chunk of body) {
     length += chunk.length
-    if (length > maxBytes) return new Uint8Array()
+    if (length > maxBytes) return Buffer.alloc(0)
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)

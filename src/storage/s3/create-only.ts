@@ -1,10 +1,12 @@
-import { HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3'
+import { HeadObjectCommand, type HeadObjectCommandOutput } from '@aws-sdk/client-s3'
 import { AppError } from '../../errors.ts'
 import { withDeadline } from '../abort.ts'
+import { unusable } from './answers.ts'
 import type { S3Clients } from './client.ts'
 import { httpStatus, objectError } from './errors.ts'
 
-const LOOK_DEADLINE_MS = 3000
+/** Of the deadline for small requests: a look comes after one that has failed. */
+const LOOK_SHARE = 0.3
 const PUT_ID = 'put-id'
 
 /** One object that is about to be made. */
@@ -19,15 +21,35 @@ export interface Condition {
   readonly IfNoneMatch?: '*'
 }
 
+/** Of the answer to a request that makes an object. */
+export interface Made {
+  readonly ETag?: string | undefined
+  readonly VersionId?: string | undefined
+}
+
+export interface Written {
+  /** Null where the store keeps no versions. */
+  readonly versionId: string | null
+}
+
 export interface CreateOnly {
-  /** Whether it is known what this store needs; until then only send what can be sent again. */
+  /** Whether it is known what this store needs. */
   isSettled(): boolean
   /** What a request must hold that is signed now and sent by somebody else; none where the store knows none. */
   condition(): Condition
   /** @throws AppError `CONFLICT` when the object is seen to be there. */
   checkAbsent(object: NewObject): Promise<void>
-  /** Sends the request that makes the object; resolves as well when its answer was lost but the object is there. */
-  write<Output>(object: NewObject, send: (condition: Condition) => Promise<Output>): Promise<Output | object>
+  /**
+   * Sends the request that makes the object. Believes the answer when it names what was made, and otherwise looks: the object
+   * may be there though its answer was lost, and be missing though one came.
+   * @throws what `send` throws; AppError `STORAGE_UNAVAILABLE` when neither the answer nor a look shows the object.
+   */
+  write(object: NewObject, sizeBytes: number, send: (condition: Condition) => Promise<Made>): Promise<Written>
+}
+
+export interface CreateOnlyOptions extends Pick<S3Clients, 'control'> {
+  /** Milliseconds for a small request. */
+  readonly deadlineMs: number
 }
 
 export function newObject(location: { readonly bucket: string; readonly key: string }, putId: string): NewObject {
@@ -38,31 +60,61 @@ export function newObject(location: { readonly bucket: string; readonly key: str
  * Keeps an object from being replaced: by `If-None-Match: *`, and by looking first where a store answers 501 to that.
  * What was learned holds for the life of the process.
  */
-export function createCreateOnly({ control }: Pick<S3Clients, 'control'>): CreateOnly {
+export function createCreateOnly({ control, deadlineMs }: CreateOnlyOptions): CreateOnly {
   let means: 'untried' | 'condition' | 'look' = 'untried'
 
+  async function look({ Bucket, Key, Metadata }: NewObject): Promise<Finding> {
+    const command = new HeadObjectCommand({ Bucket, Key })
+    try {
+      const head = await withDeadline({ deadlineMs: deadlineMs * LOOK_SHARE }, (abortSignal) =>
+        control.send(command, { abortSignal }),
+      )
+      return { what: head.Metadata?.[PUT_ID] === Metadata[PUT_ID] ? 'ours' : 'other', head }
+    } catch (error) {
+      // Who may not list a bucket is not told either that an object is absent.
+      if (httpStatus(error) === 403) return { what: 'hidden' }
+      const failure = objectError(error)
+      if (failure.code === 'OBJECT_MISSING') return { what: 'absent' }
+      throw failure
+    }
+  }
+
   async function checkAbsent(object: NewObject): Promise<void> {
-    const found = await look(control, object)
-    if (found === 'ours' || found === 'other') throw new AppError('CONFLICT', 'An object is already there')
-    if (found === 'hidden' && means === 'look') {
+    const { what } = await look(object)
+    if (what === 'ours' || what === 'other') throw new AppError('CONFLICT', 'An object is already there')
+    if (what === 'hidden' && means === 'look') {
       throw new AppError('STORAGE_UNAVAILABLE', 'Object storage keeps no object from being replaced')
     }
   }
 
-  async function write<Output>(object: NewObject, send: (condition: Condition) => Promise<Output>) {
+  /** Null unless our object is there, and whole. */
+  async function findOurs(object: NewObject, sizeBytes: number): Promise<Written | null> {
+    const { head } = await look(object).catch((): Finding => ({ what: 'absent' }))
+    if (head?.Metadata?.[PUT_ID] !== object.Metadata[PUT_ID] || head?.ContentLength !== sizeBytes) return null
+    return { versionId: head.VersionId ?? null }
+  }
+
+  const write: CreateOnly['write'] = async (object, sizeBytes, send) => {
     if (means === 'look') await checkAbsent(object)
+    let made: Made
     try {
-      const output = await send(means === 'look' ? {} : { IfNoneMatch: '*' })
-      if (means === 'untried') means = 'condition'
-      return output
+      made = await send(means === 'look' ? {} : { IfNoneMatch: '*' })
     } catch (error) {
       if (httpStatus(error) === 501 && means === 'untried') {
         means = 'look'
-        return write(object, send)
+        return write(object, sizeBytes, send)
       }
-      if (mayBeStored(error) && (await look(control, object).catch(() => 'unknown')) === 'ours') return {}
+      const ours = mayBeStored(error) ? await findOurs(object, sizeBytes) : null
+      if (ours) return ours
       throw error
     }
+    if (made.ETag) {
+      if (means === 'untried') means = 'condition'
+      return { versionId: made.VersionId ?? null }
+    }
+    const ours = await findOurs(object, sizeBytes)
+    if (ours) return ours
+    throw unusable('no name of what was stored')
   }
 
   return {
@@ -73,22 +125,9 @@ export function createCreateOnly({ control }: Pick<S3Clients, 'control'>): Creat
   }
 }
 
-type Finding = 'absent' | 'ours' | 'other' | 'hidden'
-
-async function look(control: S3Client, { Bucket, Key, Metadata }: NewObject): Promise<Finding> {
-  const command = new HeadObjectCommand({ Bucket, Key })
-  try {
-    const head = await withDeadline({ deadlineMs: LOOK_DEADLINE_MS }, (abortSignal) =>
-      control.send(command, { abortSignal }),
-    )
-    return head.Metadata?.[PUT_ID] === Metadata[PUT_ID] ? 'ours' : 'other'
-  } catch (error) {
-    // Who may not list a bucket is not told either that an object is absent.
-    if (httpStatus(error) === 403) return 'hidden'
-    const failure = objectError(error)
-    if (failure.code === 'OBJECT_MISSING') return 'absent'
-    throw failure
-  }
+interface Finding {
+  readonly what: 'absent' | 'ours' | 'other' | 'hidden'
+  readonly head?: HeadObjectCommandOutput
 }
 
 /**

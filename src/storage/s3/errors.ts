@@ -25,8 +25,22 @@ export function objectError(error: unknown): AppError {
 
 /** What making an object failed with. */
 export function putError(error: unknown): AppError {
+  const options = { cause: describe(error) }
+  if (property(error, 'name') === 'EntityTooLarge') {
+    return new AppError('PAYLOAD_TOO_LARGE', 'Object storage holds no object of that size', options)
+  }
   if (httpStatus(error) !== 412) return storeError(error)
-  return new AppError('CONFLICT', 'An object is already there', { cause: describe(error) })
+  return new AppError('CONFLICT', 'An object is already there', options)
+}
+
+/** Names of what is not there to be deleted. */
+const ABSENT = new Set<unknown>(['NoSuchKey', 'NoSuchVersion'])
+
+/** Why one of many objects was not deleted, by the name that the store gives; null where it is gone all the same. */
+export function refusedKey({ Code: code }: { readonly Code?: string | undefined }): AppError | null {
+  if (ABSENT.has(code)) return null
+  const cause = Object.assign(new Error('The store refused one key of many'), { code: isWord(code) ? code : 'unknown' })
+  return new AppError('STORAGE_UNAVAILABLE', 'Object storage did not delete an object', { cause })
 }
 
 /** What a request failed with where the object cannot be the reason. */
@@ -47,13 +61,25 @@ function isTimeout(error: unknown): boolean {
 }
 
 /**
- * The part of an SDK error that a log may hold: the error itself carries headers and, when a signature was wrong, all that
- * was signed. Without an answer the message is Node's or the SDK's own, and says what to mend.
+ * The part of an SDK error that a log may hold, as properties: the error itself carries headers and, when a signature was
+ * wrong, all that was signed. `code` is what the store calls it (`AccessDenied`) or, without an answer, what Node does
+ * (`ECONNREFUSED`). The message says the same to who sets the server up.
  */
 function describe(error: unknown): Error {
+  const name = String(property(error, 'name')).slice(0, 100)
   const status = httpStatus(error)
-  const detail = status === undefined ? String(property(error, 'message')) : `HTTP ${status}`
-  return new Error(`${String(property(error, 'name')).slice(0, 100)}: ${detail}`)
+  if (status !== undefined) {
+    const code = isWord(name) ? name : 'unknown'
+    return Object.assign(new Error(`${name}: HTTP ${status}`), { code, status })
+  }
+  const code = property(error, 'code') ?? name
+  const cause = new Error(`${name}: ${String(property(error, 'message'))}`)
+  return isWord(code) ? Object.assign(cause, { code }) : cause
+}
+
+/** A store may answer with anything. */
+function isWord(value: unknown): value is string {
+  return typeof value === 'string' && /^\w{1,64}$/.test(value)
 }
 
 function property(value: unknown, name: string): unknown {

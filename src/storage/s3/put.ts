@@ -1,139 +1,104 @@
 import { randomUUID } from 'node:crypto'
-import { Readable } from 'node:stream'
-import {
-  AbortMultipartUploadCommand,
-  CompleteMultipartUploadCommand,
-  PutObjectCommand,
-  type S3Client,
-} from '@aws-sdk/client-s3'
-import { Upload } from '@aws-sdk/lib-storage'
-import { type Deadline, withDeadline } from '../abort.ts'
-import type { StorageBackend } from '../backend.ts'
+import { PutObjectCommand } from '@aws-sdk/client-s3'
+import { unlessAborted } from '../abort.ts'
+import type { PutOptions, StorageBackend } from '../backend.ts'
+import { transferMs } from '../patience.ts'
 import { createUploadSource } from '../upload-source.ts'
-import { type CreateOnly, type NewObject, newObject } from './create-only.ts'
+import { type CreateOnly, type NewObject, newObject, type Written } from './create-only.ts'
 import { putError } from './errors.ts'
+import { type Multipart, takeBack } from './multipart.ts'
+import { type PartPlan, planParts } from './part-plan.ts'
+import { createPartReader, type PartReader } from './part-reader.ts'
+import { type PartsStore, sendParts } from './send-parts.ts'
 
-const MIB = 1024 * 1024
-/** The least that S3 takes; times the number in flight and one more that is being filled, what one put holds in memory. */
-const PART_BYTES = 5 * MIB
-const PARTS_IN_FLIGHT = 3
-const MAX_PARTS = 10_000
-/** Up to here a body of known length is streamed in one request. */
-const ONE_REQUEST_BYTES = 64 * MIB
-const SLOWEST_BYTES_PER_SECOND = 128 * 1024
-const ANSWER_DEADLINE_MS = 30_000
-/** A store puts the parts together before it answers. */
-const COMPLETE_DEADLINE_MS = 120_000
-
-type Command = Parameters<S3Client['send']>[0]
-
-interface RequestOptions {
-  readonly abortSignal: AbortSignal
-  readonly requestTimeout: number
+export interface PutStore extends PartsStore {
+  readonly createOnly: CreateOnly
+  readonly multipart: Multipart
 }
 
-interface Transfer {
+interface Transfer extends Pick<PutOptions, 'sizeBytes' | 'contentType' | 'onMultipart'> {
   readonly object: NewObject
-  readonly contentType: string | undefined
-  readonly body: Readable
-  readonly sizeBytes: number | undefined
+  readonly reader: PartReader
+  readonly receivedBytes: () => number
   /** Aborted by the caller, or with the first failure of either side: all that fails after it is its echo. */
   readonly signal: AbortSignal
   fail(error: unknown): void
 }
 
-interface Store {
-  readonly data: S3Client
-  readonly createOnly: CreateOnly
-}
-
-export function createS3Put(store: Store): StorageBackend['put'] {
-  return async (uri, body, { sizeBytes, contentType, signal: callerSignal } = {}) => {
+/** Bodies in one request where they fit in memory, and else in parts that do: either can be sent again. */
+export function createS3Put(store: PutStore): StorageBackend['put'] {
+  return async (uri, body, { sizeBytes, contentType, onMultipart, signal: callerSignal } = {}) => {
     callerSignal?.throwIfAborted()
-    const broken = new AbortController()
-    const signal = callerSignal ? AbortSignal.any([callerSignal, broken.signal]) : broken.signal
+    const failed = new AbortController()
+    const signal = callerSignal ? AbortSignal.any([callerSignal, failed.signal]) : failed.signal
     const source = createUploadSource(body, { sizeBytes, signal })
-    const stream = Readable.from(source.chunks)
-    const fail = (error: unknown): void => broken.abort(error)
-    stream.on('error', fail)
+    const reader = createPartReader(source.chunks)
+    /** What the sender did comes first: a request that it broke off fails as if the store had. */
+    const fail = (error: unknown): void => failed.abort((source.failure() ?? { error }).error)
     const object = newObject(uri, randomUUID())
+    const { receivedBytes } = source
     try {
-      await send(store, { object, contentType, body: stream, sizeBytes, signal, fail })
-      return { sizeBytes: source.receivedBytes(), versionId: null }
+      const transfer = { object, reader, receivedBytes, sizeBytes, contentType, onMultipart, signal, fail }
+      const { versionId } = await send(store, transfer)
+      return { sizeBytes: receivedBytes(), versionId }
     } catch (error) {
-      const failure = source.failure()
-      fail(failure === undefined ? putError(error) : failure.error)
+      fail(error)
       throw signal.reason
     } finally {
-      stream.destroy()
+      await source.chunks.return()
     }
   }
 }
 
-/** A body that fits into one part is held in memory, where a request that failed can be sent again. */
-async function send(store: Store, transfer: Transfer): Promise<void> {
-  const { sizeBytes = 0 } = transfer
-  const fitsOneRequest = sizeBytes > PART_BYTES && sizeBytes <= ONE_REQUEST_BYTES
-  if (fitsOneRequest && store.createOnly.isSettled()) await sendWhole(store, transfer)
-  else await sendParts(store, transfer)
+async function send(store: PutStore, transfer: Transfer): Promise<Written> {
+  const { rules } = store
+  const { sizeBytes, reader } = transfer
+  const plan = planParts(sizeBytes, rules)
+  if (!plan.isHeld) return await sendInParts(store, transfer, { plan, first: null })
+  const isWhole = sizeBytes !== undefined && sizeBytes <= rules.wholeBytes
+  const first =
+    sizeBytes === undefined
+      ? await reader.readUpTo(plan.sizeOf(0))
+      : await reader.fill(Buffer.allocUnsafeSlow(isWhole ? sizeBytes : plan.sizeOf(0)))
+  if (await reader.isOver()) return await sendWhole(store, transfer, first)
+  return await sendInParts(store, transfer, { plan, first })
 }
 
-async function sendWhole({ data, createOnly }: Store, transfer: Transfer): Promise<void> {
-  const { object, contentType, body, sizeBytes = 0, signal } = transfer
-  const input = { ...object, ContentType: contentType, ContentLength: sizeBytes, Body: body }
-  const deadline = { deadlineMs: uploadDeadlineMs(sizeBytes), signal }
-  await createOnly.write(object, (condition) =>
-    request(deadline, (options) => data.send(new PutObjectCommand({ ...input, ...condition }), options)),
-  )
+async function sendWhole(store: PutStore, transfer: Transfer, bytes: Buffer): Promise<Written> {
+  const { write, whileAlive, createOnly } = store
+  const { object, contentType, signal } = transfer
+  const input = { ...object, ContentType: contentType, Body: bytes }
+  const request = { totalMs: transferMs(bytes.length), signal }
+  return await createOnly
+    .write(object, bytes.length, (condition) =>
+      whileAlive(request, (options) => write.send(new PutObjectCommand({ ...input, ...condition }), options)),
+    )
+    .catch(rethrow)
 }
 
-async function sendParts(store: Store, transfer: Transfer): Promise<void> {
-  const { object, contentType, body, sizeBytes = 0 } = transfer
-  const partSize = Math.max(PART_BYTES, Math.ceil(sizeBytes / MAX_PARTS))
-  const client = partsClient(store, transfer, uploadDeadlineMs(partSize))
-  const params = { ...object, ContentType: contentType, Body: body }
-  await new Upload({ client, params, partSize, queueSize: PARTS_IN_FLIGHT }).done()
-}
-
-/** The data client as `Upload` sees it: every request under a deadline and the signal, and the last one create-only. */
-function partsClient({ data, createOnly }: Store, { object, signal, fail }: Transfer, deadlineMs: number): S3Client {
-  async function dispatch(command: Command): Promise<unknown> {
-    if (command instanceof PutObjectCommand) {
-      return createOnly.write(object, (condition) => {
-        const conditional = new PutObjectCommand({ ...command.input, ...condition })
-        return request({ deadlineMs, signal }, (options) => data.send(conditional, options))
-      })
-    }
-    if (command instanceof CompleteMultipartUploadCommand) {
-      // Some stores heed the condition on a PUT, but not here.
-      await createOnly.checkAbsent(object)
-      return createOnly.write(object, (condition) => {
-        const conditional = new CompleteMultipartUploadCommand({ ...command.input, ...condition })
-        return request({ deadlineMs: COMPLETE_DEADLINE_MS, signal }, (options) => data.send(conditional, options))
-      })
-    }
-    // Cleans up, so it outlives the signal.
-    const deadline = command instanceof AbortMultipartUploadCommand ? { deadlineMs } : { deadlineMs, signal }
-    return request(deadline, (options) => data.send(command, options))
+async function sendInParts(
+  store: PutStore,
+  transfer: Transfer,
+  body: { readonly plan: PartPlan; readonly first: Buffer | null },
+): Promise<Written> {
+  const { multipart, createOnly } = store
+  const { object, contentType, onMultipart, receivedBytes, signal, fail } = transfer
+  const place = await multipart.begin(object, { contentType, signal }).catch(rethrow)
+  try {
+    if (onMultipart) await unlessAborted(onMultipart(place.UploadId), signal)
+    const parts = await sendParts(store, { ...transfer, ...body, place })
+    // Some stores heed the condition on a PUT, but not here.
+    await createOnly.checkAbsent(object).catch(rethrow)
+    return await createOnly
+      .write(object, receivedBytes(), (condition) => multipart.complete(place, parts, { condition, signal }))
+      .catch(rethrow)
+  } catch (error) {
+    fail(error)
+    await takeBack(multipart, place)
+    throw error
   }
-
-  async function sendOrFail(command: Command): Promise<unknown> {
-    try {
-      return await dispatch(command)
-    } catch (error) {
-      // Lets go of a sender that is slow to send what is no longer wanted.
-      fail(putError(error))
-      throw error
-    }
-  }
-  return Object.create(data, { send: { value: sendOrFail } })
 }
 
-/** One request with a body: its deadline is made for the body, so the transport's own limit to the headers is off. */
-function request<T>(deadline: Deadline, run: (options: RequestOptions) => Promise<T>): Promise<T> {
-  return withDeadline(deadline, (abortSignal) => run({ abortSignal, requestTimeout: 0 }))
-}
-
-function uploadDeadlineMs(sizeBytes: number): number {
-  return ANSWER_DEADLINE_MS + (sizeBytes / SLOWEST_BYTES_PER_SECOND) * 1000
+function rethrow(error: unknown): never {
+  throw putError(error)
 }

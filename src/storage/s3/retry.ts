@@ -5,6 +5,9 @@ type RetryStrategy = NonNullable<S3ClientConfig['retryStrategy']>
 const MAX_RETRY_DELAY_MS = 2000
 const BASE_DELAY_MS = { THROTTLING: 500, TRANSIENT: 100 } as const
 
+/** What the SDK does not send again: two conditional writes that met, and a body that was altered on its way. */
+const AGAIN = new Set(['ConditionalRequestConflict', 'BadDigest', 'XAmzContentSHA256Mismatch'])
+
 export interface RetryOptions {
   readonly maxAttempts: number
   /** Retries that all requests together may spend before successes have earned new ones. */
@@ -23,7 +26,7 @@ export function createRetryStrategy({ maxAttempts, budget }: RetryOptions): Retr
     },
     async refreshRetryTokenForRetry(token, { error, errorType, retryAfterHint }) {
       const retries = token.getRetryCount()
-      const kind = isWriteRace(error) ? 'TRANSIENT' : errorType
+      const kind = error && AGAIN.has(error.name) ? 'TRANSIENT' : errorType
       if (kind !== 'THROTTLING' && kind !== 'TRANSIENT') throw new Error('This error is not worth a retry')
       if (retries + 1 >= maxAttempts || left < 1) throw new Error('No retry left')
       left -= 1
@@ -35,11 +38,6 @@ export function createRetryStrategy({ maxAttempts, budget }: RetryOptions): Retr
       left = Math.min(budget, left + (token.getRetryCount() || 0.1))
     },
   }
-}
-
-/** Two conditional writes met: S3 asks to send the request again, but the SDK does not. */
-function isWriteRace(error: Error | undefined): boolean {
-  return error?.name === 'ConditionalRequestConflict'
 }
 
 function retryToken(retries: number, delayMs: number) {

@@ -1,22 +1,22 @@
 import { Readable } from 'node:stream'
-import {
-  DeleteObjectCommand,
-  GetObjectCommand,
-  type GetObjectCommandOutput,
-  HeadBucketCommand,
-  HeadObjectCommand,
-  type HeadObjectCommandOutput,
-} from '@aws-sdk/client-s3'
-import { AppError, isAppError } from '../../errors.ts'
+import { GetObjectCommand, type GetObjectCommandOutput, HeadObjectCommand } from '@aws-sdk/client-s3'
+import { AppError } from '../../errors.ts'
 import { withDeadline } from '../abort.ts'
-import type { ByteRange, GetOptions, StorageBackend, StoredObject } from '../backend.ts'
-import { countedBody } from '../counted-body.ts'
+import type { ByteRange, GetOptions, RawBackend, RawObject } from '../backend.ts'
+import { strongEtag, unusable } from './answers.ts'
+import { createS3Check } from './check.ts'
 import { createS3Clients, type S3Connection } from './client.ts'
+import { type CopyRules, createS3Copy, S3_COPY_RULES } from './copy.ts'
 import { createCreateOnly } from './create-only.ts'
+import { createS3Delete } from './delete.ts'
+import { createDeleteMany } from './delete-many.ts'
 import { objectError, storeError } from './errors.ts'
+import { createMultipart } from './multipart.ts'
+import { type PartRules, S3_PART_RULES } from './part-plan.ts'
 import { createS3Put } from './put.ts'
 import { createS3Sign } from './sign.ts'
 import { createS3DirectUploads } from './tickets.ts'
+import { createWhileAlive } from './while-alive.ts'
 
 const DEFAULT_DEADLINE_MS = 10_000
 
@@ -26,49 +26,58 @@ export interface S3BackendOptions extends S3Connection {
   readonly bucket: string
   /** Milliseconds until an answer must have begun, retries included; 10,000 when left out. */
   readonly deadlineMs?: number
+  /** How bodies are cut; S3's own limits when left out. */
+  readonly partRules?: PartRules
+  /** The same for copies. */
+  readonly copyRules?: CopyRules
 }
 
 /** Objects in S3, or in a store that speaks its protocol. */
-export function createS3Backend(options: S3BackendOptions): StorageBackend {
-  const { bucket, deadlineMs = DEFAULT_DEADLINE_MS } = options
+export function createS3Backend(options: S3BackendOptions): RawBackend {
+  const { bucket, deadlineMs = DEFAULT_DEADLINE_MS, partRules = S3_PART_RULES, copyRules = S3_COPY_RULES } = options
   const clients = createS3Clients(options)
-  const { data, control } = clients
-  const createOnly = createCreateOnly(clients)
+  const { read, control } = clients
+  const createOnly = createCreateOnly({ ...clients, deadlineMs })
+  const whileAlive = createWhileAlive({ control, bucket, deadlineMs })
+  const multipart = createMultipart({ ...clients, whileAlive, deadlineMs })
+  const store = { ...clients, createOnly, whileAlive, multipart, deadlineMs, rules: partRules, copyRules }
+  const steps = createS3Delete(store)
 
   return {
     async get(uri, getOptions = {}) {
       const { range, ifMatch, signal } = getOptions
       const input = { Bucket: uri.bucket, Key: uri.key, Range: rangeHeader(range), IfMatch: ifMatch }
       const command = new GetObjectCommand(input)
-      const answer = withDeadline({ deadlineMs, signal }, (abortSignal) => data.send(command, { abortSignal }))
-      return openBody(await answer.catch(rethrow(objectError, signal)), getOptions)
+      const answer = withDeadline({ deadlineMs, signal }, (abortSignal) => read.send(command, { abortSignal }))
+      return openBody(await answer.catch(rethrow(signal)), getOptions)
     },
 
     async stat(uri, { signal } = {}) {
       const command = new HeadObjectCommand({ Bucket: uri.bucket, Key: uri.key })
       const answer = withDeadline({ deadlineMs, signal }, (abortSignal) => control.send(command, { abortSignal }))
-      const output = await answer.catch(rethrow(objectError, signal))
+      const output = await answer.catch(rethrow(signal))
       if (output.ContentLength === undefined) throw unusable('no length')
       return { sizeBytes: output.ContentLength, etag: strongEtag(output) }
     },
 
-    put: createS3Put({ data, createOnly }),
+    put: createS3Put(store),
 
-    async delete(uri, { signal } = {}) {
-      const command = new DeleteObjectCommand({ Bucket: uri.bucket, Key: uri.key })
-      const answer = withDeadline({ deadlineMs, signal }, (abortSignal) => control.send(command, { abortSignal }))
-      await answer.catch(rethrow(objectError, signal)).catch(ignoreMissing)
+    copy: createS3Copy(store),
+
+    async delete(uri, { multipartId = null, versionId = null, isUnfinished = false, signal } = {}) {
+      signal?.throwIfAborted()
+      const object = { uri, multipartId, versionId, isUnfinished }
+      await steps.abortUploads(object, signal)
+      await steps.deleteObject(object, signal)
     },
+
+    deleteMany: createDeleteMany(store, steps),
 
     getSignedUrl: createS3Sign(clients),
 
-    directUploads: createS3DirectUploads({ ...clients, createOnly }),
+    directUploads: createS3DirectUploads({ ...store, steps }),
 
-    async check({ signal } = {}) {
-      const command = new HeadBucketCommand({ Bucket: bucket })
-      const answer = withDeadline({ deadlineMs, signal }, (abortSignal) => control.send(command, { abortSignal }))
-      await answer.catch(rethrow(storeError, signal))
-    },
+    check: createS3Check({ control, bucket, deadlineMs }),
 
     close() {
       clients.close()
@@ -76,35 +85,24 @@ export function createS3Backend(options: S3BackendOptions): StorageBackend {
   }
 }
 
-function rethrow(toError: (error: unknown) => AppError, signal: AbortSignal | undefined): (error: unknown) => never {
+function rethrow(signal: AbortSignal | undefined): (error: unknown) => never {
   return (error) => {
-    throw signal?.aborted ? signal.reason : toError(error)
+    throw signal?.aborted ? signal.reason : objectError(error)
   }
 }
 
-function ignoreMissing(error: unknown): void {
-  if (!isAppError(error, 'OBJECT_MISSING')) throw error
-}
-
-function openBody(output: GetObjectCommandOutput, { range, ifMatch, signal }: GetOptions): StoredObject {
-  const source = output.Body
-  if (!(source instanceof Readable)) throw unusable('no body')
+function openBody(output: GetObjectCommandOutput, { range, ifMatch }: GetOptions): RawObject {
+  const body = output.Body
+  if (!(body instanceof Readable)) throw unusable('no body')
   try {
     const etag = strongEtag(output)
     // For a store that does not know the condition.
     if (ifMatch !== undefined && ifMatch !== etag) throw new AppError('CONFLICT', 'The object is another version')
-    const { sizeBytes, expectedBytes } = readExtent(output, range)
-    const body = countedBody(source, { expectedBytes, signal, toError: storeError })
-    return { sizeBytes, etag, body }
+    return { sizeBytes: readSize(output, range), etag, body, toError: storeError }
   } catch (error) {
-    source.destroy()
+    body.destroy()
     throw error
   }
-}
-
-/** A weak one stays the same while the bytes change. */
-function strongEtag({ ETag: etag }: GetObjectCommandOutput | HeadObjectCommandOutput): string | null {
-  return !etag || etag.startsWith('W/') ? null : etag
 }
 
 /** HTTP ranges are closed. */
@@ -117,20 +115,16 @@ function rangeHeader(range: ByteRange | undefined): string | undefined {
   return `bytes=${start}-${end - 1}`
 }
 
-/** Size of the whole object, and how many bytes of it this answer must hold. */
-function readExtent(output: GetObjectCommandOutput, range: ByteRange | undefined) {
+/** Of the whole object. @throws AppError where the answer is about something else than what was asked. */
+function readSize(output: GetObjectCommandOutput, range: ByteRange | undefined): number {
   if (range === undefined) {
     if (output.ContentLength === undefined) throw unusable('no length')
-    return { sizeBytes: output.ContentLength, expectedBytes: output.ContentLength }
+    return output.ContentLength
   }
   const [, start, total] = /^bytes (\d+)-\d+\/(\d+)$/.exec(output.ContentRange ?? '') ?? []
   if (start === undefined || Number(start) !== range.start) throw unusable('another range')
   const sizeBytes = Number(total)
   // A store cuts a range at the end of the object, where our contract refuses it.
   if (range.end > sizeBytes) throw new AppError('RANGE_NOT_SATISFIABLE', `The object has ${sizeBytes} bytes`)
-  return { sizeBytes, expectedBytes: range.end - range.start }
-}
-
-function unusable(what: string): AppError {
-  return new AppError('STORAGE_UNAVAILABLE', `Object storage answered with ${what}`)
+  return sizeBytes
 }

@@ -49,11 +49,19 @@ export async function signingWindow(signing: S3Client, expiresInSeconds: number)
   // Near their end the SDK renews them by itself; those it signs with are these or later ones.
   const { expiration } = await signing.config.credentials()
   // Signatures count in whole seconds.
-  const signedAt = Math.floor(Date.now() / 1000)
+  const signedAt = Math.floor((Date.now() + skewOf(signing)) / 1000)
   const expiresIn = Math.min(expiresInSeconds, lifeUnder(expiration, signedAt))
   // Also when the time they give cannot be read.
   if (!(expiresIn >= 1)) throw expired()
   return { expiresIn, signingDate: new Date(signedAt * 1000), expiresAt: new Date((signedAt + expiresIn) * 1000) }
+}
+
+/** A store tells the time in whole seconds, a moment ago. */
+const SKEW_MIN_MS = 2000
+
+/** Milliseconds by which the store's clock is ahead of this machine's, as far as its answers have told: it judges by its own. */
+function skewOf({ config: { systemClockOffset } }: S3Client): number {
+  return Math.abs(systemClockOffset) < SKEW_MIN_MS ? 0 : systemClockOffset
 }
 
 /** Seconds that a URL signed now can live: at least half of what its credentials have left. */

@@ -1,42 +1,39 @@
 import { setImmediate } from 'node:timers/promises'
-import {
-  AbortMultipartUploadCommand,
-  CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
-  DeleteObjectCommand,
-  ListMultipartUploadsCommand,
-  PutObjectCommand,
-  UploadPartCommand,
-} from '@aws-sdk/client-s3'
+import { PutObjectCommand, UploadPartCommand } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { withDeadline } from '../abort.ts'
 import type { BegunUpload, DirectUploads, SignedPart, SignedUpload, StorageUri, UploadRequest } from '../backend.ts'
+import { unusable } from './answers.ts'
 import type { S3Clients } from './client.ts'
 import { type CreateOnly, newObject } from './create-only.ts'
+import type { S3Delete } from './delete.ts'
 import { objectError, storeError } from './errors.ts'
-import { isUnknownUpload, listParts, partsOf } from './parts.ts'
+import { isUnknownUpload, type Multipart } from './multipart.ts'
+import { listParts, partsOf } from './parts.ts'
 import { type SigningWindow, signingWindow } from './sign.ts'
 
 /** Up to here a body is sent by one request, whose checksum the store can check. */
 const ONE_PUT_BYTES = 100_000_000
 const DEADLINE_MS = 10_000
-/** A store puts the parts together before it answers. */
-const COMPLETE_DEADLINE_MS = 120_000
 
-interface TicketParts extends Pick<S3Clients, 'control' | 'signing'> {
+interface TicketStore extends Pick<S3Clients, 'control' | 'signing'> {
   readonly createOnly: CreateOnly
+  readonly multipart: Multipart
+  readonly steps: S3Delete
 }
 
 /** Signs for the public endpoint what others send; its own requests go by the control client. */
-export function createS3DirectUploads({ control, signing, createOnly }: TicketParts): DirectUploads {
+export function createS3DirectUploads(store: TicketStore): DirectUploads {
+  const { control, signing, createOnly, multipart, steps } = store
+
   /** Once a process: whether the store heeds `If-None-Match` is tried on the new object's own place, and leaves nothing there. */
-  async function learnCondition({ bucket, key }: StorageUri): Promise<void> {
+  async function learnCondition(uri: StorageUri): Promise<void> {
     if (createOnly.isSettled()) return
-    const object = newObject({ bucket, key }, 'trial')
-    await createOnly.write(object, (condition) =>
+    const object = newObject(uri, 'trial')
+    const { versionId } = await createOnly.write(object, 0, (condition) =>
       ask((o) => control.send(new PutObjectCommand({ ...object, ...condition, Body: '' }), o)),
     )
-    await ask((options) => control.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }), options))
+    await steps.deleteObject({ uri, versionId })
   }
 
   async function signWhole(uri: StorageUri, request: UploadRequest, window: SigningWindow): Promise<SignedPart> {
@@ -83,8 +80,7 @@ export function createS3DirectUploads({ control, signing, createOnly }: TicketPa
   async function signParts(uri: StorageUri, request: UploadRequest, window: SigningWindow): Promise<SignedUpload> {
     const { sizeBytes, contentType } = request
     const place = { Bucket: uri.bucket, Key: uri.key }
-    const command = new CreateMultipartUploadCommand({ ...place, ContentType: contentType })
-    const { UploadId = '' } = await ask((options) => control.send(command, options))
+    const { UploadId } = await multipart.begin(place, { contentType })
     const parts: SignedPart[] = []
     for (const [index, part] of partsOf(sizeBytes).entries()) {
       // A thousand signatures take a second: other requests get their turn between them.
@@ -99,24 +95,8 @@ export function createS3DirectUploads({ control, signing, createOnly }: TicketPa
     const Parts = await listParts(place, sizeBytes, (command) =>
       ask((options) => control.send(command, options), signal),
     )
-    const command = new CompleteMultipartUploadCommand({ ...place, MultipartUpload: { Parts } })
-    await withDeadline({ deadlineMs: COMPLETE_DEADLINE_MS, signal }, (abortSignal) =>
-      control.send(command, { abortSignal, requestTimeout: 0 }),
-    )
-  }
-
-  /** Where the store's answer was lost, so was the upload's name. */
-  async function findMultipartIds({ bucket, key }: StorageUri): Promise<string[]> {
-    const command = new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: key })
-    const { Uploads = [] } = await ask((options) => control.send(command, options))
-    return Uploads.flatMap(({ Key, UploadId }) => (Key === key && UploadId !== undefined ? [UploadId] : []))
-  }
-
-  async function abort(uri: StorageUri, { multipartId }: BegunUpload): Promise<void> {
-    for (const UploadId of multipartId === null ? await findMultipartIds(uri) : [multipartId]) {
-      const command = new AbortMultipartUploadCommand({ Bucket: uri.bucket, Key: uri.key, UploadId })
-      await ask((options) => control.send(command, options)).catch(ignoreUnknown)
-    }
+    const made = await multipart.complete(place, Parts, { signal })
+    if (!made.ETag) throw unusable('no name of what was stored')
   }
 
   return {
@@ -141,11 +121,10 @@ export function createS3DirectUploads({ control, signing, createOnly }: TicketPa
       }
     },
 
-    async abort(uri, upload) {
-      if (upload.sizeBytes <= ONE_PUT_BYTES) return
-      await abort(uri, upload).catch((error: unknown) => {
-        throw storeError(error)
-      })
+    async abort(uri, { sizeBytes, multipartId }) {
+      if (sizeBytes <= ONE_PUT_BYTES) return
+      // Where the store's answer was lost, so was the upload's name.
+      await steps.abortUploads({ uri, multipartId, versionId: null, isUnfinished: true })
     },
   }
 }
@@ -161,8 +140,4 @@ type RequestOptions = { readonly abortSignal: AbortSignal }
 
 function ask<T>(send: (options: RequestOptions) => Promise<T>, signal?: AbortSignal): Promise<T> {
   return withDeadline({ deadlineMs: DEADLINE_MS, signal }, (abortSignal) => send({ abortSignal }))
-}
-
-function ignoreUnknown(error: unknown): void {
-  if (!isUnknownUpload(error)) throw error
 }

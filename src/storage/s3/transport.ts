@@ -1,3 +1,5 @@
+import type { Readable } from 'node:stream'
+import { isUint8Array } from 'node:util/types'
 import type { S3Client } from '@aws-sdk/client-s3'
 import { Agent, type Dispatcher } from 'undici'
 
@@ -19,6 +21,8 @@ interface RequestOptions {
   /** The SDK's type allows signals of other makes too; ours all come from an AbortController. */
   readonly abortSignal?: object
   readonly requestTimeout?: number
+  /** Called for each piece of a body in memory, once the socket has taken it. */
+  readonly onTaken?: () => void
 }
 
 type Headers = Readonly<Record<string, string | readonly string[] | undefined>>
@@ -28,6 +32,9 @@ const CONNECT_TIMEOUT_MS = 1000
 const HEADERS_TIMEOUT_MS = 4000
 /** Between two chunks of a body: longer than a client may take nothing, so that a slow client is not blamed on the store. */
 const BODY_TIMEOUT_MS = 30_000
+
+/** A body in memory is handed over in such pieces. */
+const PIECE_BYTES = 128 * 1024
 
 /** Codes of undici, and those that the SDK knows as worth another try. */
 const CODES: Readonly<Record<string, string>> = {
@@ -50,14 +57,14 @@ export function createS3Transport({ maxSockets }: { readonly maxSockets: number 
   let agent: Agent | undefined
   return {
     metadata: { handlerProtocol: 'http/1.1' },
-    async handle(request: Request, { abortSignal, requestTimeout }: RequestOptions = {}) {
+    async handle(request: Request, { abortSignal, requestTimeout, onTaken }: RequestOptions = {}) {
       agent ??= open()
       const sending = agent.request({
         origin: originOf(request),
         path: request.path + queryOf(request),
         method: request.method as Dispatcher.HttpMethod,
         headers: request.headers,
-        body: request.body,
+        body: onTaken && isUint8Array(request.body) ? inPieces(request.body, onTaken) : request.body,
         signal: abortSignal as AbortSignal | undefined,
         headersTimeout: requestTimeout,
       })
@@ -74,6 +81,19 @@ export function createS3Transport({ maxSockets }: { readonly maxSockets: number 
     updateHttpClientConfig() {},
     httpHandlerConfigs: () => ({}),
   }
+}
+
+/** The socket asks for the next piece when it has passed the last one on. */
+function inPieces(body: Uint8Array, onTaken: () => void): Dispatcher.DispatchOptions['body'] {
+  if (body.length <= PIECE_BYTES) return body
+  function* pieces(): Generator<Uint8Array> {
+    for (let at = 0; at < body.length; at += PIECE_BYTES) {
+      yield body.subarray(at, at + PIECE_BYTES)
+      onTaken()
+    }
+  }
+  // Undici takes any iterable; its types do not say so.
+  return pieces() as Iterable<Uint8Array> as unknown as Readable
 }
 
 function originOf({ protocol, hostname, port }: Request): string {

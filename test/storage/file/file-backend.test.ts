@@ -20,8 +20,9 @@ import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { after, beforeEach, describe, it } from 'node:test'
 import { isAppError } from '../../../src/errors.ts'
-import type { StorageBackend, StorageUri } from '../../../src/storage/backend.ts'
+import type { RawBackend, StorageUri } from '../../../src/storage/backend.ts'
 import { createFileBackend } from '../../../src/storage/file/file-backend.ts'
+import { resuming } from '../../../src/storage/resume.ts'
 import { chunked, testStorageBackend, yielding } from '../../contract/storage-backend.ts'
 
 const CANARY = 'canary outside the root'
@@ -47,7 +48,7 @@ it('leaves no temporary file behind, whatever happened in the contract', async (
 describe('a file root', () => {
   let folder: string
   let root: string
-  let backend: StorageBackend
+  let backend: RawBackend
 
   beforeEach(async () => {
     folder = await mkdtemp(join(base, 'root-'))
@@ -186,7 +187,7 @@ describe('a file root', () => {
 
   it('ends a body with an error when its file is cut while it is read', async () => {
     await backend.put(uri('a'), chunked(Buffer.alloc(8 * 1024 * 1024)))
-    const { body } = await backend.get(uri('a'))
+    const { body } = await resuming(backend).get(uri('a'))
     const chunks = body[Symbol.asyncIterator]()
     await chunks.next()
     await truncate(join(root, 'a'), 1000)

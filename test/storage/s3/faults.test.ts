@@ -4,16 +4,17 @@ import { buffer, text } from 'node:stream/consumers'
 import { afterEach, describe, it } from 'node:test'
 import { inspect } from 'node:util'
 import { isAppError } from '../../../src/errors.ts'
+import { describeError } from '../../../src/log.ts'
 import type { StorageBackend } from '../../../src/storage/backend.ts'
+import { resuming } from '../../../src/storage/resume.ts'
 import { createS3Backend, type S3BackendOptions } from '../../../src/storage/s3/s3-backend.ts'
-import { chunked, hanging, yielding } from '../../contract/storage-backend.ts'
-import { answer, failure, hang, reset, type ScriptedS3, type Step, startScriptedS3 } from './scripted-s3.ts'
+import { yielding } from '../../contract/storage-backend.ts'
+import { answer, failure, hang, reset, type ScriptedS3, type Step, startScriptedS3, stored } from './scripted-s3.ts'
 
 const MIB = 1024 * 1024
 const SECRET = 'canary-secret-key'
 const URI = { scheme: 's3', bucket: 'bucket', key: 'a' }
 const RANGE = { start: 0, end: 10 }
-const PUT_ID = 'x-amz-meta-put-id'
 
 const running: { close(): unknown }[] = []
 afterEach(async () => {
@@ -28,7 +29,7 @@ interface Scene {
 async function play(steps: readonly Step[], options?: Partial<S3BackendOptions>): Promise<Scene> {
   const server = await startScriptedS3(...steps)
   const connection = { region: 'us-east-1', endpointUrl: server.endpoint, accessKey: 'key', secretKey: SECRET }
-  const backend = createS3Backend({ scheme: 's3', bucket: 'bucket', ...connection, ...options })
+  const backend = resuming(createS3Backend({ scheme: 's3', bucket: 'bucket', ...connection, ...options }))
   running.push(backend, server)
   return { server, backend }
 }
@@ -81,6 +82,64 @@ describe('S3: answers that fail', () => {
   })
 })
 
+/** What a log line shows of why this failed. */
+async function loggedCause(failing: Promise<unknown>): Promise<{ readonly code?: unknown; readonly status?: unknown }> {
+  const error = await failing.then(
+    () => assert.fail('it did not fail'),
+    (reason: unknown) => reason,
+  )
+  const { code, status } = describeError(error)['cause'] as Record<string, unknown>
+  return { code, status }
+}
+
+describe('D13: the log of a failure', () => {
+  for (const [name, step, cause] of [
+    ['AccessDenied', failure(403, 'AccessDenied'), { code: 'AccessDenied', status: 403 }],
+    ['an answer without words', answer(500), { code: 'Unknown', status: 500 }],
+    ['a reset', reset, { code: 'ECONNRESET', status: undefined }],
+    ['words that a store chose', failure(403, 'canary with a space'), { code: 'unknown', status: 403 }],
+  ] as const) {
+    it(`says why: ${name}`, async () => {
+      const { backend } = await play([step])
+      assert.deepEqual(await loggedCause(backend.get(URI)), cause)
+    })
+  }
+
+  it('says why: nobody listens, no such host', async () => {
+    const { backend, server } = await play([hang])
+    await server.close()
+    assert.deepEqual((await loggedCause(backend.put(URI, yielding('x')))).code, 'ECONNREFUSED')
+    const { backend: lost } = await play([hang], { endpointUrl: 'http://store.invalid' })
+    assert.match(String((await loggedCause(lost.get(URI))).code), /^(ENOTFOUND|EAI_AGAIN)$/)
+  })
+})
+
+describe('D18: a key that may not list the bucket', () => {
+  it('does not make the store unusable when it may write', async () => {
+    const { backend, server } = await play([answer(403), failure(404, 'NoSuchUpload')])
+    await backend.check()
+    assert.deepEqual(lines(server), ['HEAD /bucket/', 'PUT /bucket/snapshots/0?partNumber=1&uploadId=none'])
+  })
+
+  it('does when it is wrong, or may not write either', async () => {
+    for (const step of [
+      failure(403, 'SignatureDoesNotMatch'),
+      failure(403, 'InvalidAccessKeyId'),
+      failure(403, 'AccessDenied'),
+      failure(404, 'NoSuchBucket'),
+    ]) {
+      const { backend } = await play([answer(403), step])
+      await assert.rejects(backend.check(), { code: 'STORAGE_UNAVAILABLE' })
+    }
+  })
+
+  it('is not told whether an object is missing, and the log says why', async () => {
+    const { backend } = await play([failure(403, 'AccessDenied')])
+    await assert.rejects(backend.get(URI), { code: 'STORAGE_UNAVAILABLE' })
+    assert.deepEqual(await loggedCause(backend.get(URI)), { code: 'AccessDenied', status: 403 })
+  })
+})
+
 describe('S3: retries', () => {
   it('outlasts a store that is busy twice', async () => {
     const { backend, server } = await play([SLOW_DOWN, SLOW_DOWN, OBJECT])
@@ -103,7 +162,7 @@ describe('S3: retries', () => {
   })
 
   it('sends a small body again, and a conditional write that met another one', async () => {
-    const { backend, server } = await play([SLOW_DOWN, failure(409, 'ConditionalRequestConflict'), answer(200)])
+    const { backend, server } = await play([SLOW_DOWN, failure(409, 'ConditionalRequestConflict'), stored])
     await backend.put(URI, yielding('abc'))
     assert.deepEqual(
       server.requests.map(({ body }) => String(body)),
@@ -253,98 +312,6 @@ describe('S3: what a hostile store sends', () => {
       await server.idle()
     })
   }
-})
-
-describe('S3: create-only writes', () => {
-  it('know their own object when the answer was lost', async () => {
-    let putId = ''
-    const store: Step = (response, { headers }) => {
-      putId = String(headers[PUT_ID])
-      reset(response, { line: '', headers, body: Buffer.alloc(0) })
-    }
-    const found: Step = (response) => void response.writeHead(200, { [PUT_ID]: putId }).end()
-    const { backend, server } = await play([store, failure(412, 'PreconditionFailed'), found])
-    assert.deepEqual(await backend.put(URI, yielding('abc')), { sizeBytes: 3 })
-    assert.deepEqual(lines(server), ['PUT /bucket/a', 'PUT /bucket/a', 'HEAD /bucket/a'])
-    assert.equal(server.requests[0]?.headers['if-none-match'], '*')
-  })
-
-  it('do not take the object of another put for their own', async () => {
-    const found = answer(200, '', { [PUT_ID]: 'of another put' })
-    const { backend } = await play([failure(412, 'PreconditionFailed'), found])
-    await assert.rejects(backend.put(URI, yielding('abc')), { code: 'CONFLICT' })
-  })
-
-  it('look first where the store cannot take a condition', async () => {
-    const notImplemented = failure(501, 'NotImplemented')
-    const { backend, server } = await play([notImplemented, answer(404), answer(200), answer(200)])
-    assert.deepEqual(await backend.put(URI, yielding('abc'), { sizeBytes: 3 }), { sizeBytes: 3 })
-    await assert.rejects(backend.put(URI, yielding('abc')), { code: 'CONFLICT' })
-    const attempts = ['PUT /bucket/a', 'HEAD /bucket/a', 'PUT /bucket/a', 'HEAD /bucket/a']
-    assert.deepEqual(lines(server), attempts)
-    assert.deepEqual(
-      server.requests.map(({ headers }) => headers['if-none-match']),
-      ['*', undefined, undefined, undefined],
-    )
-    assert.equal(String(server.requests[2]?.body), 'abc')
-  })
-
-  it('go in one streamed request once the store is known to take a condition', async () => {
-    const { backend, server } = await play([answer(200)])
-    await backend.put(URI, yielding('abc'))
-    await backend.put(URI, chunked(Buffer.alloc(6 * MIB)), { sizeBytes: 6 * MIB })
-    assert.equal(server.requests.length, 2)
-    assert.equal(server.requests[1]?.headers['content-length'], String(6 * MIB))
-    assert.equal(server.requests[1]?.headers['if-none-match'], '*')
-    assert.equal(server.requests[1]?.body.length, 6 * MIB)
-  })
-
-  const begun = answer(200, '<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>')
-  const part = answer(200, '', { etag: '"p"' })
-
-  it('know their own object when the answer to the last part was lost', async () => {
-    let putId = ''
-    const start: Step = (response, request) => {
-      putId = String(request.headers[PUT_ID])
-      begun(response, request)
-    }
-    const found: Step = (response) => void response.writeHead(200, { [PUT_ID]: putId }).end()
-    const { backend, server } = await play([start, part, part, answer(404), reset, failure(404, 'NoSuchUpload'), found])
-    assert.deepEqual(await backend.put(URI, chunked(Buffer.alloc(6 * MIB))), { sizeBytes: 6 * MIB })
-    assert.equal(lines(server).at(-1), 'HEAD /bucket/a')
-  })
-
-  it('do without looking where the store hides what is absent, but not without looking and condition', async () => {
-    const hidden = answer(403)
-    const complete = answer(200, '<CompleteMultipartUploadResult/>')
-    const { backend, server } = await play([begun, part, part, hidden, complete])
-    await backend.put(URI, chunked(Buffer.alloc(6 * MIB)))
-    assert.equal(server.requests.at(-1)?.headers['if-none-match'], '*')
-    const blind = await play([failure(501, 'NotImplemented'), hidden])
-    await assert.rejects(blind.backend.put(URI, yielding('x')), { code: 'STORAGE_UNAVAILABLE' })
-    assert.equal(lines(blind.server).at(-1), 'HEAD /bucket/a')
-  })
-
-  it('take parts back when one fails, without waiting for a sender that hangs', async () => {
-    const denied = failure(403, 'AccessDenied')
-    const { backend, server } = await play([begun, denied, answer(204)])
-    const body = hanging({ first: Buffer.alloc(6 * MIB), onHang: () => undefined })
-    await assert.rejects(backend.put(URI, body), { code: 'STORAGE_UNAVAILABLE' })
-    assert.equal(body.returned(), true)
-    assert.deepEqual(lines(server), [
-      'POST /bucket/a?uploads=',
-      'PUT /bucket/a?partNumber=1&uploadId=u',
-      'DELETE /bucket/a?uploadId=u',
-    ])
-  })
-
-  it('let go of the sender and the connection when a streamed request is refused', async () => {
-    const { backend, server } = await play([answer(200), failure(403, 'AccessDenied')])
-    await backend.put(URI, yielding('abc'))
-    const refused = backend.put(URI, chunked(Buffer.alloc(6 * MIB)), { sizeBytes: 6 * MIB })
-    await assert.rejects(refused, { code: 'STORAGE_UNAVAILABLE' })
-    assert.equal(server.requests.length, 2)
-  })
 })
 
 function brokenAfter(headers: Record<string, string>, breakOff: (response: Parameters<Step>[0]) => unknown): Step {

@@ -75,5 +75,7 @@ export function failure(status: number, code: string, more = ''): Step {
   return answer(status, `<?xml version="1.0"?><Error><Code>${code}</Code><Message>no</Message>${more}</Error>`)
 }
 
+/** The object, or the part, is there. */
+export const stored: Step = answer(200, '', { etag: '"e"' })
 export const hang: Step = () => undefined
 export const reset: Step = (response) => void response.socket?.resetAndDestroy()

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, describe, it } from 'node:test'
 import { S3Client } from '@aws-sdk/client-s3'
+import { createS3Backend } from '../../../src/storage/s3/s3-backend.ts'
 import { createS3Sign } from '../../../src/storage/s3/sign.ts'
+import { answer, startScriptedS3 } from './scripted-s3.ts'
 
 const URI = { scheme: 's3', bucket: 'states', key: 'a/b c.json' }
 const HOUR = { expiresInSeconds: 3600 }
@@ -75,4 +77,27 @@ describe('a URL signed with temporary credentials', () => {
   it('is not shortened for credentials without an end', async () => {
     assert.equal(lifeOf((await signWith(undefined).sign(URI, { expiresInSeconds: 604_800 })).url).seconds, 604_800)
   })
+})
+
+describe("S3: a URL of a machine whose clock differs from the store's", () => {
+  for (const minutes of [20, -20]) {
+    it(`is signed by the store's clock, which any answer tells (${minutes} minutes)`, async () => {
+      const date = new Date(Date.now() + minutes * 60_000)
+      const server = await startScriptedS3(answer(200, '', { date: date.toUTCString(), etag: '"1"' }))
+      after(() => server.close())
+      const connection = { region: 'x', endpointUrl: server.endpoint, accessKey: 'key', secretKey: 'secret' }
+      const backend = createS3Backend({ scheme: 's3', bucket: 'states', ...connection })
+      after(() => backend.close())
+      await backend.stat(URI)
+      const request = { sizeBytes: 1, sha256: Buffer.alloc(32), contentType: 'a/b', expiresInSeconds: 3600 }
+      const signed = [
+        await backend.getSignedUrl?.(URI, HOUR),
+        (await backend.directUploads?.sign(URI, request))?.parts[0],
+      ]
+      for (const one of signed) {
+        const { endsAt } = lifeOf(one?.url ?? assert.fail())
+        assert.ok(Math.abs(endsAt - date.getTime() - 3600_000) < 30_000)
+      }
+    })
+  }
 })

@@ -1,0 +1,149 @@
+import { Readable } from 'node:stream'
+import { type CompletedPart, UploadPartCommand } from '@aws-sdk/client-s3'
+import { AppError } from '../../errors.ts'
+import { transferMs } from '../patience.ts'
+import { unusable } from './answers.ts'
+import type { S3Clients } from './client.ts'
+import { putError } from './errors.ts'
+import type { UploadPlace } from './multipart.ts'
+import type { PartPlan, PartRules } from './part-plan.ts'
+import type { PartReader } from './part-reader.ts'
+import type { WhileAlive } from './while-alive.ts'
+
+const PARTS_IN_FLIGHT = 3
+
+export interface PartsStore extends Pick<S3Clients, 'write'> {
+  readonly whileAlive: WhileAlive
+  readonly rules: PartRules
+}
+
+export interface PartsTransfer {
+  readonly place: UploadPlace
+  readonly plan: PartPlan
+  readonly reader: PartReader
+  /** Its first part; null where parts are not held. */
+  readonly first: Buffer | null
+  readonly sizeBytes?: number | undefined
+  /** Aborted by the first failure, whose ever it is. */
+  readonly signal: AbortSignal
+  fail(error: unknown): void
+}
+
+/**
+ * Sends all parts of a body, three at a time, and never holds more of it than the rules say.
+ * @returns what completes the upload. Rejects only when no request is under way any more.
+ */
+export async function sendParts(store: PartsStore, transfer: PartsTransfer): Promise<CompletedPart[]> {
+  return transfer.first === null
+    ? await streamParts(store, transfer)
+    : await sendHeldParts(store, transfer, transfer.first)
+}
+
+async function sendHeldParts(store: PartsStore, transfer: PartsTransfer, first: Buffer): Promise<CompletedPart[]> {
+  const { plan, reader, signal, fail } = transfer
+  const parts: CompletedPart[] = []
+  const flights = new Set<Promise<void>>()
+  /** Buffers that the store has taken all of. */
+  const spare: Buffer[] = []
+  let heldBytes = 0
+
+  function launch(index: number, bytes: Buffer): void {
+    heldBytes += bytes.length
+    const flight = sendPart(store, transfer, { index, bytes })
+      .then((part) => {
+        parts[index] = part
+        spare.push(bytes)
+      }, fail)
+      .finally(() => {
+        heldBytes -= bytes.length
+        flights.delete(flight)
+      })
+    flights.add(flight)
+  }
+
+  async function roomFor(sizeBytes: number): Promise<Buffer> {
+    while (flights.size > 0 && heldBytes + sizeBytes > store.rules.heldBytes) await Promise.race(flights)
+    const fitting = spare.splice(0).filter(({ length }) => length === sizeBytes)
+    const buffer = fitting.pop() ?? Buffer.allocUnsafeSlow(sizeBytes)
+    spare.push(...fitting)
+    return buffer
+  }
+
+  try {
+    let bytes = first
+    for (let index = 0; ; index += 1) {
+      if (flights.size === PARTS_IN_FLIGHT) await Promise.race(flights)
+      signal.throwIfAborted()
+      launch(index, bytes)
+      if (await reader.isOver()) break
+      if (index + 1 === store.rules.maxParts) throw tooLarge(plan)
+      bytes = await reader.fill(await roomFor(plan.sizeOf(index + 1)))
+    }
+    await Promise.all(flights)
+    signal.throwIfAborted()
+    return parts
+  } catch (error) {
+    fail(error)
+    await Promise.all(flights)
+    throw error
+  }
+}
+
+async function streamParts(store: PartsStore, transfer: PartsTransfer): Promise<CompletedPart[]> {
+  const { plan, reader, sizeBytes = 0, fail } = transfer
+  const parts: CompletedPart[] = []
+  try {
+    for (let at = 0, index = 0; at < sizeBytes; index += 1) {
+      const partBytes = Math.min(plan.sizeOf(index), sizeBytes - at)
+      parts.push(await streamPart(store, transfer, { index, partBytes }))
+      at += partBytes
+    }
+    // There might be more.
+    await reader.isOver()
+    return parts
+  } catch (error) {
+    fail(error)
+    throw error
+  }
+}
+
+/** Sent again by the client when it fails. */
+async function sendPart(
+  { write, whileAlive }: PartsStore,
+  { place, signal }: PartsTransfer,
+  { index, bytes }: { readonly index: number; readonly bytes: Buffer },
+): Promise<CompletedPart> {
+  const PartNumber = index + 1
+  const command = new UploadPartCommand({ ...place, PartNumber, Body: bytes })
+  const { ETag } = await whileAlive({ totalMs: transferMs(bytes.length), signal }, (options) =>
+    write.send(command, options),
+  ).catch(rethrow)
+  if (!ETag) throw unusable('no name of a part')
+  return { PartNumber, ETag }
+}
+
+async function streamPart(
+  { write, whileAlive }: PartsStore,
+  { place, reader, signal }: PartsTransfer,
+  { index, partBytes }: { readonly index: number; readonly partBytes: number },
+): Promise<CompletedPart> {
+  const PartNumber = index + 1
+  const { ETag } = await whileAlive({ totalMs: transferMs(partBytes), signal }, (options, patience) => {
+    const turn = (whose: 'sender' | 'taker'): void => (whose === 'sender' ? patience.rest() : patience.wait())
+    const body = Readable.from(reader.stream(partBytes, turn))
+    // Destroyed with an error when the request fails, which says so by itself.
+    body.on('error', () => undefined)
+    const command = new UploadPartCommand({ ...place, PartNumber, ContentLength: partBytes, Body: body })
+    return write.send(command, options)
+  }).catch(rethrow)
+  if (!ETag) throw unusable('no name of a part')
+  return { PartNumber, ETag }
+}
+
+function rethrow(error: unknown): never {
+  throw putError(error)
+}
+
+function tooLarge({ maxBytes }: PartPlan): AppError {
+  return new AppError('PAYLOAD_TOO_LARGE', `A body that does not say its length may have ${maxBytes} bytes`)
+}
