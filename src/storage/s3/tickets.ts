@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
-import { PutObjectCommand, UploadPartCommand } from '@aws-sdk/client-s3'
+import { HeadObjectCommand, PutObjectCommand, UploadPartCommand } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { withDeadline } from '../abort.ts'
 import type { BegunUpload, DirectUploads, SignedPart, SignedUpload, StorageUri, UploadRequest } from '../backend.ts'
@@ -96,7 +96,14 @@ export function createS3DirectUploads(store: TicketStore): DirectUploads {
       ask((options) => control.send(command, options), signal),
     )
     const made = await multipart.complete(place, Parts, { signal })
-    if (!made.ETag) throw unusable('no name of what was stored')
+    if (!made.ETag) await checkMade(uri, sizeBytes)
+  }
+
+  /** Of an answer that does not name what was made, as that of Ceph 16: whether it is there, and whole. */
+  async function checkMade({ bucket, key }: StorageUri, sizeBytes: number): Promise<void> {
+    const command = new HeadObjectCommand({ Bucket: bucket, Key: key })
+    const { ContentLength } = await ask((options) => control.send(command, options))
+    if (ContentLength !== sizeBytes) throw unusable('no name of what was stored')
   }
 
   return {

@@ -138,6 +138,19 @@ describe('an upload in parts', () => {
     for (const tag of ['e0', 'e1', 'e2']) assert.ok(body.includes(tag))
   })
 
+  it('D9: is completed when the object is seen to be there, if the answer does not name it', async () => {
+    const nothing = answer(200, '<CompleteMultipartUploadResult><ETag></ETag></CompleteMultipartUploadResult>')
+    const found = (sizeBytes: number) => answer(200, '', { 'content-length': String(sizeBytes) })
+    const { server, uploads } = await play(listed(...SIZES), nothing, found(upload.sizeBytes))
+    await uploads.complete(URI, upload)
+    assert.equal(lines(server)[2], 'HEAD /bucket/a')
+    const short = await play(listed(...SIZES), nothing, found(5))
+    await assert.rejects(short.uploads.complete(URI, upload), { code: 'STORAGE_UNAVAILABLE' })
+    const sorry = await play(listed(...SIZES), answer(200, '<Error><Code>InternalError</Code></Error>\n'))
+    await assert.rejects(sorry.uploads.complete(URI, upload), { code: 'STORAGE_UNAVAILABLE' })
+    assert.equal(sorry.server.requests.length, 4)
+  })
+
   it('is not completed while parts are missing, or when one has another length', async () => {
     const short = await play(listed(SIZES[0], SIZES[1]))
     await assert.rejects(short.uploads.complete(URI, upload), { code: 'OBJECT_MISSING' })
