@@ -33,6 +33,16 @@ export interface Config {
   readonly inlineMaxBytes: number
   readonly cacheTtlSeconds: number
   readonly payloadMaxBytes: number
+  /** Most payloads that are streamed out of storage at once. */
+  readonly payloadStreamsMax: number
+  /** Most payloads on their way into storage at once. */
+  readonly uploadStreamsMax: number
+  /** Bytes of payloads that are held for clients, all together. */
+  readonly payloadMemoryMaxBytes: number
+  /** Slower clients are cut, in either direction, after some patience. */
+  readonly transferMinBytesPerSecond: number
+  /** How long a connection that nothing is asked on stays open. */
+  readonly keepAliveSeconds: number
   readonly s3?: ObjectStoreConfig
   readonly minio?: ObjectStoreConfig
   /** Undefined: the configured buckets. */
@@ -64,7 +74,11 @@ type Env = Readonly<Record<string, string | undefined>>
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/
 /** Scheme, host and port, and nothing after them. */
 const ORIGIN = /^https?:\/\/(?:\[[\da-f:.]+\]|[^\s/?#@:*%\\[\]]+)(?::\d{1,5})?$/i
-const BUCKET = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
+/** The parser of storage URIs has the same rule. */
+const BUCKET = /^(?!.*\.\.)(?!\d+(?:\.\d+){3}$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
+/** Names that begin so are meant for this server, or for nothing. */
+const OWN_PREFIX =
+  /^(?:S3|MINIO|SNAPSHOT|VALKEY|SIGNED_URL|STORAGE_ALLOWED|PAYLOAD|UPLOAD_STREAMS|TRANSFER_MIN|KEEP_ALIVE|CORS)_/
 
 /** @throws ConfigError with every problem at once. */
 export function readConfig(env: Env): Config {
@@ -76,7 +90,9 @@ export function readConfig(env: Env): Config {
   const authMode = read.text('AUTH_MODE')
   if (authMode !== undefined && authMode !== 'none') problems.push('AUTH_MODE must be none')
   if (!LOOPBACK.test(host) && authMode === undefined) {
-    problems.push('HOST is not loopback: set AUTH_MODE=none to serve everybody who can reach it')
+    problems.push(
+      'HOST is not loopback: leave it out to serve this machine alone, or set AUTH_MODE=none to serve everybody who can reach it; some environments set it to what is no address',
+    )
   }
   const s3 = readObjectStore(read, problems, ['S3'])
   const minio = readObjectStore(read, problems, ['MINIO', 'S3'])
@@ -86,7 +102,7 @@ export function readConfig(env: Env): Config {
   const config: Config = {
     port: read.integer('PORT', { fallback: 4000, min: 0, max: 65_535 }),
     host,
-    publicUrl: read.url('PUBLIC_URL', ['http', 'https'])?.replace(/\/+$/, ''),
+    publicUrl: readPublicUrl(read, problems),
     corsOrigins: readOrigins(read, problems),
     databaseUrl: read.url('DATABASE_URL', ['postgres', 'postgresql']),
     valkeyUrl: read.url('VALKEY_URL', ['redis', 'rediss', 'valkey', 'valkeys']),
@@ -97,6 +113,7 @@ export function readConfig(env: Env): Config {
     inlineMaxBytes: read.integer('SNAPSHOT_INLINE_MAX_BYTES', { fallback: 1_048_576, min: 0, max: 67_108_864 }),
     cacheTtlSeconds: read.integer('SNAPSHOT_CACHE_TTL_SECONDS', { fallback: 3600, min: 1, max: 31_536_000 }),
     payloadMaxBytes: read.integer('PAYLOAD_MAX_BYTES', { fallback: 67_108_864, min: 1, max: Number.MAX_SAFE_INTEGER }),
+    ...readLimits(read),
     s3,
     minio,
     allowedBuckets: readBuckets(read, problems),
@@ -108,6 +125,31 @@ export function readConfig(env: Env): Config {
   // A setting that two others fall back on is read for each.
   if (problems.length > 0) throw new ConfigError([...new Set(problems)])
   return Object.freeze(config)
+}
+
+function readLimits(read: SettingReader) {
+  return {
+    payloadStreamsMax: read.integer('PAYLOAD_STREAMS_MAX', { fallback: 64, min: 1, max: 10_000 }),
+    uploadStreamsMax: read.integer('UPLOAD_STREAMS_MAX', { fallback: 24, min: 1, max: 10_000 }),
+    payloadMemoryMaxBytes: read.integer('PAYLOAD_MEMORY_MAX_BYTES', {
+      fallback: 67_108_864,
+      min: 1_048_576,
+      max: Number.MAX_SAFE_INTEGER,
+    }),
+    transferMinBytesPerSecond: read.integer('TRANSFER_MIN_BYTES_PER_SECOND', {
+      fallback: 65_536,
+      min: 1,
+      max: 1_073_741_824,
+    }),
+    keepAliveSeconds: read.integer('KEEP_ALIVE_SECONDS', { fallback: 75, min: 1, max: 3600 }),
+  }
+}
+
+/** Names in the environment that look like settings and are none. */
+export function unknownSettings(env: Env): readonly string[] {
+  const known = new Set<string>()
+  readConfig(new Proxy<Env>({}, { get: (_env, name) => void known.add(String(name)) }))
+  return Object.keys(env).filter((name) => OWN_PREFIX.test(name) && !known.has(name))
 }
 
 type SettingReader = ReturnType<typeof createSettingReader>
@@ -150,7 +192,10 @@ function createSettingReader(env: Env, problems: string[]) {
   }
 }
 
-/** Each setting by itself comes from the first of the prefixes that has it; undefined without a bucket. */
+/**
+ * Each setting by itself comes from the first of the prefixes that has it, and the two keys together from the first that has one
+ * of them; undefined without a bucket.
+ */
 function readObjectStore(
   read: SettingReader,
   problems: string[],
@@ -164,17 +209,32 @@ function readObjectStore(
     region: text('REGION') ?? 'us-east-1',
     endpointUrl: first((prefix) => url(prefix, 'ENDPOINT_URL')),
     publicEndpointUrl: first((prefix) => url(prefix, 'PUBLIC_ENDPOINT_URL') ?? url(prefix, 'ENDPOINT_URL')),
-    accessKey: text('ACCESS_KEY'),
-    secretKey: text('SECRET_KEY'),
+    ...first((prefix) => readKeys(read, problems, prefix)),
     forcePathStyle: first((prefix) => read.flag(`${prefix}_FORCE_PATH_STYLE`)),
-  }
-  const [own] = prefixes
-  const ownKey = read.text(`${own}_ACCESS_KEY`) ?? read.text(`${own}_SECRET_KEY`)
-  if (ownKey !== undefined && (settings.accessKey === undefined || settings.secretKey === undefined)) {
-    problems.push(`${own}_ACCESS_KEY and ${own}_SECRET_KEY must be set together`)
   }
   const bucket = text('BUCKET')
   return bucket === undefined ? undefined : { bucket, ...settings }
+}
+
+function readKeys(read: SettingReader, problems: string[], prefix: string) {
+  const accessKey = read.text(`${prefix}_ACCESS_KEY`)
+  const secretKey = read.text(`${prefix}_SECRET_KEY`)
+  if (accessKey === undefined && secretKey === undefined) return undefined
+  if (accessKey === undefined || secretKey === undefined) {
+    problems.push(`${prefix}_ACCESS_KEY and ${prefix}_SECRET_KEY must be set together`)
+  }
+  return { accessKey, secretKey }
+}
+
+/** Links begin with it, and a path of theirs follows. */
+function readPublicUrl(read: SettingReader, problems: string[]): string | undefined {
+  const before = problems.length
+  const value = read.url('PUBLIC_URL', ['http', 'https'])
+  if (value === undefined || problems.length > before) return undefined
+  if (/[?#\s\\]/.test(value) || /^[^/]*\/\/[^/]*@/.test(value)) {
+    problems.push('PUBLIC_URL must end with its path, and name no user')
+  }
+  return value.replace(/\/+$/, '')
 }
 
 function readBuckets(read: SettingReader, problems: string[]): readonly string[] | undefined {

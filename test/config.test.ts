@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { describe, it } from 'node:test'
-import { ConfigError, readConfig } from '../src/config.ts'
+import { ConfigError, type ObjectStoreConfig, readConfig, unknownSettings } from '../src/config.ts'
+import { isAppError } from '../src/errors.ts'
+import { parseStorageUri } from '../src/storage/uri.ts'
 
 type Env = Readonly<Record<string, string>>
 
@@ -43,6 +45,11 @@ describe('settings', () => {
       inlineMaxBytes: 1_048_576,
       cacheTtlSeconds: 3600,
       payloadMaxBytes: 67_108_864,
+      payloadStreamsMax: 64,
+      uploadStreamsMax: 24,
+      payloadMemoryMaxBytes: 67_108_864,
+      transferMinBytesPerSecond: 65_536,
+      keepAliveSeconds: 75,
       s3: undefined,
       minio: undefined,
       allowedBuckets: undefined,
@@ -75,6 +82,11 @@ describe('settings', () => {
       SNAPSHOT_INLINE_MAX_BYTES: '-1canary',
       SNAPSHOT_CACHE_TTL_SECONDS: '0',
       PAYLOAD_MAX_BYTES: '1e6canary',
+      PAYLOAD_STREAMS_MAX: 'canary',
+      UPLOAD_STREAMS_MAX: '-canary',
+      PAYLOAD_MEMORY_MAX_BYTES: '1 canary',
+      TRANSFER_MIN_BYTES_PER_SECOND: '0',
+      KEEP_ALIVE_SECONDS: 'canary',
       S3_BUCKET: 'Canary_Bucket',
       S3_ENDPOINT_URL: 'ftp://canary',
       S3_PUBLIC_ENDPOINT_URL: 'canary',
@@ -101,6 +113,11 @@ describe('settings', () => {
     assertRefused('SNAPSHOT_CACHE_TTL_SECONDS', [...beyond, '0', '31536001'])
     assertRefused('PAYLOAD_MAX_BYTES', [...beyond, '0'])
     assertRefused('SIGNED_URL_MAX_SECONDS', [...beyond, '0', '604801'])
+    assertRefused('PAYLOAD_STREAMS_MAX', [...beyond, '0', '10001'])
+    assertRefused('UPLOAD_STREAMS_MAX', [...beyond, '0', '10001'])
+    assertRefused('PAYLOAD_MEMORY_MAX_BYTES', [...beyond, '1048575'])
+    assertRefused('TRANSFER_MIN_BYTES_PER_SECOND', [...beyond, '0', '1073741825'])
+    assertRefused('KEEP_ALIVE_SECONDS', [...beyond, '0', '3601'])
     assert.equal(readConfig({ PORT: '0' }).port, 0)
     assert.equal(readConfig({ PORT: ' 65535 ' }).port, 65_535)
     assert.equal(readConfig({ SNAPSHOT_INLINE_MAX_BYTES: '0' }).inlineMaxBytes, 0)
@@ -122,6 +139,8 @@ describe('settings', () => {
       'javascript:alert(1)',
       'http:/x',
     ])
+    assert.equal(readConfig({ PUBLIC_URL: 'http://[::1]:4000/a@b/' }).publicUrl, 'http://[::1]:4000/a@b')
+
     assertRefused('DATABASE_URL', [
       'db.example:5432/app',
       'mysql://db.example',
@@ -139,6 +158,20 @@ describe('settings', () => {
     for (const url of ['redis://cache', 'rediss://:pw@cache:6380/1', 'valkey://cache', 'valkeys://cache']) {
       assert.equal(readConfig({ VALKEY_URL: url }).valkeyUrl, url)
     }
+  })
+
+  it('D21: take no PUBLIC_URL that links could not begin with', () => {
+    assertRefused('PUBLIC_URL', [
+      'https://states.example/?a=1',
+      'https://states.example/#part',
+      'https://states.example?',
+      'https://states.example#',
+      'https://user:password@states.example',
+      'https://user@states.example/base',
+      'https://@states.example',
+      'https://states.example/a b',
+      'https://states.example\\base',
+    ])
   })
 
   it('take origins as browsers spell them, or * alone for all', () => {
@@ -211,12 +244,48 @@ describe('settings of object storage', () => {
       'arn:aws:s3:::a',
       'a'.repeat(64),
       'a@evil',
+      'a..b',
+      '127.0.0.1',
+      '10.20.30.400',
     ]
     assertRefused('S3_BUCKET', others)
     assertRefused('MINIO_BUCKET', others)
     assertRefused('STORAGE_ALLOWED_BUCKETS', [...others, 'good-one,', ',', 'good-one,,good-two'])
     const { s3, allowedBuckets } = readConfig({ S3_BUCKET: 'a.good-one', STORAGE_ALLOWED_BUCKETS: 'one-1, two-2' })
     assert.deepEqual([s3?.bucket, allowedBuckets], ['a.good-one', ['one-1', 'two-2']])
+  })
+
+  it('take the bucket names that a storage URI may hold, and no others', () => {
+    const names = [
+      'a.b',
+      'a.-b',
+      'a-.b',
+      'a..b',
+      '1.2.3.4',
+      '1.2.3.4.5',
+      '1.2.3',
+      'a1.2.3.4',
+      '1.2.3.a',
+      'ab',
+      'a b',
+      'abc',
+      '-ab',
+      'ab-',
+      'xn--a',
+      'A-b',
+      'a_b',
+    ]
+    for (const name of names) {
+      const isInUri = () => {
+        try {
+          return parseStorageUri(`s3://${name}/key`).bucket === name
+        } catch (error) {
+          assert.ok(isAppError(error, 'STORAGE_URI_REJECTED'))
+          return false
+        }
+      }
+      assert.equal(problemsOf({ S3_BUCKET: name }).length === 0, isInUri(), name)
+    }
   })
 
   it('are checked also while no bucket is set', () => {
@@ -229,8 +298,21 @@ describe('settings of object storage', () => {
     for (const name of ['S3_ACCESS_KEY', 'S3_SECRET_KEY', 'MINIO_ACCESS_KEY', 'MINIO_SECRET_KEY']) {
       assertRefused(name, ['a-long-canary'])
     }
+  })
+
+  it('S10: take both keys from one place, and never pair the id of one with the secret of another', () => {
     const s3 = { S3_BUCKET: 'one', S3_ACCESS_KEY: 'id', S3_SECRET_KEY: 'key' }
-    assert.equal(readConfig({ ...s3, MINIO_SECRET_KEY: 'other' }).minio?.accessKey, 'id')
+    for (const name of ['MINIO_ACCESS_KEY', 'MINIO_SECRET_KEY']) assertRefused(name, ['a-long-canary'], s3)
+    const keysOf = ({ accessKey, secretKey }: ObjectStoreConfig) => [accessKey, secretKey]
+    const { s3: first, minio } = readConfig({ ...s3, MINIO_ACCESS_KEY: 'its own', MINIO_SECRET_KEY: 'pair' })
+    assert.ok(first && minio)
+    assert.deepEqual(
+      [keysOf(first), keysOf(minio)],
+      [
+        ['id', 'key'],
+        ['its own', 'pair'],
+      ],
+    )
   })
 
   it('of minio:// fall back on those of s3://, each by itself', () => {
@@ -270,6 +352,19 @@ describe('settings of object storage', () => {
       ['http://storage.internal', 'https://storage.example', 'us-east-1'],
     )
   })
+})
+
+it('a name that looks like a setting and is none is told by name', () => {
+  const env = {
+    S3_BUKET: 'x',
+    MINIO_ENDPOINT: 'x',
+    PAYLOAD_STREAM_MAX: 'x',
+    S3_BUCKET: 'abc',
+    PATH: '/bin',
+    AWS_REGION: 'x',
+  }
+  assert.deepEqual(unknownSettings(env), ['S3_BUKET', 'MINIO_ENDPOINT', 'PAYLOAD_STREAM_MAX'])
+  assert.deepEqual(unknownSettings({}), [])
 })
 
 describe('.env.example', () => {
