@@ -1,13 +1,33 @@
 import type { IncomingHttpHeaders } from 'node:http'
 
-const TAG = /(?:W\/)?("[\x21\x23-\x7e\x80-\xff]*")/g
+const TAG = /(W\/)?("[\x21\x23-\x7e\x80-\xff]*")/g
+
+/** What the conditions of a GET or HEAD make of it: the answer itself, 304, or 412. */
+export type Precondition = 'proceed' | 'not modified' | 'failed'
+
+/**
+ * Weighs `If-Match` and `If-None-Match` in the order of RFC 9110 section 13.2.2. Nothing here carries a date of its last change, so
+ * `If-Unmodified-Since` and `If-Modified-Since` are ignored, as that section wants.
+ * @param etag strong; undefined where what is there has none: it is still there for `*`.
+ */
+export function precondition(headers: IncomingHttpHeaders, etag: string | undefined): Precondition {
+  const { 'if-match': wanted, 'if-none-match': known } = headers
+  if (wanted !== undefined && !names(wanted, etag, isStrong)) return 'failed'
+  return known !== undefined && names(known, etag, isAny) ? 'not modified' : 'proceed'
+}
+
+/** Whether a list of tags is `*`, or has the tag among those that count. */
+function names(list: string, etag: string | undefined, counts: (weakMark: string | undefined) => boolean): boolean {
+  if (list.trim() === '*') return true
+  return [...list.matchAll(TAG)].some(([, weakMark, tag]) => counts(weakMark) && tag === etag)
+}
+
+const isStrong = (weakMark: string | undefined) => weakMark === undefined
+const isAny = () => true
 
 /** Whether the client has this version already. @see RFC 9110 section 13.1.2: the comparison is weak. */
-export function isNotModified(headers: IncomingHttpHeaders, etag: string | undefined): boolean {
-  const known = headers['if-none-match']
-  if (known === undefined) return false
-  if (known.trim() === '*') return true
-  return [...known.matchAll(TAG)].some(([, tag]) => tag === etag)
+export function isNotModified({ 'if-none-match': known }: IncomingHttpHeaders, etag: string | undefined): boolean {
+  return precondition({ 'if-none-match': known }, etag) === 'not modified'
 }
 
 /** What a Range header asks of a representation; half-open. `none`: answer as if there were no such header. */

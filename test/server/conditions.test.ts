@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { accepts, isNotModified, readRange } from '../../src/server/conditions.ts'
+import { accepts, isNotModified, precondition, readRange } from '../../src/server/conditions.ts'
 
 const ETAG = '"abc"'
 
@@ -60,4 +60,34 @@ it('a coding is accepted only where the client says so', () => {
   for (const header of ['', 'identity', 'br', 'gzip;q=0', 'gzip; q=0.0', '*, gzip;q=0', 'xgzip', 'gzip;q=x'])
     assert.ok(!takes(header), header)
   assert.ok(!accepts({}, 'gzip'))
+})
+
+describe('preconditions', () => {
+  const outcome = (headers: Record<string, string>, etag: string | undefined = ETAG) => precondition(headers, etag)
+
+  it('D16: If-Match names this version strongly, or the answer is 412', () => {
+    for (const match of ['"abc"', '"x", "abc"', '*', ' * ', '"x,y","abc"']) {
+      assert.equal(outcome({ 'if-match': match }), 'proceed', match)
+    }
+    for (const match of ['"nope"', 'W/"abc"', '"x", W/"abc"', '"abcd"', 'abc', '', '"a"bc"']) {
+      assert.equal(outcome({ 'if-match': match }), 'failed', match)
+    }
+  })
+
+  it('D16: is there for * also without a tag, and no version that somebody has', () => {
+    assert.equal(precondition({ 'if-match': '*' }, undefined), 'proceed')
+    assert.equal(precondition({ 'if-match': '"abc"' }, undefined), 'failed')
+    assert.equal(precondition({ 'if-none-match': '*' }, undefined), 'not modified')
+    assert.equal(precondition({ 'if-none-match': '"abc"' }, undefined), 'proceed')
+  })
+
+  it('D16: come in the order of RFC 9110: If-Match before If-None-Match, and no date, as nothing has one', () => {
+    assert.equal(outcome({ 'if-match': '"nope"', 'if-none-match': '"abc"' }), 'failed')
+    assert.equal(outcome({ 'if-match': '"abc"', 'if-none-match': 'W/"abc"' }), 'not modified')
+    assert.equal(outcome({ 'if-match': '"abc"', 'if-none-match': '"other"' }), 'proceed')
+    const past = 'Wed, 21 Oct 2015 07:28:00 GMT'
+    assert.equal(outcome({ 'if-unmodified-since': past, 'if-modified-since': past }), 'proceed')
+    assert.equal(outcome({ 'if-modified-since': past, 'if-none-match': '"abc"' }), 'not modified')
+    assert.equal(outcome({}), 'proceed')
+  })
 })
