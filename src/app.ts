@@ -1,20 +1,21 @@
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import type { Server } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { RequestListener } from 'node:http'
 import type { ByteCache } from './cache/byte-cache.ts'
 import { createMemoryCache } from './cache/memory.ts'
 import { createValkeyCache } from './cache/valkey.ts'
 import type { Config } from './config.ts'
-import { createDatabase, type Database } from './db/connect.ts'
+import { createDatabase } from './db/connect.ts'
 import type { Logger } from './log.ts'
 import { createCaptureRoute } from './server/capture-route.ts'
 import { createCors } from './server/cors.ts'
 import { createGraphiql } from './server/graphiql.ts'
 import { createGraphqlRoute, graphqlFailure } from './server/graphql-route.ts'
-import { createHealth, type Health } from './server/health.ts'
-import { createHttpServer, type Route } from './server/http.ts'
+import { createHealth } from './server/health.ts'
+import { createHosts } from './server/hosts.ts'
+import { createFront, type Route } from './server/http.ts'
+import { paceOfReaders, paceOfSenders } from './server/pace.ts'
 import { createPayloadRoute } from './server/payload-route.ts'
+import { reportTo } from './server/request.ts'
 import { createUploadRoute } from './server/upload-route.ts'
 import { createGraphqlServer } from './server/yoga.ts'
 import { createUploads } from './snapshots/capture/uploads.ts'
@@ -25,8 +26,8 @@ import { type AdmissionOptions, createAdmission } from './snapshots/source/admis
 import { createSweeper } from './snapshots/upkeep/sweeper.ts'
 import { createVerifier } from './snapshots/upkeep/verifier.ts'
 import { createPayloads } from './snapshots/views/payloads.ts'
-import { createLinkSigner } from './storage/links/signed-link.ts'
-import { createUploadLinkSigner } from './storage/links/upload-link.ts'
+import { createLinkSigner, type LinkSigner, type LinkSignerOptions } from './storage/links/signed-link.ts'
+import { createUploadLinkSigner, type UploadLinkSigner } from './storage/links/upload-link.ts'
 import { createStorage, type Storage } from './storage/registry.ts'
 
 const MIB = 1_048_576
@@ -35,16 +36,15 @@ const CACHE_ENTRY_MAX_BYTES = 4 * MIB
 const MEMORY_CACHE_BYTES = 128 * MIB
 /** Of an upload that is refused, so much is still read before the connection ends. */
 const REFUSED_UPLOAD_BYTES = 16 * MIB
-const LISTEN_ON_MILLIS = 5000
-const DRAIN_MILLIS = 20_000
-/** A request that comes with its connection has come by then. */
-const UNUSED_MILLIS = 1000
 
+/** The server without a socket: whoever listens hands requests to it. */
 export interface App {
-  /** Base of the server's links, once it listens. */
-  readonly publicUrl: string
+  /** Answers `request`, and `checkContinue` as well, of a `node:http` server. */
+  readonly handler: RequestListener
   readonly writer: SnapshotWriter
-  /** Stops taking work, lets what is under way end for up to 20 seconds, and closes every connection. */
+  /** From now on it is not ready, and each answer ends its connection: whoever listens is about to stop. */
+  drain(): void
+  /** Lets go of all that it holds. Requests that are still under way fail. */
   close(): Promise<void>
 }
 
@@ -52,62 +52,49 @@ export interface AppOptions {
   /** With `databaseUrl`, whether it was configured or embedded. */
   readonly config: Config & { readonly databaseUrl: string }
   readonly log: Logger
+  /** Base of the server's links, without a trailing slash: asked for when the first request is there. */
+  readonly publicUrl: () => string
+  /** Whether the database is known to have this version's tables; without it the server is not ready. */
+  readonly isMigrated?: () => boolean
   /** Told the text of every SQL statement. */
   readonly onStatement?: (text: string) => void
-  /** How many payloads may be on their way to clients at once. */
+  /** Over the limits of the settings. */
   readonly admission?: AdmissionOptions
   /** Milliseconds since 1970, for links to this server; the clock of the process when left out. */
   readonly now?: () => number
 }
 
-/** Builds every part once, and listens. */
-export async function startApp({ config, log, onStatement, now, ...limits }: AppOptions): Promise<App> {
-  const onHiddenError = (error: unknown) => log.error({ err: error }, 'request failed')
+/** Builds every part once. */
+export function createApp(options: AppOptions): App {
+  const { config, log, publicUrl, isMigrated = () => true, onStatement } = options
+  const { inlineMaxBytes, signedUrlMaxSeconds: maxSeconds, transferMinBytesPerSecond: minRate } = config
+  const draining = new AbortController()
   const db = createDatabase({ url: config.databaseUrl, onStatement })
   const storage = openStorage(config)
   const cache = openCache(config, log)
   const sweeper = createSweeper({ db, storage, onProblem: (error) => log.warn({ err: error }, 'sweep failed') })
   const reader = createReader(db)
-  const admission = createAdmission(limits.admission)
+  const admission = createAdmission({ ...admissionOf(config), ...options.admission })
   const payloads = createPayloads({ db, storage, cache, admission })
-  const writer = createWriter({ db, storage, cache, sweeper, inlineMaxBytes: config.inlineMaxBytes })
-  const health = createHealth(dependencies(db, storage, cache))
-  const routes: Route[] = []
-  const server = createHttpServer({ routes, onHiddenError, cors: createCors(config.corsOrigins) })
-  const unused = trackUnused(server)
-  const closeParts = async () => {
-    await sweeper.stop()
-    await Promise.all([db.close(), cache.close()])
-    storage.close()
-  }
-  try {
-    server.listen(config.port, config.host)
-    await once(server, 'listening')
-  } catch (error) {
-    await closeParts()
-    throw error
-  }
-
-  const publicUrl = config.publicUrl ?? urlOf(server, config.host)
-  const { signedUrlMaxSeconds: maxSeconds } = config
-  const linkOptions = { secrets: linkSecrets(config, log), publicUrl, maxSeconds, now }
-  const signer = createLinkSigner(linkOptions)
-  const links = createLinks({ storage, signer, maxSeconds })
+  const writer = createWriter({ db, storage, cache, sweeper, inlineMaxBytes })
+  const signers = createSigners({ secrets: linkSecrets(config, log), maxSeconds, now: options.now }, publicUrl)
+  const links = createLinks({ storage, signer: signers.download, maxSeconds })
   const verifier = createVerifier({ db, payloads, admission })
-  const uploads = createUploads({
-    db,
-    storage,
-    sweeper,
-    payloads,
-    writer,
-    admission,
-    signer: createUploadLinkSigner(linkOptions),
-    inlineMaxBytes: config.inlineMaxBytes,
-    maxSeconds,
-  })
+  const holders = { db, storage, sweeper, payloads, writer, admission }
+  const uploads = createUploads({ ...holders, signer: signers.upload, inlineMaxBytes, maxSeconds })
   const services = { reader, writer, payloads, verifier, links, uploads, payloadMaxBytes: config.payloadMaxBytes }
-  const graphql = createGraphqlServer({ onHiddenError })
-  routes.push(
+  const health = createHealth(
+    [
+      { name: 'database', required: true, isUp: async () => isMigrated() && (await answers(db.check())) },
+      { name: 'storage', required: true, isUp: () => answers(storage.check()) },
+      { name: 'cache', required: false, isUp: () => cache.isUp() },
+    ],
+    draining.signal,
+  )
+  const senders = paceOfSenders(minRate)
+  const basePath = () => pathOf(publicUrl())
+  const graphql = createGraphqlServer({ onHiddenError: reportTo(log) })
+  const routes: readonly Route[] = [
     {
       path: /^\/graphql\/?$/,
       methods: createGraphqlRoute({ graphql, services, graphiql: createGraphiql() }),
@@ -116,23 +103,33 @@ export async function startApp({ config, log, onStatement, now, ...limits }: App
     { path: /^\/snapshots\/([^/]+)\/payload$/, methods: createPayloadRoute({ reader, payloads, links }) },
     {
       path: /^\/runs\/([^/]+)\/steps\/([^/]+)\/snapshot$/,
-      methods: createCaptureRoute({ writer, admission, basePath: pathOf(publicUrl) }),
+      methods: createCaptureRoute({ writer, admission, senders, basePath }),
       discardMaxBytes: REFUSED_UPLOAD_BYTES,
     },
     {
       path: /^\/uploads\/([^/]+)$/,
-      methods: createUploadRoute({ uploads, admission }),
+      methods: createUploadRoute({ uploads, admission, senders }),
       discardMaxBytes: REFUSED_UPLOAD_BYTES,
     },
-    { path: /^\/health\/live$/, methods: { GET: health.live } },
-    { path: /^\/health\/ready$/, methods: { GET: health.ready } },
-  )
+    { path: /^\/health\/live$/, methods: { GET: health.live, HEAD: health.live }, isForAnyHost: true },
+    { path: /^\/health\/ready$/, methods: { GET: health.ready, HEAD: health.ready }, isForAnyHost: true },
+  ]
   return {
-    publicUrl,
+    handler: createFront({
+      routes,
+      log,
+      cors: createCors(config.corsOrigins),
+      hosts: createHosts(config),
+      draining: draining.signal,
+      readers: paceOfReaders(minRate),
+    }),
     writer,
+    drain: () => draining.abort(),
     async close() {
-      await closeServer(server, { health, unused })
-      await closeParts()
+      draining.abort()
+      await sweeper.stop()
+      await Promise.all([db.close(), cache.close()])
+      storage.close()
     },
   }
 }
@@ -159,13 +156,37 @@ function openCache(config: Config, log: Logger): ByteCache {
   })
 }
 
-function dependencies(db: Database, storage: Storage, cache: ByteCache) {
-  const answers = (look: Promise<void>) => look.then(() => true)
-  return [
-    { name: 'database', required: true, isUp: () => answers(db.check()) },
-    { name: 'storage', required: true, isUp: () => answers(storage.check()) },
-    { name: 'cache', required: false, isUp: () => cache.isUp() },
-  ] as const
+function admissionOf(config: Config): AdmissionOptions {
+  const { payloadStreamsMax, uploadStreamsMax, payloadMemoryMaxBytes: memoryMaxBytes } = config
+  return { payloadStreamsMax, uploadStreamsMax, memoryMaxBytes }
+}
+
+async function answers(look: Promise<void>): Promise<boolean> {
+  await look
+  return true
+}
+
+/** Signers of a server whose address is known once it listens. */
+function createSigners(
+  options: Omit<LinkSignerOptions, 'publicUrl'>,
+  publicUrl: () => string,
+): { readonly download: LinkSigner; readonly upload: UploadLinkSigner } {
+  let made: { readonly download: LinkSigner; readonly upload: UploadLinkSigner } | undefined
+  const make = () => {
+    const known = { ...options, publicUrl: publicUrl() }
+    made ??= { download: createLinkSigner(known), upload: createUploadLinkSigner(known) }
+    return made
+  }
+  return {
+    download: {
+      sign: (request) => make().download.sign(request),
+      verify: (rawQuery, target) => make().download.verify(rawQuery, target),
+    },
+    upload: {
+      sign: (uploadId, expiresInSeconds) => make().upload.sign(uploadId, expiresInSeconds),
+      verify: (rawQuery, uploadId) => make().upload.verify(rawQuery, uploadId),
+    },
+  }
 }
 
 function linkSecrets(config: Config, log: Logger): readonly string[] {
@@ -174,54 +195,7 @@ function linkSecrets(config: Config, log: Logger): readonly string[] {
   return [randomBytes(32).toString('base64url')]
 }
 
-function urlOf(server: Server, host: string): string {
-  const { port } = server.address() as AddressInfo
-  return `http://${host.includes(':') ? `[${host.replaceAll(/[[\]]/g, '')}]` : host}:${port}`
-}
-
 /** What a proxy in front takes off the paths: without a trailing slash. */
 function pathOf(publicUrl: string): string {
   return new URL(publicUrl).pathname.replace(/\/+$/, '')
-}
-
-/** Connections that browsers open in advance: Node takes one without a byte for one whose request is on its way. */
-function trackUnused(server: Server): { close(): void } {
-  const openedAt = new Map<Socket, number>()
-  server.on('connection', (socket: Socket) => {
-    openedAt.set(socket, performance.now())
-    socket.once('close', () => openedAt.delete(socket))
-  })
-  return {
-    close() {
-      const before = performance.now() - UNUSED_MILLIS
-      for (const [socket, at] of openedAt) if (at < before && socket.bytesRead === 0) socket.destroy()
-    },
-  }
-}
-
-interface Closing {
-  readonly health: Health
-  readonly unused: { close(): void }
-}
-
-/**
- * What is under way has 20 seconds; what is then left is cut. Meanwhile the server is not ready. While there is work it goes on
- * listening, 5 seconds at most, so that whoever balances the load reads just that.
- */
-async function closeServer(server: Server, { health, unused }: Closing): Promise<void> {
-  health.drain()
-  const closed = once(server, 'close')
-  const closeWhenIdle = () => {
-    server.closeIdleConnections()
-    unused.close()
-    server.getConnections((_error, count) => count === 0 && server.close())
-  }
-  closeWhenIdle()
-  const again = setInterval(closeWhenIdle, 20)
-  const refuse = setTimeout(() => server.close(), LISTEN_ON_MILLIS)
-  const cut = setTimeout(() => server.closeAllConnections(), DRAIN_MILLIS)
-  await closed
-  clearInterval(again)
-  clearTimeout(refuse)
-  clearTimeout(cut)
 }

@@ -3,9 +3,15 @@ import { AppError } from './errors.ts'
 
 export type { Logger }
 
+export interface LoggerOptions {
+  readonly level?: string
+  /** Standard output when left out. */
+  readonly output?: { write(line: string): void }
+}
+
 /** One JSON object a line on standard output. Of an error only what cannot hold a payload or a secret is written. */
-export function createLogger(options: { readonly level?: string } = {}): Logger {
-  return pino({ level: options.level ?? 'info', base: null, serializers: { err: describeError } })
+export function createLogger({ level = 'info', output }: LoggerOptions = {}): Logger {
+  return pino({ level, base: null, serializers: { err: describeError } }, output)
 }
 
 /** An error may be its own cause. */
@@ -21,16 +27,26 @@ export function describeError(error: unknown, depth = 0): Record<string, unknown
   return {
     type: error.constructor.name,
     ...(known ? { message: error.message } : {}),
-    ...pick(error, ['name', 'code', 'severity', 'constraint', 'table', 'syscall', 'status']),
+    ...pick(error, [
+      'name',
+      'code',
+      'status',
+      'severity',
+      'constraint',
+      'table',
+      'syscall',
+      'hostname',
+      'address',
+      'port',
+    ]),
     ...(error.cause === undefined || depth === MAX_CAUSES ? {} : { cause: describeError(error.cause, depth + 1) }),
     at: placesOf(error),
   }
 }
 
 function pick(error: Error, names: readonly string[]): Record<string, unknown> {
-  const values = Object.entries(error).filter(
-    ([name, value]) => names.includes(name) && (typeof value === 'string' || Number.isInteger(value)),
-  )
+  const isShort = (value: unknown) => typeof value === 'string' || Number.isInteger(value)
+  const values = Object.entries(error).filter(([name, value]) => names.includes(name) && isShort(value))
   return Object.fromEntries(values)
 }
 

@@ -1,5 +1,6 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util'
-import { type Config, ConfigError, readConfig } from './config.ts'
+import { StartError } from './commands/start-error.ts'
+import { ConfigError, readConfig, unknownSettings } from './config.ts'
 import { createLogger, type Logger } from './log.ts'
 
 const HELP = `statelens <command>
@@ -66,41 +67,11 @@ each kind. Says what is wrong and what to do, and changes nothing. Ends within 2
 async function serve(env: NodeJS.ProcessEnv): Promise<number> {
   const config = readConfig(env)
   const log = createLogger({ level: config.logLevel })
+  for (const name of unknownSettings(env)) log.warn({ name }, 'that is no setting: misspelt?')
   const stopping = listenForStop(log)
-  const { startApp } = await import('./app.ts')
-  const { databaseUrl, stop } = await openDatabase(config)
-  try {
-    const app = await startApp({ config: { ...config, databaseUrl }, log })
-    log.info({ url: `${app.publicUrl}/graphql` }, 'listening')
-    await stopping
-    await app.close()
-    return 0
-  } finally {
-    await stop()
-  }
-}
-
-/** The configured database must be ready for this version; an embedded one is made ready. */
-async function openDatabase(config: Config): Promise<{ databaseUrl: string; stop(): Promise<void> }> {
-  const { migrate, pendingMigrations } = await import('./db/migrate.ts')
-  if (config.databaseUrl !== undefined) {
-    const pending = await pendingMigrations(config.databaseUrl)
-    if (pending.length > 0) {
-      const [first, ...others] = pending
-      const what = others.length === 0 ? first : `${first} and ${others.length} more`
-      throw new StartError(
-        `The database needs a migration (${what}). Run "statelens migrate" with the same DATABASE_URL.`,
-      )
-    }
-    return { databaseUrl: config.databaseUrl, stop: async () => {} }
-  }
-  const { startEmbeddedPostgres } = await import('./db/embedded/embedded.ts')
-  const embedded = await startEmbeddedPostgres({ dataDir: config.dataDir })
-  await migrate(embedded.url).catch(async (error: unknown) => {
-    await embedded.stop()
-    throw error
-  })
-  return { databaseUrl: embedded.url, stop: () => embedded.stop() }
+  const { runServe } = await import('./commands/serve.ts')
+  await runServe({ config, log, stopping })
+  return 0
 }
 
 async function applyMigrations(env: NodeJS.ProcessEnv, values: OptionValues): Promise<number> {
@@ -123,20 +94,19 @@ async function verify(env: NodeJS.ProcessEnv, args: OptionValues): Promise<numbe
   const config = readConfig(env)
   const signal = stopSignal(createLogger({ level: config.logLevel }))
   const { runVerify } = await import('./commands/verify.ts')
-  const { databaseUrl, stop } = await openDatabase(config)
+  const { openDatabase, requireMigrated } = await import('./commands/open-database.ts')
+  const database = await openDatabase(config)
   try {
-    return await runVerify({ config: { ...config, databaseUrl }, args, output: process.stdout, signal })
+    await requireMigrated(database.url)
+    return await runVerify({ config: { ...config, databaseUrl: database.url }, args, output: process.stdout, signal })
   } finally {
-    await stop()
+    await database.stop()
   }
 }
 
 async function doctor(env: NodeJS.ProcessEnv): Promise<number> {
   const { runDoctor } = await import('./commands/doctor/doctor.ts')
-  const code = await runDoctor({ env, print })
-  // Connections that hang keep nobody waiting.
-  setTimeout(() => process.exit(code), 500).unref()
-  return code
+  return await runDoctor({ env, print })
 }
 
 async function demo(env: NodeJS.ProcessEnv): Promise<number> {
@@ -147,11 +117,6 @@ async function demo(env: NodeJS.ProcessEnv): Promise<number> {
   return 0
 }
 
-/** A reason not to start, in words for whoever starts it. */
-class StartError extends Error {
-  override readonly name = 'StartError'
-}
-
 /** Fires when the process is told to stop. */
 function stopSignal(log: Logger): AbortSignal {
   const controller = new AbortController()
@@ -159,15 +124,15 @@ function stopSignal(log: Logger): AbortSignal {
   return controller.signal
 }
 
-/** Resolves when the process is told to stop, or is in a state that nobody foresaw; a second signal ends it at once. */
-async function listenForStop(log: Logger): Promise<void> {
-  await new Promise<void>((resolve) => {
+/** Resolves when the process is told to stop, with the signal, or is in a state that nobody foresaw; a second signal ends it at once. */
+async function listenForStop(log: Logger): Promise<string> {
+  return await new Promise<string>((resolve) => {
     let told = false
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.on(signal, () => {
         if (told) process.exit(1)
         told = true
-        resolve()
+        resolve(signal)
       })
     }
     for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
@@ -175,7 +140,7 @@ async function listenForStop(log: Logger): Promise<void> {
         log.fatal({ err: error }, event)
         process.exitCode = 1
         setTimeout(() => process.exit(1), 5000).unref()
-        resolve()
+        resolve(event)
       })
     }
   })
@@ -206,6 +171,9 @@ function readOptions(name: string, args: readonly string[], { options = {} }: Co
   }
 }
 
+/** What is still open when a command has ended may take so long to close. */
+const EXIT_MILLIS = 500
+
 // Whoever read the output may leave, as `head` does: the command goes on to its end.
 process.stdout.on('error', () => {})
 
@@ -217,6 +185,8 @@ try {
   process.stderr.write(`${describeFailure(error)}\n`)
   process.exitCode = 1
 }
+// Connections that hang keep nobody waiting.
+setTimeout(() => process.exit(), EXIT_MILLIS).unref()
 
 /** Words for the terminal. A failure that nobody foresaw shows its message: there is no client here to hide it from. */
 function describeFailure(error: unknown): string {

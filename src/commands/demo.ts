@@ -1,25 +1,26 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type App, startApp } from '../app.ts'
 import { type Config, readConfig } from '../config.ts'
 import { startEmbeddedPostgres } from '../db/embedded/embedded.ts'
 import { migrate } from '../db/migrate.ts'
 import type { Logger } from '../log.ts'
 import type { SnapshotWriter } from '../snapshots/capture/writer.ts'
 import { DEMO_RUNS, type DemoRun, demoState } from './demo-data.ts'
+import { type Service, startService } from './serve.ts'
 
 export interface DemoOptions {
   readonly env: NodeJS.ProcessEnv
   readonly log: Logger
   readonly print: (line: string) => void
   /** Resolves when the user wants the demo to end. */
-  readonly stopping: Promise<void>
+  readonly stopping: Promise<unknown>
 }
 
 /** `serve` on a store of its own in a temporary folder, filled first; the folder goes when the demo ends. */
 export async function runDemo({ env, log, print, stopping }: DemoOptions): Promise<void> {
-  const { port, host } = readConfig({ PORT: env['PORT'], HOST: env['HOST'], AUTH_MODE: env['AUTH_MODE'] })
+  const { PORT, HOST, AUTH_MODE, PUBLIC_URL } = env
+  const { port, host, publicUrl } = readConfig({ PORT, HOST, AUTH_MODE, PUBLIC_URL })
   const stopped = new AbortController()
   stopping.then(() => stopped.abort())
   const dataDir = await mkdtemp(join(tmpdir(), 'statelens-demo-'))
@@ -28,20 +29,21 @@ export async function runDemo({ env, log, print, stopping }: DemoOptions): Promi
     const postgres = await startEmbeddedPostgres({ dataDir })
     try {
       await migrate(postgres.url)
-      const app = await listen({
+      const service = await listen({
         port,
         host,
-        isPortAsked: env['PORT'] !== undefined,
+        publicUrl,
+        isPortAsked: PORT !== undefined,
         databaseUrl: postgres.url,
         dataDir,
         log,
       })
       try {
-        await fillDemo(app.writer, { print, signal: stopped.signal })
-        if (!stopped.signal.aborted) print(welcome(app.publicUrl))
+        await fillDemo(service.writer, { print, signal: stopped.signal })
+        if (!stopped.signal.aborted) print(welcome(service.publicUrl))
         await stopping
       } finally {
-        await app.close()
+        await service.close()
       }
     } finally {
       await postgres.stop()
@@ -55,6 +57,7 @@ export async function runDemo({ env, log, print, stopping }: DemoOptions): Promi
 interface DemoServer {
   readonly port: number
   readonly host: string
+  readonly publicUrl: string | undefined
   /** Then no other port will do. */
   readonly isPortAsked: boolean
   readonly databaseUrl: string
@@ -63,16 +66,16 @@ interface DemoServer {
 }
 
 /** On the usual port, or on a free one when that is taken and nobody asked for it. */
-async function listen({ port, host, isPortAsked, databaseUrl, dataDir, log }: DemoServer): Promise<App> {
+async function listen({ port, host, publicUrl, isPortAsked, databaseUrl, dataDir, log }: DemoServer): Promise<Service> {
   const signedUrlSecrets = ['a demo has nothing that is worth a secret']
   const defaults = readConfig({ DATA_DIR: dataDir })
-  const config: Config & { databaseUrl: string } = { ...defaults, port, host, databaseUrl, signedUrlSecrets }
+  const config: Config & { databaseUrl: string } = { ...defaults, port, host, publicUrl, databaseUrl, signedUrlSecrets }
   try {
-    return await startApp({ config, log })
+    return await startService({ config, log })
   } catch (error) {
     const taken = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE'
     if (!taken || isPortAsked) throw error
-    return await startApp({ config: { ...config, port: 0 }, log })
+    return await startService({ config: { ...config, port: 0 }, log })
   }
 }
 

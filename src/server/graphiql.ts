@@ -3,6 +3,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { renderGraphiQL } from '@graphql-yoga/render-graphiql'
+import { AppError } from '../errors.ts'
+import { accepts, precondition } from './conditions.ts'
 import { addVary, type Handler } from './http.ts'
 
 /** Narrow enough for the editor of a small window. */
@@ -32,7 +34,8 @@ query Runs {
 interface Page {
   readonly plain: Buffer
   readonly zipped: Buffer
-  readonly etag: string
+  /** Names this version, in whatever coding it is sent. */
+  readonly tag: string
 }
 
 /**
@@ -55,26 +58,28 @@ async function makePage(): Promise<Page> {
       shouldPersistHeaders: false,
     }),
   )
-  const etag = `"${createHash('sha256').update(plain).digest('base64url')}"`
-  return { plain, zipped: await promisify(gzip)(plain, { level: 6 }), etag }
+  const tag = createHash('sha256').update(plain).digest('base64url')
+  return { plain, zipped: await promisify(gzip)(plain, { level: 6 }), tag }
 }
 
-function sendPage(request: IncomingMessage, response: ServerResponse, { plain, zipped, etag }: Page): void {
+function sendPage(request: IncomingMessage, response: ServerResponse, { plain, zipped, tag }: Page): void {
   addVary(response, 'accept, accept-encoding')
-  const headers = {
-    etag,
-    'cache-control': 'no-cache',
-    'x-content-type-options': 'nosniff',
+  const isZipped = accepts(request.headers, 'gzip')
+  const etag = isZipped ? `"${tag}-gzip"` : `"${tag}"`
+  const headers = { etag, 'cache-control': 'no-cache', 'x-content-type-options': 'nosniff' }
+  const outcome = precondition(request.headers, etag)
+  if (outcome === 'failed') {
+    response.statusCode = 412
+    throw new AppError('CONFLICT', 'The page is another version than If-Match names')
   }
-  if (request.headers['if-none-match'] === etag) {
+  if (outcome === 'not modified') {
     response.writeHead(304, headers).end()
     return
   }
-  const zip = /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''))
-  const body = zip ? zipped : plain
+  const body = isZipped ? zipped : plain
   response.writeHead(200, {
     ...headers,
-    ...(zip ? { 'content-encoding': 'gzip' } : {}),
+    ...(isZipped ? { 'content-encoding': 'gzip' } : {}),
     'content-type': 'text/html; charset=utf-8',
     'content-length': body.length,
     // The page asks nobody but the server that it came from.

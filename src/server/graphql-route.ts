@@ -26,6 +26,7 @@ export interface GraphqlRouteOptions {
 /** GraphQL over HTTP: POST of JSON, and GET of queries by clients that are not a form on a foreign page. */
 export function createGraphqlRoute({ graphql, services, graphiql }: GraphqlRouteOptions): {
   readonly GET: Handler
+  readonly HEAD: Handler
   readonly POST: Handler
 } {
   function contextFor(request: RequestContext): Context {
@@ -42,7 +43,7 @@ export function createGraphqlRoute({ graphql, services, graphiql }: GraphqlRoute
     const { request, response } = asked
     const mediaType = chooseMediaType(request.headers.accept)
     const context = contextFor(asked)
-    const result = await graphql.execute(params, request.method ?? 'POST', context)
+    const result = await graphql.execute(params, request.method === 'POST' ? 'POST' : 'GET', context)
     if (!result || Symbol.asyncIterator in result)
       throw new AppError('BAD_REQUEST', 'That operation has no single answer')
     const { data, errors } = result
@@ -53,14 +54,17 @@ export function createGraphqlRoute({ graphql, services, graphiql }: GraphqlRoute
     })
   }
 
+  async function get(context: RequestContext): Promise<void> {
+    const { request, query } = context
+    // Also with a query: GraphiQL shows it in its editor, and runs nothing.
+    if (acceptsHtml(request)) return await graphiql(context)
+    refuseSimpleRequest(request)
+    await execute(requireParams(paramsOfQuery(query)), context)
+  }
+
   return {
-    async GET(context) {
-      const { request, query } = context
-      // Also with a query: GraphiQL shows it in its editor, and runs nothing.
-      if (acceptsHtml(request)) return await graphiql(context)
-      refuseSimpleRequest(request)
-      await execute(requireParams(paramsOfQuery(query)), context)
-    },
+    GET: get,
+    HEAD: get,
     async POST(context) {
       const { request } = context
       requireJson(request)

@@ -1,4 +1,4 @@
-import type { Handler } from './http.ts'
+import { type Handler, sendJson } from './http.ts'
 
 /** One part of the server that may be down. */
 export interface Dependency {
@@ -14,13 +14,18 @@ const KEEP_MILLIS = 1000
 
 export interface Health {
   readonly live: Handler
+  /**
+   * 503 while the database or the storage is down, and while the server drains.
+   *
+   * Metadata and small states would work without the storage. It is required all the same: every large state and every capture of
+   * one would fail here, and whoever balances the load sends them to an instance that can. Where the store is down for all of
+   * them, a balancer with nothing left mostly goes on sending to all, and what needs no storage is answered as ever.
+   */
   readonly ready: Handler
-  /** From now on the server is not ready: it is about to stop. */
-  drain(): void
 }
 
-export function createHealth(dependencies: readonly Dependency[]): Health {
-  let draining = false
+/** @param draining from when it fires on, the server is not ready: it is about to stop. */
+export function createHealth(dependencies: readonly Dependency[], draining: AbortSignal): Health {
   let last: { readonly at: number; readonly result: Promise<Record<string, 'up' | 'down'>> } | undefined
 
   function look(): Promise<Record<string, 'up' | 'down'>> {
@@ -31,22 +36,17 @@ export function createHealth(dependencies: readonly Dependency[]): Health {
 
   return {
     async live({ response }) {
-      response.writeHead(200, HEADERS).end('{"status":"live"}')
+      sendJson(response, 200, { status: 'live' })
     },
     async ready({ response }) {
       const parts = await look()
       const down = dependencies.filter(({ name }) => parts[name] === 'down')
-      const unready = draining || down.some(({ required }) => required)
-      const status = draining ? 'draining' : unready ? 'not ready' : down.length > 0 ? 'degraded' : 'ready'
-      response.writeHead(unready ? 503 : 200, HEADERS).end(JSON.stringify({ status, ...parts }))
-    },
-    drain() {
-      draining = true
+      const unready = draining.aborted || down.some(({ required }) => required)
+      const status = draining.aborted ? 'draining' : unready ? 'not ready' : down.length > 0 ? 'degraded' : 'ready'
+      sendJson(response, unready ? 503 : 200, { status, ...parts })
     },
   }
 }
-
-const HEADERS = { 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' }
 
 async function lookAtAll(dependencies: readonly Dependency[]): Promise<Record<string, 'up' | 'down'>> {
   const looks = dependencies.map(async ({ name, isUp }) => {

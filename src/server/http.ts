@@ -1,9 +1,15 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { AppError, Departure, ERRORS, isAppError, isRetryable } from '../errors.ts'
+import type { Logger } from '../log.ts'
+import { reset } from './connection.ts'
 import { type Cors, isPreflight } from './cors.ts'
-import { createRequestContext, type RequestContext, splitTarget } from './request.ts'
+import type { Hosts } from './hosts.ts'
+import type { Pace } from './pace.ts'
+import { askForBody, createRequestContext, type RequestContext, reportTo, runAs, splitTarget } from './request.ts'
+import { createSlowReaders } from './slow-readers.ts'
+import { boundRest, stopReading } from './unread-body.ts'
 
-/** Answers one request; what it throws becomes the answer. */
+/** Answers one request; what it throws becomes the answer, with the status that was set before if that is one of a failure. */
 export type Handler = (context: RequestContext) => Promise<void>
 
 export interface Route {
@@ -13,55 +19,67 @@ export interface Route {
   readonly failureBody?: FailureBody
   /** Bytes of a refused body that are thrown away, so that a client that sends all of it first can read the answer; default 0. */
   readonly discardMaxBytes?: number
+  /** Whether it is served whatever the request calls this server, as what watches over it calls it by its address; default false. */
+  readonly isForAnyHost?: boolean
 }
 
 /** What the answer of a failure holds; without one, its code and message. */
 export type FailureBody = (failure: AppError) => object
 
-export interface HttpOptions {
+export interface FrontOptions {
   readonly routes: readonly Route[]
   /** Told of every failure whose cause clients do not see. */
-  readonly onHiddenError: (error: unknown) => void
+  readonly log: Logger
   /** Which pages of other origins may read the answers; undefined: none. */
   readonly cors?: Cors | undefined
+  /** By which names this server is served; undefined: all. */
+  readonly hosts?: Hosts | undefined
+  /** From when it fires on, every answer ends its connection. */
+  readonly draining: AbortSignal
+  /** How fast a client must take any answer. */
+  readonly readers: Pace
 }
 
-/** How long a client whose request was not read to its end may take to read the answer, and to send what is thrown away. */
-const LINGER_MILLIS = 1000
-const DISCARD_MILLIS = 5000
 /** For the whole of a body that is read at once, and of one that no handler reads. */
 const BODY_MILLIS = 30_000
 
-/** The front of the server: routing and limits on `node:http`; nothing stands between a handler and its socket. */
-export function createHttpServer({ routes, onHiddenError, cors }: HttpOptions): Server {
-  const onRequest = (request: IncomingMessage, response: ServerResponse) => {
-    const { path, query } = splitTarget(request)
-    const found = findRoute(routes, path)
-    response.once('finish', () => boundRest(request))
-    const context = createRequestContext(response, { query, params: found?.params ?? [] })
-    answer(found, context, cors).catch((error: unknown) => {
-      if (isDeparture(response, error)) return void response.destroy()
-      if (!isAppError(error) || error.cause !== undefined) onHiddenError(error)
-      fail(response, isAppError(error) ? error : UNFORESEEN, found?.route)
-    })
-  }
-  const limits = {
-    headersTimeout: 10_000,
-    // Uploads take as long as they take: whoever reads a body has a limit of its own for it.
-    requestTimeout: 0,
-    keepAliveTimeout: 5000,
-    connectionsCheckingInterval: 2000,
-    maxHeaderSize: 16_384,
-  }
-  const server = createServer(limits, onRequest)
-  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
-    // Uploads are asked for only once it is clear that they are wanted: their handler does it.
-    if (request.method !== 'PUT') response.writeContinue()
-    onRequest(request, response)
+/**
+ * The front of the server: routing and limits on `node:http`; nothing stands between a handler and its socket. It listens to
+ * `request` and `checkContinue` alike.
+ */
+export function createFront({ routes, log, cors, hosts, draining, readers }: FrontOptions): RequestListener {
+  const slowReaders = createSlowReaders(readers)
+  const report = reportTo(log)
+  draining.addEventListener('abort', () => {
+    for (const response of slowReaders.watched()) endConnection(response)
   })
-  server.maxConnections = 2000
-  server.maxRequestsPerSocket = 1000
-  return server
+
+  async function serve(found: FoundRoute | undefined, context: RequestContext, isKnownHost: boolean): Promise<void> {
+    const { response } = context
+    try {
+      // First of all: a page that may read an answer may read a failure too.
+      cors?.mark(response)
+      if (!isKnownHost) throw misdirected(response)
+      await answer(found, context, cors)
+    } catch (error) {
+      if (isDeparture(response, error)) return void response.destroy()
+      if (!isAppError(error) || error.cause !== undefined) report(error)
+      fail(context, isAppError(error) ? error : UNFORESEEN, found?.route)
+    }
+  }
+
+  return (request, response) => {
+    // Uploads are asked for only once it is clear that they are wanted: their handler does it.
+    if (request.method !== 'PUT') askForBody(response)
+    slowReaders.watch(response)
+    response.once('close', () => boundRest(request, BODY_MILLIS))
+    if (draining.aborted) endConnection(response)
+    const { path, query, authority = request.headers.host } = splitTarget(request)
+    const found = findRoute(routes, path)
+    const context = createRequestContext(response, { path, query, params: found?.params ?? [], draining, log })
+    const isKnownHost = found?.route.isForAnyHost === true || hosts === undefined || hosts(authority)
+    runAs(context, () => serve(found, context, isKnownHost))
+  }
 }
 
 interface FoundRoute {
@@ -79,8 +97,6 @@ function findRoute(routes: readonly Route[], path: string): FoundRoute | undefin
 
 async function answer(found: FoundRoute | undefined, context: RequestContext, cors: Cors | undefined): Promise<void> {
   const { request, response } = context
-  // First of all: a page that may read an answer may read a failure too.
-  cors?.mark(response)
   if (!found) throw new AppError('NOT_FOUND', 'Nothing is served at that path')
   const { route } = found
   const handler = route.methods[request.method ?? '']
@@ -91,6 +107,15 @@ async function answer(found: FoundRoute | undefined, context: RequestContext, co
   response.statusCode = 405
   response.setHeader('allow', methods)
   throw new AppError('BAD_REQUEST', 'That method is not served here')
+}
+
+function misdirected(response: ServerResponse): AppError {
+  response.statusCode = 421
+  return new AppError('FORBIDDEN', 'That host name is not served here: set PUBLIC_URL to the address that clients use')
+}
+
+function endConnection(response: ServerResponse): void {
+  if (!response.headersSent) response.setHeader('connection', 'close')
 }
 
 /** Names request headers that the answer depends on, beside those named before. */
@@ -152,16 +177,19 @@ export function sendJson(response: ServerResponse, status: number, body: object)
   response.end(bytes)
 }
 
-/** After the head the socket is destroyed, so that nobody takes a part of an answer for the whole. */
-function fail(response: ServerResponse, failure: AppError, route: Route | undefined): void {
+/** After the head the connection is reset: where an answer has no length, its mere end would look like the whole. */
+function fail(context: RequestContext, failure: AppError, route: Route | undefined): void {
+  const { response, request } = context
   if (response.headersSent || response.destroyed) {
+    if (response.socket) reset(response.socket)
     response.destroy()
     return
   }
   const { failureBody = plainBody, discardMaxBytes = 0 } = route ?? {}
-  if (!response.req.complete) stopReading(response, discardMaxBytes)
+  if (!request.complete) stopReading(response, discardMaxBytes)
   if (isRetryable(failure.code)) response.setHeader('retry-after', '1')
-  const status = response.statusCode === 405 ? 405 : ERRORS[failure.code].status
+  const status = response.statusCode >= 400 ? response.statusCode : ERRORS[failure.code].status
+  if (status >= 500) response.setHeader('x-request-id', context.id)
   sendJson(response, status, failureBody(failure))
 }
 
@@ -169,39 +197,6 @@ function fail(response: ServerResponse, failure: AppError, route: Route | undefi
 function isDeparture(response: ServerResponse, error: unknown): boolean {
   if (error instanceof Departure) return true
   return response.destroyed && error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE'
-}
-
-/** What was not read of the request's body is not waited for: the connection ends with this answer. */
-function stopReading(response: ServerResponse, discardMaxBytes: number): void {
-  const { req: request } = response
-  const { socket } = request
-  response.setHeader('connection', 'close')
-  // To close with bytes unread resets the connection, and the answer may be lost on its way: so FIN first.
-  socket.destroySoon = () => {
-    if (discardMaxBytes === 0) socket.pause()
-    else discard(request, discardMaxBytes)
-    socket.end()
-    setTimeout(() => socket.destroy(), discardMaxBytes === 0 ? LINGER_MILLIS : DISCARD_MILLIS).unref()
-  }
-}
-
-function discard(request: IncomingMessage, maxBytes: number): void {
-  let rest = maxBytes
-  // A reader that gave up still waits for the next chunk, and would keep the rest from flowing.
-  request.removeAllListeners('readable')
-  request.on('error', () => {})
-  request.once('end', () => request.socket.destroy())
-  request.on('data', (chunk: Buffer) => {
-    rest -= chunk.length
-    if (rest < 0) request.socket.destroy()
-  })
-}
-
-/** A body that its handler did not ask for is read and thrown away by Node, however slowly it comes. */
-function boundRest(request: IncomingMessage): void {
-  if (request.complete) return
-  const timer = setTimeout(() => request.socket.destroy(), BODY_MILLIS).unref()
-  request.once('close', () => clearTimeout(timer))
 }
 
 const plainBody: FailureBody = ({ code, message }) => ({ code, message })

@@ -1,11 +1,13 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { ANYONE, type Viewer } from '../auth/viewer.ts'
 import { Departure } from '../errors.ts'
+import type { Logger } from '../log.ts'
 
 /** One request on its way through the server: made once, in the front, and handed to every handler. */
 export interface RequestContext {
-  /** Names it in logs, and in errors that hide their cause: the client's own `X-Request-Id`, or a new one. */
+  /** Names it in logs, and in answers that hide a cause: the client's own `X-Request-Id`, or a new one. */
   readonly id: string
   readonly request: IncomingMessage
   readonly response: ServerResponse
@@ -16,32 +18,56 @@ export interface RequestContext {
   readonly viewer: Viewer
   /** Fires, with a `Departure`, when the client goes away before its answer is complete. */
   readonly signal: AbortSignal
+  /** Fires when the server is about to stop: who answers without end should come to one. */
+  readonly draining: AbortSignal
+  /** Each line names the request. */
+  readonly log: Logger
 }
 
 export interface Target {
+  /** Empty where there is none that could be served. */
   readonly path: string
   readonly query: string
+  /** Host and port, where the target names them. */
+  readonly authority?: string
 }
 
-/** The path and the query of a request, raw: nothing is decoded. The path of a target that names a host is empty. */
+/** `http://host:port/path?query`: without a user, and without a fragment. */
+const ABSOLUTE = /^https?:\/\/([^/?#@\s]+)([^#]*)$/i
+
+/** The parts of a request's target, raw: nothing is decoded. @see RFC 9112 section 3.2 */
 export function splitTarget({ url = '/' }: IncomingMessage): Target {
-  if (!/^\/(?!\/)/.test(url)) return { path: '', query: '' }
-  const mark = url.indexOf('?')
-  return mark === -1 ? { path: url, query: '' } : { path: url.slice(0, mark), query: url.slice(mark + 1) }
+  const [, authority, rest = url] = ABSOLUTE.exec(url) ?? []
+  const mark = rest.indexOf('?')
+  const path = mark === -1 ? rest : rest.slice(0, mark)
+  const query = mark === -1 ? '' : rest.slice(mark + 1)
+  if (authority !== undefined) return { path: path === '' ? '/' : path, query, authority }
+  return /^\/(?!\/)/.test(path) ? { path, query } : { path: '', query: '' }
 }
+
+export interface ContextOptions extends Pick<RequestContext, 'query' | 'params' | 'draining'> {
+  readonly path: string
+  /** Of the server. */
+  readonly log: Logger
+}
+
+/** A path names what was asked for; it may be as long as a request. */
+const LOGGED_PATH_LENGTH = 200
 
 export function createRequestContext(
   response: ServerResponse,
-  { query, params }: Pick<RequestContext, 'query' | 'params'>,
+  { path, query, params, draining, log: serverLog }: ContextOptions,
 ): RequestContext {
   const { req: request } = response
   let id: string | undefined
   let signal: AbortSignal | undefined
+  let log: Logger | undefined
   return {
     request,
     response,
     query,
     params,
+    draining,
     viewer: ANYONE,
     // Made when somebody asks: most answers are complete before a client could leave, or anything could fail.
     get id() {
@@ -52,6 +78,33 @@ export function createRequestContext(
       signal ??= signalOf(response)
       return signal
     },
+    get log() {
+      // Never the query: it may hold a signature.
+      log ??= serverLog.child({ request: this.id, method: request.method, path: path.slice(0, LOGGED_PATH_LENGTH) })
+      return log
+    },
+  }
+}
+
+/** Has the client send its body, where it waits to be asked. */
+export function askForBody(response: ServerResponse): void {
+  const { headers, httpVersion } = response.req
+  if (headers.expect !== undefined && httpVersion !== '1.0') response.writeContinue()
+}
+
+const current = new AsyncLocalStorage<RequestContext>()
+
+/** Does the work of a request, so that whatever it leads to can be told with it. */
+export function runAs<Result>(context: RequestContext, work: () => Result): Result {
+  return current.run(context, work)
+}
+
+/** Tells the log of a failure whose cause clients do not see, and the client how the log names it. */
+export function reportTo(log: Logger): (error: unknown) => void {
+  return (error) => {
+    const context = current.getStore()
+    if (context && !context.response.headersSent) context.response.setHeader('x-request-id', context.id)
+    ;(context?.log ?? log).error({ err: error }, 'request failed')
   }
 }
 

@@ -2,13 +2,14 @@ import type { ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import { finished, pipeline } from 'node:stream/promises'
 
-/** A client that takes nothing for this long is cut: shorter than what a store is allowed, so that the store is not blamed. */
+/** A client that takes nothing for this long is cut, whatever the answer: the front sees to it. */
 export const STALL_MILLIS = 20_000
 
 const KERNEL_BYTES = 65_536
 
-/** Cuts the client when it takes nothing for so long although something waits for it. */
+/** Cuts the client earlier than every other, when it takes nothing for so long although something waits for it. */
 export function cutStalledClient(response: ServerResponse, stallMillis: number = STALL_MILLIS): void {
+  if (stallMillis >= STALL_MILLIS) return
   response.setTimeout(stallMillis, () => {
     // With nothing left to send, it is not the client that everyone waits for.
     if (response.writableLength > 0) response.destroy()

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:net'
 import { after, before, describe, it } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { freshDatabase } from '../support/database.ts'
+import { describeWith } from '../support/describe-with.ts'
+import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
+import { send } from '../support/http.ts'
+import { s3Env } from '../support/objects.ts'
 import { type RunningProcess, startProcess } from '../support/process.ts'
+import { eventually } from '../support/put.ts'
+import { s3 } from '../support/services.ts'
 import { type TemporaryFolder, temporaryFolder } from '../support/tmp.ts'
 import { livingProcessesOf } from './processes.ts'
 
@@ -62,7 +70,7 @@ describe('serve with no settings', () => {
       captured.map((snapshot) => (snapshot as { storageTier: string }).storageTier),
       ['INLINE', 'OBJECT'],
     )
-    assert.deepEqual(await server.stop('SIGINT'), { code: 0, signal: null })
+    assert.deepEqual(await server.stop(), { code: 0, signal: null })
     assert.deepEqual(await livingProcessesOf(folder.path), [])
   })
 
@@ -84,5 +92,124 @@ describe('serve with no settings', () => {
     assert.deepEqual(await server.exited, { code: 1, signal: null })
     for (const name of Object.keys(env)) assert.match(server.stderr(), new RegExp(`^ {2}- ${name} `, 'm'))
     assert.doesNotMatch(server.stderr() + server.stdout(), /canary/)
+  })
+})
+
+interface Proxied extends AsyncDisposable {
+  /** Of the service, by way of the proxy. */
+  readonly url: string
+  readonly proxy: FaultProxy
+}
+
+async function behindProxy(url: string): Promise<Proxied> {
+  const through = new URL(url)
+  const proxy = await startFaultProxy({ host: through.hostname, port: Number(through.port) })
+  through.hostname = proxy.host
+  through.port = String(proxy.port)
+  return { url: through.href, proxy, [Symbol.asyncDispose]: () => proxy[Symbol.asyncDispose]() }
+}
+
+/** What /health/ready says, once it says so: it looks once a second. */
+async function becomesReady(url: string, expected: string): Promise<void> {
+  await eventually(async () => {
+    const { status } = JSON.parse((await send(url, { target: '/health/ready' })).body.toString())
+    assert.equal(status, expected)
+  })
+}
+
+describe('serve on a database that cannot be reached', { concurrency: true }, () => {
+  async function serveOn(template: 'empty' | 'migrated', env: Record<string, string> = {}) {
+    await using cleanup = new AsyncDisposableStack()
+    const database = cleanup.use(await freshDatabase({ template }))
+    const folder = cleanup.use(await temporaryFolder())
+    const { url: DATABASE_URL, proxy } = cleanup.use(await behindProxy(database.url))
+    await proxy.refuse()
+    const settings = { PORT: '0', DATABASE_URL, DATA_DIR: folder.path, ...env }
+    const server = cleanup.use(startProcess({ args: ['serve'], env: settings }))
+    const owned = cleanup.move()
+    return { server, proxy, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  }
+
+  it('N8: lives, is not ready, and is when the database is there', async () => {
+    await using started = await serveOn('migrated', { S3_BUKET: 'canary' })
+    const { server, proxy } = started
+    await server.waitForLine(/"name":"S3_BUKET"/)
+    await server.waitForLine(/"code":"ECONNREFUSED"/)
+    const url = (await server.waitForLine(/http:\/\/[^\s/"]+/))[0]
+    assert.equal((await send(url, { target: '/health/live' })).status, 200)
+    await becomesReady(url, 'not ready')
+    await proxy.heal()
+    await becomesReady(url, 'ready')
+    await query(url, CAPTURE, { stepId: 'small', payload: SMALL })
+    assert.deepEqual(await server.stop(), { code: 0, signal: null })
+    assert.doesNotMatch(server.stdout(), /canary/)
+  })
+
+  it('S9: ends with a message when it turns out to lack its tables, and leaves no socket open', async () => {
+    await using started = await serveOn('empty')
+    const { server, proxy } = started
+    const url = await server.waitForUrl()
+    assert.equal((await send(url, { target: '/health/live' })).status, 200)
+    await proxy.heal()
+    assert.deepEqual(await server.exited, { code: 1, signal: null })
+    assert.match(server.stderr(), /^The database needs a migration .*statelens migrate/)
+    await assert.rejects(send(url, { target: '/health/live' }), { code: 'ECONNREFUSED' })
+  })
+})
+
+describe('serve that is told to stop', { concurrency: true }, () => {
+  it('D21: says so for five seconds after SIGTERM, before it refuses connections; Ctrl-C waits for nobody', async () => {
+    await using database = await freshDatabase()
+    await using folder = await temporaryFolder()
+    const env = { PORT: '0', DATABASE_URL: database.url, DATA_DIR: folder.path }
+    for (const [signal, from, to] of [
+      ['SIGTERM', 5, 12],
+      ['SIGINT', 0, 4],
+    ] as const) {
+      await using server = startProcess({ args: ['serve'], env })
+      const url = await server.waitForUrl()
+      await becomesReady(url, 'ready')
+      const toldAt = performance.now()
+      const seconds = () => (performance.now() - toldAt) / 1000
+      const stopped = server.stop(signal)
+      if (signal === 'SIGTERM') {
+        await becomesReady(url, 'draining')
+        while (seconds() < 4) {
+          const { status, headers } = await send(url, {
+            target: '/health/ready',
+            headers: { connection: 'keep-alive' },
+          })
+          assert.deepEqual([status, headers.connection], [503, 'close'])
+          await delay(100)
+        }
+      }
+      assert.deepEqual(await stopped, { code: 0, signal: null })
+      assert.ok(seconds() >= from && seconds() < to, `${signal}: ${seconds()} s`)
+    }
+  })
+})
+
+await describeWith('serve that is told to stop, with object storage', s3, (service) => {
+  it('J1: ends within 25 seconds though its store answers nothing', { timeout: 60_000 }, async () => {
+    await using database = await freshDatabase()
+    await using folder = await temporaryFolder()
+    await using storage = await behindProxy(service.endpoint)
+    const env = {
+      ...s3Env(service),
+      S3_ENDPOINT_URL: storage.url,
+      PORT: '0',
+      DATABASE_URL: database.url,
+      DATA_DIR: folder.path,
+      SNAPSHOT_INLINE_MAX_BYTES: '10',
+    }
+    await using server = startProcess({ args: ['serve'], env })
+    const url = await server.waitForUrl()
+    for (let step = 0; step < 6; step++) await query(url, CAPTURE, { stepId: `${step}`, payload: SMALL })
+    storage.proxy.blackhole()
+    await query(url, 'mutation { deleteRun(runId: "r") { __typename } }', {})
+    const toldAt = performance.now()
+    assert.deepEqual(await server.stop('SIGTERM'), { code: 0, signal: null })
+    const seconds = (performance.now() - toldAt) / 1000
+    assert.ok(seconds < 25, `${seconds} s`)
   })
 })

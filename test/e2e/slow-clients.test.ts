@@ -60,7 +60,7 @@ describe('slow clients', { concurrency: true, timeout: 60_000 }, () => {
     const { child, url } = await serve()
     await using _child = child
     const download = await startDownload(url + path)
-    const stopped = child.stop()
+    const stopped = child.stop('SIGTERM')
     const ready = await untilDraining(url)
     assert.deepEqual(ready, { status: 'draining', database: 'up', storage: 'up', cache: 'up' })
     assert.deepEqual(await download.finish(), { complete: true, size: PAYLOAD.length })
@@ -73,7 +73,7 @@ describe('slow clients', { concurrency: true, timeout: 60_000 }, () => {
     await using _child = child
     const download = await startDownload(url + path)
     const toldAt = performance.now()
-    assert.deepEqual(await child.stop(), { code: 0, signal: null })
+    assert.deepEqual(await child.stop('SIGTERM'), { code: 0, signal: null })
     const seconds = (performance.now() - toldAt) / 1000
     assert.ok(seconds > 5 && seconds < 22, `${seconds} s`)
     assert.equal((await download.finish()).complete, false)
@@ -103,7 +103,7 @@ describe('slow clients', { concurrency: true, timeout: 60_000 }, () => {
     const socket = connect(Number(new URL(url).port), '127.0.0.1').on('error', () => {})
     await once(socket, 'connect')
     const openedAt = performance.now()
-    const head = [...`GET /health/live HTTP/1.1\r\nhost: x\r\nx-slow: ${'a'.repeat(100)}`]
+    const head = [...`GET /health/live HTTP/1.1\r\nhost: localhost\r\nx-slow: ${'a'.repeat(100)}`]
     const drip = setInterval(() => socket.write(head.shift() ?? 'a'), 200)
     const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()))
     closed.then(() => clearInterval(drip))

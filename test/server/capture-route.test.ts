@@ -2,10 +2,13 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { after, before, describe, it } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { AppError } from '../../src/errors.ts'
 import { createCaptureRoute } from '../../src/server/capture-route.ts'
-import { createHttpServer } from '../../src/server/http.ts'
+import type { Pace } from '../../src/server/pace.ts'
 import { createAdmission } from '../../src/snapshots/source/admission.ts'
 import { describeWith } from '../support/describe-with.ts'
+import { serveRoutes } from '../support/front.ts'
 import { send } from '../support/http.ts'
 import { filesBelow, s3Env } from '../support/objects.ts'
 import { eventually, put, refusalOf, type Stored, startPut, storedOf } from '../support/put.ts'
@@ -301,28 +304,88 @@ describe('what a PUT says beside the payload', () => {
   })
 })
 
-it('gives a sender up that sends nothing more', async () => {
-  const writer = {
-    async capture(_input: object, payload: Buffer | { readonly chunks: AsyncIterable<Uint8Array> }) {
-      if (!Buffer.isBuffer(payload)) for await (const _chunk of payload.chunks);
-      return assert.fail('the body ended')
-    },
+describe('a sender that is waited for', { concurrency: true }, () => {
+  const PATH = /^\/runs\/([^/]+)\/steps\/([^/]+)\/snapshot$/
+  /** Takes each chunk, and takes its time. */
+  function writerOf(restMillis: number) {
+    return {
+      async capture(_input: object, payload: Buffer | { readonly chunks: AsyncIterable<Uint8Array> }) {
+        if (!Buffer.isBuffer(payload)) for await (const _chunk of payload.chunks) await delay(restMillis)
+        throw new AppError('INVALID_PAYLOAD', 'The body ended')
+      },
+    }
   }
-  const methods = createCaptureRoute({ writer, admission: createAdmission(), idleMillis: 100 })
-  const path = /^\/runs\/([^/]+)\/steps\/([^/]+)\/snapshot$/
-  const server = createHttpServer({ routes: [{ path, methods }], onHiddenError: () => assert.fail() })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  assert.ok(typeof address === 'object' && address)
-  const sending = startPut(`http://127.0.0.1:${address.port}`, {})
-  sending.on('error', () => {})
-  sending.write('[1')
-  try {
-    const [response] = await once(sending, 'response')
+
+  async function serve(senders: Partial<Pace>, restMillis = 0) {
+    const pace = { minBytesPerSecond: 65_536, silentMillis: 300, behindMillis: 300, aheadMillis: 300, ...senders }
+    const writer = writerOf(restMillis)
+    const methods = createCaptureRoute({ writer, admission: createAdmission(), senders: pace })
+    return await serveRoutes([{ path: PATH, methods }])
+  }
+
+  /** Sends the pieces, one each so many milliseconds, for as long as nobody answers. */
+  async function drip(
+    url: string,
+    { piece, everyMillis, pieces }: { piece: Buffer; everyMillis: number; pieces: number },
+  ) {
+    const sending = startPut(url, {})
+    sending.on('error', () => {})
+    const answered = once(sending, 'response')
+    const beganAt = performance.now()
+    let left = pieces
+    const next = () => (left-- > 0 ? sending.write(piece) : sending.end())
+    next()
+    const timer = setInterval(next, everyMillis)
+    const [response] = await answered.finally(() => clearInterval(timer))
+    sending.destroy()
+    return { status: response.statusCode, seconds: (performance.now() - beganAt) / 1000 }
+  }
+
+  it('is given up when it sends nothing more', async () => {
+    await using server = await serve({})
+    const { status, seconds } = await drip(server.url, { piece: Buffer.from('[1'), everyMillis: 60_000, pieces: 2 })
+    assert.equal(status, 400)
+    assert.ok(seconds > 0.25 && seconds < 5, `${seconds} s`)
+  })
+
+  it('N1: is given up when it sends byte by byte, however steadily', async () => {
+    await using server = await serve({})
+    const { status, seconds } = await drip(server.url, { piece: Buffer.from(' '), everyMillis: 20, pieces: 10_000 })
+    assert.equal(status, 400)
+    assert.ok(seconds > 0.25 && seconds < 5, `${seconds} s`)
+  })
+
+  it('D4: is given up for slowness after it was fast for a while', async () => {
+    await using server = await serve({})
+    const sending = startPut(server.url, {})
+    sending.on('error', () => {})
+    sending.write(Buffer.alloc(4_000_000, ' '))
+    const timer = setInterval(() => sending.write(' '), 20)
+    const [response] = await once(sending, 'response').finally(() => clearInterval(timer))
+    sending.destroy()
     assert.equal(response.statusCode, 400)
-  } finally {
-    server.closeAllConnections()
-    server.close()
-  }
+  })
+
+  it('may be as slow as it must not be faster, for as long as it takes', async () => {
+    await using server = await serve({ minBytesPerSecond: 5000 })
+    // Four times the rate, and longer than the patience.
+    const { status } = await drip(server.url, { piece: Buffer.alloc(1000, ' '), everyMillis: 50, pieces: 24 })
+    assert.equal(status, 422)
+  })
+
+  it('is not blamed for a store that takes its time', async () => {
+    await using server = await serve({}, 600)
+    assert.equal(
+      (
+        await put(
+          server.url,
+          (function* () {
+            yield Buffer.from('[1')
+            yield Buffer.from(']')
+          })(),
+        )
+      ).status,
+      422,
+    )
+  })
 })

@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
 import { connect } from 'node:net'
 import { Readable } from 'node:stream'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Snapshot } from '../../src/model/snapshot.ts'
-import { createHttpServer } from '../../src/server/http.ts'
 import { createPayloadRoute } from '../../src/server/payload-route.ts'
+import { serveRoutes } from '../support/front.ts'
 import { send } from '../support/http.ts'
 import { openObjects } from '../support/objects.ts'
 import { put, refusalOf, type Stored, storedOf } from '../support/put.ts'
@@ -99,7 +97,7 @@ describe('a payload in parts and under conditions', () => {
     const [inline, object] = stored
     const socket = connect(Number(new URL(server.url).port), '127.0.0.1')
     const requestFor = ({ snapshotId }: Stored, more = '') =>
-      `GET /snapshots/${snapshotId}/payload HTTP/1.1\r\nhost: x\r\n${more}\r\n`
+      `GET /snapshots/${snapshotId}/payload HTTP/1.1\r\nhost: localhost\r\n${more}\r\n`
     assert.ok(inline && object)
     socket.write(
       requestFor(object, 'range: bytes=0-3\r\n') +
@@ -141,18 +139,7 @@ describe('a client and a store of different speed', () => {
       links: { verify: () => assert.fail('no link') },
       stallMillis,
     })
-    const server = createHttpServer({
-      routes: [{ path: /^\/snapshots\/([^/]+)\/payload$/, methods }],
-      onHiddenError: () => {},
-    })
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const port = (server.address() as AddressInfo).port
-    const close = () => {
-      server.closeAllConnections()
-      server.close()
-    }
-    return { port, [Symbol.dispose]: close }
+    return await serveRoutes([{ path: /^\/snapshots\/([^/]+)\/payload$/, methods }])
   }
 
   function* zeros(): Generator<Buffer> {
@@ -163,10 +150,10 @@ describe('a client and a store of different speed', () => {
     const body = Readable.from(zeros(), { objectMode: false })
     // Not once(): how it ends is the route's affair.
     const closed = new Promise((resolve) => body.once('close', resolve))
-    using server = await serve(body, 200)
-    const socket = connect(server.port, '127.0.0.1')
+    await using server = await serve(body, 200)
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1')
     socket.on('error', () => {})
-    socket.write(`GET ${target} HTTP/1.1\r\nhost: x\r\n\r\n`)
+    socket.write(`GET ${target} HTTP/1.1\r\nhost: localhost\r\n\r\n`)
     socket.pause()
     await closed
     assert.ok(body.destroyed)
@@ -182,8 +169,8 @@ describe('a client and a store of different speed', () => {
         yield chunk
       }
     }
-    using server = await serve(Readable.from(late(), { objectMode: false }), 150)
-    const { body } = await send(`http://127.0.0.1:${server.port}`, { target })
+    await using server = await serve(Readable.from(late(), { objectMode: false }), 150)
+    const { body } = await send(server.url, { target })
     assert.equal(body.length, SIZE)
   })
 
@@ -192,7 +179,7 @@ describe('a client and a store of different speed', () => {
       yield Buffer.alloc(1000)
       throw new Error('broken')
     }
-    using server = await serve(Readable.from(broken(), { objectMode: false }), 1000)
-    await assert.rejects(send(`http://127.0.0.1:${server.port}`, { target }), { code: 'ECONNRESET' })
+    await using server = await serve(Readable.from(broken(), { objectMode: false }), 1000)
+    await assert.rejects(send(server.url, { target }), { code: 'ECONNRESET' })
   })
 })

@@ -39,7 +39,7 @@ export interface RunningProcess extends AsyncDisposable {
   waitForLine(pattern: RegExp): Promise<RegExpMatchArray>
   /** The origin of the first `http://` URL printed, without a trailing slash. */
   waitForUrl(): Promise<string>
-  /** Sends the signal, SIGTERM unless told, and resolves once the process has ended. */
+  /** Sends the signal, SIGINT unless told, as Ctrl-C does, and resolves once the process has ended. */
   stop(signal?: NodeJS.Signals): Promise<Exit>
 }
 
@@ -59,7 +59,7 @@ export function startProcess(options: ProcessOptions): RunningProcess {
   exited.catch(() => {})
   const output = collect(child)
   const waitForLine = (pattern: RegExp) => waitFor({ pattern, output, child, exited })
-  const stop = (signal: NodeJS.Signals = 'SIGTERM') => {
+  const stop = (signal: NodeJS.Signals = 'SIGINT') => {
     child.kill(signal)
     return exited
   }

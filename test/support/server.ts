@@ -1,4 +1,5 @@
-import { type App, type AppOptions, startApp } from '../../src/app.ts'
+import type { AppOptions } from '../../src/app.ts'
+import { type Service, startService } from '../../src/commands/serve.ts'
 import { readConfig } from '../../src/config.ts'
 import { createLogger } from '../../src/log.ts'
 import { freshDatabase } from './database.ts'
@@ -6,7 +7,9 @@ import { temporaryFolder } from './tmp.ts'
 
 export interface TestServer extends AsyncDisposable {
   readonly url: string
-  readonly app: App
+  /** Where it listens, whatever its links say. */
+  readonly port: number
+  readonly app: Service
   readonly databaseUrl: string
   /** Root of its `file://`. */
   readonly storagePath: string
@@ -33,10 +36,18 @@ export interface TestServerOptions {
   readonly store?: { readonly databaseUrl: string; readonly storagePath: string }
   readonly admission?: AppOptions['admission']
   readonly now?: AppOptions['now']
+  /** Nothing is logged when it is left out. */
+  readonly log?: AppOptions['log']
 }
 
 /** The whole server in this process, as `serve` builds it, on a store of its own. */
-export async function startServer({ env = {}, store, admission, now }: TestServerOptions = {}): Promise<TestServer> {
+export async function startServer({
+  env = {},
+  store,
+  admission,
+  now,
+  log = createLogger({ level: 'silent' }),
+}: TestServerOptions = {}): Promise<TestServer> {
   await using cleanup = new AsyncDisposableStack()
   const database = store ? undefined : cleanup.use(await freshDatabase())
   const folder = store ? undefined : cleanup.use(await temporaryFolder())
@@ -44,9 +55,9 @@ export async function startServer({ env = {}, store, admission, now }: TestServe
   const storagePath = store?.storagePath ?? `${folder?.path}/snapshots`
   const statements: string[] = []
   const settings = { PORT: '0', DATABASE_URL: databaseUrl, SNAPSHOT_STORAGE_PATH: storagePath, ...env }
-  const app = await startApp({
+  const app = await startService({
     config: { ...readConfig(settings), databaseUrl },
-    log: createLogger({ level: 'silent' }),
+    log,
     onStatement: (text) => statements.push(text),
     admission,
     now,
@@ -55,6 +66,7 @@ export async function startServer({ env = {}, store, admission, now }: TestServe
   const owned = cleanup.move()
   return {
     url: app.publicUrl,
+    port: app.port,
     app,
     databaseUrl,
     storagePath,

@@ -1,0 +1,107 @@
+import { once } from 'node:events'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { hostInUrl } from './hosts.ts'
+
+export interface ListenOptions {
+  readonly port: number
+  readonly host: string
+  /** How long a connection that nothing is asked on stays open: longer than whoever stands in front keeps it for its next request. */
+  readonly keepAliveMillis: number
+}
+
+export interface Listener {
+  /** `http://host:port` of where it listens. */
+  readonly url: string
+  readonly port: number
+  /** Lets what is under way end for a while, and cuts what is left then. Resolves when every connection is closed. */
+  close(options?: CloseOptions): Promise<void>
+}
+
+export interface CloseOptions {
+  /** How long new connections are taken although nothing is under way, so that whoever balances the load can read that this ends. */
+  readonly listenOnMillis?: number
+  /** How long what is under way may take; 20 seconds when left out. */
+  readonly drainMillis?: number
+}
+
+/** While something is under way it goes on listening for so long. */
+export const LISTEN_ON_MILLIS = 5000
+const DRAIN_MILLIS = 20_000
+/** A request that comes with its connection has come by then. */
+const UNUSED_MILLIS = 1000
+const CONNECTIONS_MAX = 2000
+/** From so many on, those that nothing is asked on make room. */
+const CROWDED_CONNECTIONS = 1800
+
+/** Limits of connections and heads. Uploads take as long as they take: whoever reads a body has a limit of its own for it. */
+const LIMITS = {
+  headersTimeout: 10_000,
+  requestTimeout: 0,
+  connectionsCheckingInterval: 2000,
+  maxHeaderSize: 16_384,
+}
+
+/** @throws what the system says when it cannot listen there. */
+export async function listen(
+  onRequest: RequestListener,
+  { port, host, keepAliveMillis }: ListenOptions,
+): Promise<Listener> {
+  const server = createServer({ ...LIMITS, keepAliveTimeout: keepAliveMillis }, onRequest)
+  server.on('checkContinue', onRequest)
+  server.maxConnections = CONNECTIONS_MAX
+  server.maxRequestsPerSocket = 1000
+  const connections = trackConnections(server)
+  server.listen(port, host)
+  await once(server, 'listening')
+  const { port: listenedOn } = server.address() as AddressInfo
+  return {
+    url: `http://${hostInUrl(host)}:${listenedOn}`,
+    port: listenedOn,
+    close: (closing) => closeServer(server, connections, closing),
+  }
+}
+
+interface Connections {
+  count(): number
+  /** Of connections that browsers open in advance: Node takes one without a byte for one whose request is on its way. */
+  closeUnused(): void
+}
+
+function trackConnections(server: Server): Connections {
+  const openedAt = new Map<Socket, number>()
+  server.on('connection', (socket: Socket) => {
+    openedAt.set(socket, performance.now())
+    socket.once('close', () => openedAt.delete(socket))
+    if (openedAt.size > CROWDED_CONNECTIONS) server.closeIdleConnections()
+  })
+  return {
+    count: () => openedAt.size,
+    closeUnused() {
+      const before = performance.now() - UNUSED_MILLIS
+      for (const [socket, at] of openedAt) if (at < before && socket.bytesRead === 0) socket.destroy()
+    },
+  }
+}
+
+async function closeServer(
+  server: Server,
+  connections: Connections,
+  { listenOnMillis = 0, drainMillis = DRAIN_MILLIS }: CloseOptions = {},
+): Promise<void> {
+  const closed = once(server, 'close')
+  const toldAt = performance.now()
+  const closeWhenIdle = () => {
+    server.closeIdleConnections()
+    connections.closeUnused()
+    if (connections.count() === 0 && performance.now() - toldAt >= listenOnMillis) server.close()
+  }
+  closeWhenIdle()
+  const again = setInterval(closeWhenIdle, 20)
+  const refuse = setTimeout(() => server.close(), Math.max(listenOnMillis, LISTEN_ON_MILLIS))
+  const cut = setTimeout(() => server.closeAllConnections(), drainMillis)
+  await closed
+  clearInterval(again)
+  clearTimeout(refuse)
+  clearTimeout(cut)
+}

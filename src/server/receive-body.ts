@@ -1,0 +1,68 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { AppError, Departure } from '../errors.ts'
+import { createAccount, type Pace } from './pace.ts'
+import { askForBody, type RequestContext } from './request.ts'
+
+/** The largest object that S3 holds: 5 TiB. */
+const BODY_MAX_BYTES = 5 * 2 ** 40
+
+/** A request's body of any size, as it is sent. */
+export interface ReceivedBody {
+  /**
+   * As fast as it is taken, and not asked for before. Leaving it early leaves the connection open, so that the sender can still be
+   * answered.
+   * @throws AppError `BAD_REQUEST` when the sender sends nothing or too little while it is waited for; `Departure` when it goes away.
+   */
+  readonly chunks: AsyncIterable<Buffer>
+  /** Undefined when it comes in chunks. */
+  readonly sizeBytes: number | undefined
+}
+
+/**
+ * Takes a body that must be JSON.
+ * @throws AppError `UNSUPPORTED_MEDIA_TYPE`, `PAYLOAD_TOO_LARGE` by what its headers say.
+ */
+export function receiveBody(context: RequestContext, senders: Pace): ReceivedBody {
+  const { headers } = context.request
+  requireJson(headers)
+  return { sizeBytes: readLength(headers), chunks: chunksOf(context, senders) }
+}
+
+async function* chunksOf({ request, response }: RequestContext, senders: Pace): AsyncGenerator<Buffer> {
+  askForBody(response)
+  const chunks: AsyncIterator<Buffer> = request.iterator({ destroyOnReturn: false })
+  const account = createAccount(senders)
+  for (;;) {
+    const since = performance.now()
+    const result = await inTime(chunks.next(), account.left(), senders)
+    if (result.done) return
+    account.waited(performance.now() - since)
+    account.passed(result.value.length)
+    // Whoever takes the chunk may take its time.
+    yield result.value
+  }
+}
+
+async function inTime<T>(next: Promise<T>, millis: number, { minBytesPerSecond }: Pace): Promise<T> {
+  return await new Promise<T>((resolve, reject) => {
+    const late = () =>
+      reject(new AppError('BAD_REQUEST', `The body came more slowly than ${minBytesPerSecond} bytes a second`))
+    const timer = setTimeout(late, Math.max(millis, 0))
+    next.then(resolve, () => reject(new Departure())).finally(() => clearTimeout(timer))
+  })
+}
+
+function requireJson({ 'content-type': contentType = '' }: IncomingHttpHeaders): void {
+  if (!/^application\/(?:json|[\w.!#$&^-]+\+json)\s*(?:;\s*charset\s*=\s*"?utf-?8"?\s*)?;?\s*$/i.test(contentType)) {
+    throw new AppError('UNSUPPORTED_MEDIA_TYPE', 'The body must be application/json in UTF-8')
+  }
+}
+
+function readLength({ 'content-length': length }: IncomingHttpHeaders): number | undefined {
+  if (length === undefined) return undefined
+  const sizeBytes = Number(length)
+  if (sizeBytes > BODY_MAX_BYTES) {
+    throw new AppError('PAYLOAD_TOO_LARGE', `The body is larger than ${BODY_MAX_BYTES} bytes`)
+  }
+  return sizeBytes
+}
