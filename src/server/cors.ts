@@ -4,7 +4,7 @@ import { AppError } from '../errors.ts'
 const ALLOW_ORIGIN = 'access-control-allow-origin'
 const EXPOSE_HEADERS = 'access-control-expose-headers'
 
-/** Beside those that every page may send: all that a route reads, and what tells a page's script from a form of its. */
+/** Beside those that every page may send: what routes read, what tells a page's script from a form of its, and what goes along. */
 const REQUEST_HEADERS = [
   'accept',
   'apollo-require-preflight',
@@ -20,7 +20,19 @@ const REQUEST_HEADERS = [
   'if-range',
   'range',
   'repr-digest',
+  'x-request-id',
   'x-requested-with',
+  // Nobody here reads them: tracers and clients of GraphQL send them with every request, and a browser would send none without.
+  'apollographql-client-name',
+  'apollographql-client-version',
+  'baggage',
+  'sentry-trace',
+  'traceparent',
+  'tracestate',
+  'x-datadog-origin',
+  'x-datadog-parent-id',
+  'x-datadog-sampling-priority',
+  'x-datadog-trace-id',
 ].join(', ')
 
 /** Beside those that every page may read. */
@@ -35,6 +47,7 @@ const RESPONSE_HEADERS = [
   'etag',
   'location',
   'retry-after',
+  'x-request-id',
 ].join(', ')
 
 const PREFLIGHT_SECONDS = '600'

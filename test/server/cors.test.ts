@@ -34,11 +34,11 @@ const LARGE = Buffer.from(JSON.stringify({ text: 'x'.repeat(300_000) }))
 const SMALL = '{"n":1}'
 
 const METHODS: Readonly<Record<string, string>> = {
-  '/graphql': 'GET, POST',
+  '/graphql': 'GET, HEAD, POST',
   '/snapshots/x/payload': 'GET, HEAD',
   '/runs/r/steps/s/snapshot': 'PUT',
-  '/health/live': 'GET',
-  '/health/ready': 'GET',
+  '/health/live': 'GET, HEAD',
+  '/health/ready': 'GET, HEAD',
 }
 
 /** The headers that browsers read, without their common beginning. */
@@ -238,6 +238,15 @@ describe('with a list of origins', () => {
     )
   })
 
+  it('allows what tracers and clients of GraphQL send with every request', async () => {
+    const response = await send(server.url, preflight('/graphql', { origin: UI }))
+    const allowed = listOf(marksOf(response.headers)['allow-headers'])
+    const names = ['traceparent', 'tracestate', 'baggage', 'sentry-trace', 'x-datadog-trace-id', 'x-request-id']
+    for (const name of [...names, 'apollographql-client-name', 'apollographql-client-version']) {
+      assert.ok(allowed.includes(name), name)
+    }
+  })
+
   it('refuses the preflight of any other page, and says nothing of what it allows', async () => {
     for (const origin of OTHERS) {
       const response = await send(server.url, preflight('/graphql', { origin }))
@@ -287,7 +296,7 @@ describe('with all origins', () => {
       const response = await send(server.url, preflight('/graphql', { origin }))
       const { 'allow-headers': allowed, ...marks } = marksOf(response.headers)
       assert.equal(response.status, 204)
-      assert.deepEqual(marks, { 'allow-origin': '*', 'allow-methods': 'GET, POST', 'max-age': '600' })
+      assert.deepEqual(marks, { 'allow-origin': '*', 'allow-methods': 'GET, HEAD, POST', 'max-age': '600' })
       // A star would not cover it.
       assert.ok(listOf(allowed).includes('authorization'))
     }
