@@ -1,3 +1,4 @@
+import pg from 'pg'
 import { AppError, type ErrorCode } from '../errors.ts'
 
 /** SQLSTATE, or a class of it, to the code a client sees. */
@@ -8,13 +9,19 @@ const BY_SQLSTATE: readonly (readonly [RegExp, ErrorCode, string])[] = [
   [/^22/, 'BAD_REQUEST', 'The database does not accept one of the values'],
 ]
 
-/** Node's codes of a connection that could not be made, or broke. */
-const NETWORK = /^(ECONN|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOST|ENETUNREACH)/
+/** Node's codes of a connection that could not be made, or broke; the last ones say that this machine has no more of something. */
+const NETWORK = /^(ECONN|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOST|ENET|EMFILE|ENFILE|EADDRNOTAVAIL|ENOBUFS)/
+
+/** The connection is of no more use: it is about to end, leads to a server that takes no writes, or lost its place in the protocol. */
+const OF_NO_USE = /^(08|57P|25006)/
+
+/** Prepared statements are not where they were made, as behind a pooler that gives each transaction another server connection. */
+const MISPLACED = /^(42P05|26000)$/
 
 /** Translates what pg throws, at the edge of the room. What nobody foresaw stays as it is. */
 export function toDatabaseError(error: unknown): unknown {
   if (error instanceof AppError || !(error instanceof Error)) return error
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  const code = codeOf(error)
   for (const [pattern, appCode, message] of BY_SQLSTATE) {
     if (/^[0-9A-Z]{5}$/.test(code) && pattern.test(code)) return new AppError(appCode, message, { cause: error })
   }
@@ -29,4 +36,18 @@ export function toDatabaseError(error: unknown): unknown {
     return new AppError('DATABASE_UNAVAILABLE', 'The database cannot be reached', { cause: error })
   }
   return error
+}
+
+/** Whether a connection on which this happened must not be used again. Without a word of PostgreSQL it may still be busy. */
+export function endsConnection(error: unknown): boolean {
+  return !(error instanceof pg.DatabaseError) || OF_NO_USE.test(codeOf(error)) || isMisplaced(error)
+}
+
+/** Whether a prepared statement is not where it was made. It was not executed then. */
+export function isMisplaced(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && MISPLACED.test(codeOf(error))
+}
+
+function codeOf(error: Error): string {
+  return 'code' in error && typeof error.code === 'string' ? error.code : ''
 }

@@ -10,12 +10,26 @@ import { parse } from 'pg-protocol'
  * Works as a constructor, which is what a pool asks for.
  */
 export function JsonBytesClient(config: pg.ClientConfig): pg.Client {
-  const client = new pg.Client(config)
+  const client = new pg.Client(config) as pg.Client & Internals
   // The one place where pg lets its reading of messages be replaced; it is called once the connection stands, TLS included.
-  const { connection } = client as unknown as { readonly connection: EventEmitter & { attachListeners: unknown } }
+  const { connection } = client
   connection.attachListeners = (socket: Socket) => readMessages(socket, connection)
+  const startup = client.getStartupConf()
+  client.getStartupConf = () => ({ ...SESSION, ...startup })
   return client
 }
+
+/** Of pg 8. */
+interface Internals {
+  readonly connection: EventEmitter & { attachListeners: unknown }
+  getStartupConf(): object
+}
+
+/**
+ * How values are written, whatever the database or the user has set: what arrives is read so. These are the settings that a pooler
+ * hands on as well.
+ */
+const SESSION = { DateStyle: 'ISO', TimeZone: 'UTC', standard_conforming_strings: 'on' }
 
 const DATA_ROW = 'D'.charCodeAt(0)
 /** A type byte, and a length that counts itself. */

@@ -3,7 +3,7 @@ import DirectivesPlugin from '@pothos/plugin-directives'
 import FederationPlugin from '@pothos/plugin-federation'
 import RelayPlugin from '@pothos/plugin-relay'
 import { decodeGlobalId, encodeGlobalId } from '../model/ids.ts'
-import type { Instant } from '../model/run.ts'
+import type { Instant } from '../model/instant.ts'
 import type { Context } from './context.ts'
 import type { RawJson } from './raw-json.ts'
 

@@ -1,13 +1,13 @@
 import { GraphQLError, valueFromASTUntyped } from 'graphql'
 import { AppError } from '../errors.ts'
-import type { Instant } from '../model/run.ts'
+import { type Instant, toRfc3339 } from '../model/instant.ts'
 import { builder } from './builder.ts'
 
 const RFC_3339 = /^(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/
 
 builder.scalarType('DateTime', {
   description: 'An instant as RFC 3339, in UTC in every answer, with up to six digits of a second.',
-  serialize: (instant) => instant,
+  serialize: toRfc3339,
   parseValue: parseInstant,
 })
 

@@ -1,5 +1,6 @@
 import { defineFields } from './fields.ts'
-import type { ErrorInfo, Instant } from './run.ts'
+import type { Instant } from './instant.ts'
+import type { ErrorInfo } from './run.ts'
 import type { Snapshot } from './snapshot.ts'
 
 export const STEP_STATUSES = [

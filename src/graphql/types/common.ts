@@ -1,4 +1,4 @@
-import type { ErrorInfo, Instant, Tag } from '../../model/run.ts'
+import type { ErrorInfo, Tag } from '../../model/run.ts'
 import { builder } from '../builder.ts'
 
 export const TagRef = builder.objectRef<Tag>('Tag').implement({
@@ -48,8 +48,3 @@ export const HttpHeaderRef = builder.objectRef<HttpHeader>('HttpHeader').impleme
     value: t.exposeString('value', { description: 'As it is to be sent.' }),
   }),
 })
-
-/** Milliseconds between two instants; null while either is not known. */
-export function durationMs(startedAt: Instant | null, endedAt: Instant | null): number | null {
-  return startedAt === null || endedAt === null ? null : Date.parse(endedAt) - Date.parse(startedAt)
-}

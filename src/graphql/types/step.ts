@@ -1,4 +1,5 @@
 import { decodeStepKey, idOfType } from '../../model/ids.ts'
+import { millisBetween } from '../../model/instant.ts'
 import { CURSOR_INTEGER, type PageArgs, parsePage } from '../../model/page.ts'
 import { STEP_FIELDS, STEP_STATUSES, type Step, type StepKey, stepPosition } from '../../model/step.ts'
 import { builder } from '../builder.ts'
@@ -15,7 +16,7 @@ import {
   stepNeeds,
 } from '../loaders.ts'
 import { type Selection, selectionOf } from '../look-ahead.ts'
-import { durationMs, ErrorInfoRef, ErrorInput } from './common.ts'
+import { ErrorInfoRef, ErrorInput } from './common.ts'
 import { RunRef } from './run.ts'
 
 const LIST = 'steps'
@@ -50,7 +51,7 @@ builder.node(StepRef, {
     durationMs: t.float({
       nullable: true,
       description: 'Milliseconds from start to end; null while either is not known.',
-      resolve: ({ startedAt, endedAt }) => durationMs(startedAt, endedAt),
+      resolve: ({ startedAt, endedAt }) => millisBetween(startedAt, endedAt),
     }),
     error: t.expose('error', { type: ErrorInfoRef, nullable: true, description: 'Why it failed.' }),
     run: t.field({

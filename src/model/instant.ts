@@ -1,0 +1,22 @@
+/**
+ * A moment in UTC with up to six digits of a second, as PostgreSQL has it: RFC 3339 text as far as that goes, and beyond it
+ * `infinity`, `-infinity`, years of five and six digits, and years with ` BC` at the end, which other writers may leave.
+ */
+export type Instant = string
+
+const LAST = '9999-12-31T23:59:59.999999Z'
+const FIRST = '0001-01-01T00:00:00Z'
+
+/** The moment as RFC 3339, or the nearest one that RFC 3339 can say and that is taken back. */
+export function toRfc3339(instant: Instant): string {
+  // The hyphen behind a year of four digits.
+  if (instant[4] === '-' && instant.endsWith('Z')) return instant
+  return instant === '-infinity' || instant.endsWith('BC') ? FIRST : LAST
+}
+
+/** Milliseconds from one moment to another; null while either is not known, or is no point in time. */
+export function millisBetween(from: Instant | null, to: Instant | null): number | null {
+  if (from === null || to === null) return null
+  const millis = Date.parse(to) - Date.parse(from)
+  return Number.isNaN(millis) ? null : millis
+}
