@@ -14,6 +14,7 @@ export function parseJson(json: Buffer): unknown {
 
 /** The columns of a choice of fields, and the way from a row back to an object. */
 export interface Projection<T> {
+  /** Each under the name of its field. */
   readonly columns: RawBuilder<unknown>
   /** How many values it takes of a row. */
   readonly width: number
@@ -32,7 +33,7 @@ export function defineColumns<T>(
     if (known) return known
     const chosen = table.chosen(fields).map((name) => ({ name, ...columnOf(columns[name], name) }))
     const made: Projection<T> = {
-      columns: sql.raw(chosen.map(({ expression }) => expression).join(', ')),
+      columns: sql.raw(chosen.map(({ expression, name }) => `${expression} as "${name}"`).join(', ')),
       width: chosen.length,
       read: createRowReader<T>(chosen),
     }

@@ -1,23 +1,12 @@
 import { Kysely, PostgresDialect } from 'kysely'
-import { type Migration, Migrator } from 'kysely/migration'
 import pg from 'pg'
 import { AppError } from '../errors.ts'
 import { inspectSnapshotTable, inspectStepTable, type SnapshotTable, type StepTableState } from './adoption/inspect.ts'
 import { LOCK_MILLIS, withBriefLock } from './adoption/session.ts'
-import { adoptionSteps, analyze, holdMigration } from './adoption/steps.ts'
+import { analyze, holdMigration, remainingSteps } from './adoption/steps.ts'
 import { toDatabaseError } from './errors.ts'
-import * as firstTables from './migrations/0001-first-tables.ts'
-import * as rowsOfOldWriters from './migrations/0002-rows-of-old-writers.ts'
-import * as uploads from './migrations/0003-uploads.ts'
-import * as storedBytes from './migrations/0004-stored-bytes.ts'
-
-/** In order; a migration that has landed is never edited. */
-const MIGRATIONS: Readonly<Record<string, Migration>> = {
-  '0001-first-tables': firstTables,
-  '0002-rows-of-old-writers': rowsOfOldWriters,
-  '0003-uploads': uploads,
-  '0004-stored-bytes': storedBytes,
-}
+import { JsonBytesClient } from './json-bytes.ts'
+import { applyMigrations, missingMigrations } from './migrator.ts'
 
 export interface MigrationReport {
   /** What this call did, in order: names of migrations, then what an old table needed beside them. */
@@ -50,7 +39,7 @@ export interface MigrationProgress {
 /**
  * Brings the database to this version's tables; a table of the old system is adopted, while others write to it. Several at once are
  * safe, a second run changes nothing, and one that was broken off goes on where it ended.
- * @throws AppError `CONFLICT` when a table is in the way that is not known; `DATABASE_UNAVAILABLE`, `DATABASE_TIMEOUT` when
+ * @throws AppError `CONFLICT` when a table is in the way that is not known, or the database is that of a newer version; `DATABASE_UNAVAILABLE`, `DATABASE_TIMEOUT` when
  * a lock cannot be had.
  */
 export async function migrate(url: string, { onProgress, signal }: MigrateOptions = {}): Promise<MigrationReport> {
@@ -61,11 +50,11 @@ export async function migrate(url: string, { onProgress, signal }: MigrateOption
     async (db) =>
       await db.connection().execute(async (holder) => {
         await holdMigration(holder, () => begin('wait for another migration to end'))
-        refuseUnknownTable(await inspectSnapshotTable(db))
         const migrations = await missingMigrations(db)
+        refuseUnknownTable(await inspectSnapshotTable(db))
         if (migrations.length > 0) begin(migrations.join(', '))
         applied.push(...(await withBriefLock(() => applyMigrations(db), signal)))
-        const steps = await adoptionSteps(db, await inspectSnapshotTable(db))
+        const steps = await remainingSteps(db, await inspectSnapshotTable(db))
         await db.connection().execute(async (session) => {
           for (const step of steps) {
             signal?.throwIfAborted()
@@ -78,6 +67,7 @@ export async function migrate(url: string, { onProgress, signal }: MigrateOption
         })
         return { applied }
       }),
+    [WITHOUT_TIMEOUT],
   )
 }
 
@@ -89,7 +79,10 @@ export async function planMigration(url: string): Promise<MigrationPlan> {
   })
 }
 
-/** What the database still lacks before a server of this version can use it. */
+/**
+ * What the database still lacks before a server of this version can use it.
+ * @throws AppError `CONFLICT` when it is that of a newer version.
+ */
 export async function pendingMigrations(url: string): Promise<readonly string[]> {
   return await withDatabase(url, async (db) => {
     const { migrations, steps } = await readPending(db)
@@ -98,20 +91,9 @@ export async function pendingMigrations(url: string): Promise<readonly string[]>
 }
 
 async function readPending(db: Kysely<unknown>) {
+  const migrations = await missingMigrations(db)
   const table = await inspectSnapshotTable(db)
-  return { migrations: await missingMigrations(db), steps: await adoptionSteps(db, table), table }
-}
-
-async function missingMigrations(db: Kysely<unknown>): Promise<readonly string[]> {
-  const known = await createMigrator(db).getMigrations()
-  return known.filter(({ executedAt }) => !executedAt).map(({ name }) => name)
-}
-
-/** All of them in one transaction. */
-async function applyMigrations(db: Kysely<unknown>): Promise<readonly string[]> {
-  const { error, results = [] } = await createMigrator(db).migrateToLatest()
-  if (error) throw error
-  return results.map(({ migrationName }) => migrationName)
+  return { migrations, steps: await remainingSteps(db, table), table }
 }
 
 function refuseUnknownTable(table: SnapshotTable | null): void {
@@ -119,25 +101,35 @@ function refuseUnknownTable(table: SnapshotTable | null): void {
   throw new AppError('CONFLICT', ['The table state_snapshots cannot be adopted.', ...table.problems].join('\n  - '))
 }
 
-function createMigrator(db: Kysely<unknown>): Migrator {
-  return new Migrator({
-    db,
-    provider: { getMigrations: async () => MIGRATIONS },
-    migrationTableName: 'statelens_migrations',
-    migrationLockTableName: 'statelens_migrations_lock',
-  })
-}
+/** What belongs to a table of the old system is made beside it, wherever the search path finds it. */
+const BESIDE_THE_TABLE = `select set_config('search_path', quote_ident(nspname) || ', ' || current_setting('search_path'), false)
+  from pg_class c join pg_namespace n on n.oid = relnamespace
+  where c.oid = to_regclass('state_snapshots') and nspname is distinct from current_schema()`
 
-/** Connections without a statement timeout, since an index on a large table takes what it takes, but with a short one for locks. */
-async function withDatabase<T>(url: string, work: (db: Kysely<unknown>) => Promise<T>): Promise<T> {
+/** Whatever the role has set: an index on a large table takes what it takes. */
+const WITHOUT_TIMEOUT = 'set statement_timeout = 0'
+
+/** Connections with a short time for locks. */
+async function withDatabase<T>(
+  url: string,
+  work: (db: Kysely<unknown>) => Promise<T>,
+  settings: readonly string[] = [],
+): Promise<T> {
   const pool = new pg.Pool({
     connectionString: url,
     max: 3,
+    Client: JsonBytesClient as unknown as typeof pg.Client,
     connectionTimeoutMillis: 5000,
     lock_timeout: LOCK_MILLIS,
+    keepAlive: true,
     application_name: 'statelens migrate',
+    onConnect: async (client) => {
+      for (const statement of [BESIDE_THE_TABLE, ...settings]) await client.query(statement)
+    },
   })
+  // Without a listener the loss of a connection would end the process.
   pool.on('error', () => {})
+  pool.on('connect', (client) => client.on('error', () => {}))
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) })
   try {
     return await work(db)

@@ -1,5 +1,6 @@
 import type { ColumnType, Generated } from 'kysely'
-import type { Instant, RunStatus } from '../model/run.ts'
+import type { Instant } from '../model/instant.ts'
+import type { RunStatus } from '../model/run.ts'
 import type { SnapshotKind, StorageState } from '../model/snapshot.ts'
 import type { StepStatus } from '../model/step.ts'
 
@@ -71,6 +72,7 @@ export interface StateSnapshotsTable {
   reads_inline: WithDefault<boolean>
   /** What the last verification showed; null before one. */
   integrity: 'VERIFIED' | 'MISMATCH' | 'NOT_VERIFIABLE' | null
+  /** When that was first seen. */
   verified_at: Instant | null
 }
 
@@ -124,6 +126,28 @@ export interface UploadsTable {
   attempts: WithDefault<number>
 }
 
+/** A run that was deleted while rows of it are still there. What comes after it under the same id is another run. */
+export interface DeletionsTable {
+  run_id: string
+  /** The last snapshot that was deleted with it. */
+  seq: string
+  /** The last step. */
+  ordinal: string
+  /** Up to here the snapshots are gone, but for some that were held by others. */
+  done_seq: Generated<string>
+  created_at: WithDefault<Instant>
+  /** When its rows may next be taken away. */
+  not_before: WithDefault<Instant>
+}
+
+/** The tags of all runs, in the order of the runs; kept by triggers. A run itself shows those of its own column. */
+export interface RunTagsTable {
+  key: string
+  value: string
+  created_at: Instant
+  run_id: string
+}
+
 /** What is left of a deleted snapshot for a day, so that a late retry of its capture does not bring it back. */
 export interface TombstonesTable {
   snapshot_id: string
@@ -135,9 +159,11 @@ export interface TombstonesTable {
 
 export interface Tables {
   statelens_runs: RunsTable
+  statelens_run_tags: RunTagsTable
   statelens_steps: StepsTable
   state_snapshots: StateSnapshotsTable
   statelens_objects: ObjectsTable
+  statelens_deletions: DeletionsTable
   statelens_tombstones: TombstonesTable
   statelens_uploads: UploadsTable
 }

@@ -1,4 +1,7 @@
+import { AppError } from '../errors.ts'
 import { defineFields } from './fields.ts'
+import { requireText } from './ids.ts'
+import type { Instant } from './instant.ts'
 
 export const RUN_STATUSES = ['UNKNOWN', 'QUEUED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELED', 'TIMED_OUT'] as const
 export type RunStatus = (typeof RUN_STATUSES)[number]
@@ -13,9 +16,6 @@ export interface ErrorInfo {
   readonly type?: string | null
   readonly stack?: string | null
 }
-
-/** An instant as RFC 3339 text in UTC with up to six digits of a second, so that it keeps PostgreSQL's precision. */
-export type Instant = string
 
 export interface Run {
   readonly runId: string
@@ -68,16 +68,45 @@ export interface RunFilter {
   readonly createdFrom?: Instant | null
   /** Exclusive. */
   readonly createdBefore?: Instant | null
+  /** The beginning of the run's id or of the workflow's name, letter for letter; an empty one is none. */
+  readonly search?: string | null
+  /** Whether the run itself failed: its status is FAILED or TIMED_OUT, or its producer told an error. */
+  readonly hasErrors?: boolean | null
 }
 
 export const RUN_ORDERS = ['CREATED_DESC', 'CREATED_ASC'] as const
 export type RunOrder = (typeof RUN_ORDERS)[number]
 
-/** Counts and bytes of one run, from columns alone. */
+/** Counts and bytes of one run, from columns alone. Each costs something of its own: nothing is counted that nobody asks for. */
 export interface RunStats {
   readonly stepCount: number
   readonly snapshotCount: number
   readonly objectCount: number
   readonly goldenCount: number
   readonly totalBytes: number
+}
+
+export const RUN_STATS_FIELDS = defineFields<RunStats>([
+  'stepCount',
+  'snapshotCount',
+  'objectCount',
+  'goldenCount',
+  'totalBytes',
+])
+
+const TAGS_MAX = 64
+/** Of a key, and of a value: they are indexed, and an index has room for little. */
+const TAG_TEXT_MAX_BYTES = 1024
+const TAGS_MAX_BYTES = 65_536
+
+/** @throws AppError `BAD_REQUEST` unless the labels can be stored, and read with a page of other runs. */
+export function requireTags(tags: readonly Tag[]): void {
+  for (const { key, value } of tags) {
+    requireText('tags.key', key, TAG_TEXT_MAX_BYTES)
+    requireText('tags.value', value, TAG_TEXT_MAX_BYTES)
+  }
+  const sizeBytes = tags.reduce((sum, { key, value }) => sum + Buffer.byteLength(key) + Buffer.byteLength(value), 0)
+  if (tags.length > TAGS_MAX || sizeBytes > TAGS_MAX_BYTES) {
+    throw new AppError('BAD_REQUEST', `tags must be at most ${TAGS_MAX}, and ${TAGS_MAX_BYTES} bytes in sum`)
+  }
 }

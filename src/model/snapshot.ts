@@ -1,5 +1,7 @@
+import { AppError } from '../errors.ts'
 import { defineFields, type Fields } from './fields.ts'
-import type { Instant } from './run.ts'
+import { requireText } from './ids.ts'
+import type { Instant } from './instant.ts'
 
 export const SNAPSHOT_KINDS = ['INPUT', 'CHECKPOINT', 'OUTPUT', 'ERROR'] as const
 export type SnapshotKind = (typeof SNAPSHOT_KINDS)[number]
@@ -142,6 +144,14 @@ export interface CaptureInput {
   readonly piiTags?: readonly string[] | null
   readonly redactionPolicy?: string | null
   readonly expiresAt?: Instant | null
+}
+
+const PII_TAGS_MAX = 64
+
+/** @throws AppError `BAD_REQUEST` unless the tags can be stored, and read with a page of other snapshots. */
+export function requirePiiTags(tags: readonly string[]): void {
+  for (const tag of tags) requireText('piiTags', tag, 256)
+  if (tags.length > PII_TAGS_MAX) throw new AppError('BAD_REQUEST', `piiTags must be at most ${PII_TAGS_MAX}`)
 }
 
 export interface Captured {

@@ -1,14 +1,14 @@
-import type { Database } from '../db/connect.ts'
-import { loadRunStats, loadRuns, pageRuns, type RunPageOptions } from '../db/queries/runs.ts'
+import type { Database, Rows } from '../db/connect.ts'
+import { pageRuns, type RunPageOptions } from '../db/queries/run-lists.ts'
+import { loadRunStats } from '../db/queries/run-stats.ts'
+import { loadRuns } from '../db/queries/runs.ts'
+import { pageSnapshots, type SnapshotPageOptions, type SnapshotParent } from '../db/queries/snapshot-lists.ts'
 import {
   type HistoryPoint,
   loadNeighbours,
   loadNewestOfRuns,
   loadNewestOfSteps,
   loadSnapshots,
-  pageSnapshots,
-  type SnapshotPageOptions,
-  type SnapshotParent,
 } from '../db/queries/snapshots.ts'
 import { loadRunWithSteps, loadSteps, pageSteps, type StepFields } from '../db/queries/steps.ts'
 import type { Fields } from '../model/fields.ts'
@@ -20,11 +20,17 @@ import type { Step, StepKey } from '../model/step.ts'
 export type { HistoryPoint, RunPageOptions, SnapshotPageOptions, SnapshotParent, StepFields }
 
 /**
- * What the schema may ask of the metadata. Every method is one statement, whatever the number of keys. What comes back holds
- * the fields that were asked for and no others; a payload is read where `inlinePayload` is among them, and only then.
- * Failures are `AppError`s: `DATABASE_UNAVAILABLE`, `DATABASE_TIMEOUT`, `OVERLOADED`.
+ * What the schema may ask of the metadata. Every method is one statement, whatever the number of keys; only a search for runs is
+ * a few. What comes back holds the fields that were asked for and no others; a payload is read where `inlinePayload` is among them,
+ * and only then. Failures are `AppError`s: `DATABASE_UNAVAILABLE`, `DATABASE_TIMEOUT`, `OVERLOADED`.
  */
 export interface SnapshotReader {
+  /**
+   * The same for one request: a few statements of it are executed at a time, and the others wait. When the signal fires they all
+   * end, in PostgreSQL as well, and what waited for them fails with its reason.
+   */
+  forRequest(signal?: AbortSignal): SnapshotReader
+
   /** Those that exist, in any order; absent ones are left out. The same holds for `loadSteps` and `loadSnapshots`. */
   loadRuns(runIds: readonly string[], fields: Fields<Run>): Promise<Run[]>
   loadSteps(keys: readonly StepKey[], fields: Fields<Step>): Promise<Step[]>
@@ -38,7 +44,7 @@ export interface SnapshotReader {
   /** From here on: one entry for each key, in the order asked; null where there is none. */
   pageSteps(runIds: readonly string[], options: StepPageOptions): Promise<Page<Step>[]>
   pageSnapshots(parents: readonly SnapshotParent[], options: SnapshotPageOptions): Promise<Page<Snapshot>[]>
-  loadRunStats(runIds: readonly string[]): Promise<RunStats[]>
+  loadRunStats(runIds: readonly string[], fields: Fields<RunStats>): Promise<RunStats[]>
   loadNewestOfSteps(keys: readonly StepKey[], fields: Fields<Snapshot>): Promise<(Snapshot | null)[]>
   /** The newest at or before the point; with an empty point, the newest. */
   loadNewestOfRuns(
@@ -66,6 +72,11 @@ export interface RunWithSteps {
 }
 
 export function createReader(db: Database): SnapshotReader {
+  const forRequest = (signal?: AbortSignal): SnapshotReader => ({ ...readsOf(db.share(signal)), forRequest })
+  return { ...readsOf(db), forRequest }
+}
+
+function readsOf(db: Rows): Omit<SnapshotReader, 'forRequest'> {
   return {
     loadRuns: (ids, fields) => loadRuns(db, ids, fields),
     loadSteps: (keys, fields) => loadSteps(db, keys, fields),
@@ -74,7 +85,7 @@ export function createReader(db: Database): SnapshotReader {
     loadRunWithSteps: (runId, options) => loadRunWithSteps(db, runId, options),
     pageSteps: (runIds, options) => pageSteps(db, runIds, options),
     pageSnapshots: (parents, options) => pageSnapshots(db, parents, options),
-    loadRunStats: (runIds) => loadRunStats(db, runIds),
+    loadRunStats: (runIds, fields) => loadRunStats(db, runIds, fields),
     loadNewestOfSteps: (keys, fields) => loadNewestOfSteps(db, keys, fields),
     loadNewestOfRuns: (runIds, options) => loadNewestOfRuns(db, runIds, options),
     loadNeighbours: (places, options) => loadNeighbours(db, places, options),

@@ -48,7 +48,7 @@ describe('migrate', () => {
     await using database = await freshDatabase({ template: 'empty' })
     const client = new pg.Client({ connectionString: database.url })
     await client.connect()
-    await client.query("select pg_advisory_lock(hashtextextended('statelens migrate', 0))")
+    await client.query("select pg_advisory_lock(hashtextextended('statelens migrate', 1))")
     const { promise: waits, resolve } = Promise.withResolvers<string>()
     const migrating = migrate(database.url, { onProgress: ({ step }) => resolve(step) })
     assert.match(await waits, /^wait/)

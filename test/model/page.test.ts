@@ -18,6 +18,8 @@ const CHECKS = [CURSOR_INSTANT, CURSOR_TEXT]
 const KEY = ['2026-04-12T02:00:00.123456Z', "run 1:'a'"]
 const CURSOR = encodeCursor(LIST, KEY)
 
+const NOTHING = { hasBefore: false, hasBehind: false, counted: null }
+
 const parse = (args: PageArgs) => parsePage(LIST, args, CHECKS)
 
 describe('a cursor', () => {
@@ -30,6 +32,18 @@ describe('a cursor', () => {
     assert.throws(() => decodeCursor('steps', CURSOR, CHECKS), BAD_REQUEST)
     assert.throws(() => decodeCursor(LIST, CURSOR, [CURSOR_INSTANT]), BAD_REQUEST)
     assert.throws(() => decodeCursor(LIST, CURSOR, [CURSOR_INTEGER, CURSOR_TEXT]), BAD_REQUEST)
+  })
+
+  it('data 1.13: holds moments that RFC 3339 cannot say, and 1.19: numbers of 64 bits', () => {
+    for (const at of ['infinity', '-infinity', '12026-01-01T00:00:00Z', '0044-03-15T12:00:00Z BC']) {
+      const key = [at, 'run']
+      assert.deepEqual(decodeCursor(LIST, encodeCursor(LIST, key), CHECKS), key)
+    }
+    const decode = (seq: string) => decodeCursor(LIST, encodeCursor(LIST, [seq]), [CURSOR_INTEGER])
+    for (const seq of ['9223372036854775807', '-9223372036854775808', '0']) assert.deepEqual(decode(seq), [seq])
+    for (const seq of ['9223372036854775808', '-9223372036854775809', '1e3', '']) {
+      assert.throws(() => decode(seq), BAD_REQUEST, seq)
+    }
   })
 
   it('is refused when a hand made it', () => {
@@ -60,14 +74,17 @@ describe('a cursor', () => {
 
 describe('a page', () => {
   it('has 20 items where no size is given', () => {
-    assert.deepEqual(parse({}), { size: 20, backward: false, after: null, before: null })
+    const page = { size: 20, backward: false, after: null, before: null, wantsEnds: true, wantsTotal: false }
+    assert.deepEqual(parse({}), page)
     assert.deepEqual(parse({ first: null, last: null, after: null, before: null }), parse({}))
   })
 
   it('has 0 to 100 items', () => {
     for (const size of [0, 1, 100]) {
-      assert.deepEqual(parse({ first: size, after: CURSOR }), { size, backward: false, after: KEY, before: null })
-      assert.deepEqual(parse({ last: size, before: CURSOR }), { size, backward: true, after: null, before: KEY })
+      const { backward: isForward, after } = { ...parse({ first: size, after: CURSOR }) }
+      assert.deepEqual([parse({ first: size }).size, isForward, after], [size, false, KEY])
+      const { backward, before } = parse({ last: size, before: CURSOR })
+      assert.deepEqual([parse({ last: size }).size, backward, before], [size, true, KEY])
     }
     for (const size of [-1, 101, 2_147_483_647]) {
       assert.throws(() => parse({ first: size }), { ...BAD_REQUEST, message: /^first / })
@@ -83,20 +100,41 @@ describe('a page', () => {
   })
 
   it('says whether there is more before and behind it', () => {
-    const forward = { size: 2, backward: false, after: null, before: null }
-    assert.deepEqual(toPage([1, 2, 3], forward), { items: [1, 2], hasNextPage: true, hasPreviousPage: false })
-    assert.deepEqual(toPage([1, 2], forward), { items: [1, 2], hasNextPage: false, hasPreviousPage: false })
-    assert.equal(toPage([1], { ...forward, after: KEY }).hasPreviousPage, true)
-    assert.deepEqual(toPage([], { ...forward, size: 0 }), { items: [], hasNextPage: false, hasPreviousPage: false })
+    const forward = { ...parse({ first: 2 }), after: null, before: null }
+    const ends = (page: { readonly hasNextPage: boolean; readonly hasPreviousPage: boolean }) => [
+      page.hasPreviousPage,
+      page.hasNextPage,
+    ]
+    assert.deepEqual(toPage([1, 2, 3], forward, NOTHING).items, [1, 2])
+    assert.deepEqual(ends(toPage([1, 2, 3], forward, NOTHING)), [false, true])
+    assert.deepEqual(ends(toPage([1, 2], forward, NOTHING)), [false, false])
+    assert.deepEqual(ends(toPage([], { ...forward, size: 0 }, NOTHING)), [false, false])
+    // A cursor alone says nothing: what it was of may be gone.
+    assert.deepEqual(ends(toPage([1], { ...forward, after: KEY, before: KEY }, NOTHING)), [false, false])
+    assert.deepEqual(ends(toPage([1], { ...forward, after: KEY }, { ...NOTHING, hasBefore: true })), [true, false])
+    assert.deepEqual(ends(toPage([1], { ...forward, before: KEY }, { ...NOTHING, hasBehind: true })), [false, true])
   })
 
   it('that was read backward is in list order all the same', () => {
-    const backward = { size: 2, backward: true, after: null, before: KEY }
-    assert.deepEqual(toPage([9, 8, 7], backward), { items: [8, 9], hasNextPage: true, hasPreviousPage: true })
-    assert.deepEqual(toPage([9], { ...backward, before: null }), {
+    const backward = { ...parse({ last: 2 }), before: KEY }
+    const page = toPage([9, 8, 7], backward, { ...NOTHING, hasBehind: true })
+    assert.deepEqual(page, { items: [8, 9], hasNextPage: true, hasPreviousPage: true, totalCount: null })
+    assert.deepEqual(toPage([9], { ...backward, before: null }, NOTHING), {
       items: [9],
       hasNextPage: false,
       hasPreviousPage: false,
+      totalCount: null,
     })
+  })
+
+  it('tells the length of a list of at most 1,000', () => {
+    for (const [counted, totalCount] of [
+      [null, null],
+      [0, 0],
+      [1000, 1000],
+      [1001, null],
+    ] as const) {
+      assert.equal(toPage([], parse({ first: 0 }), { ...NOTHING, counted }).totalCount, totalCount)
+    }
   })
 })

@@ -2,15 +2,6 @@ import { type Kysely, sql } from 'kysely'
 import type { SnapshotTable } from './inspect.ts'
 import { run, runPatiently, withBriefLock } from './session.ts'
 
-/** The indexes of `state_snapshots` that lists and look-ups rest on, by name. */
-const INDEXES: Readonly<Record<string, string>> = {
-  state_snapshots_seq: '(seq)',
-  state_snapshots_run_seq: '(run_id, seq)',
-  state_snapshots_step_seq: '(run_id, step_id, seq) where step_id is not null',
-  state_snapshots_run_time: '(run_id, created_at, seq)',
-  state_snapshots_idempotency: "(run_id, (coalesce(step_id, '')), idempotency_key) where idempotency_key is not null",
-}
-const UNIQUE = ['state_snapshots_id', 'state_snapshots_idempotency']
 const REQUIRED = ['id', 'seq', 'created_at']
 
 /**
@@ -41,29 +32,6 @@ export async function requireColumn(db: Kysely<unknown>, column: string, signal?
   // PostgreSQL trusts the constraint, and reads nothing here: in one statement with the second it would drop it first.
   await withBriefLock(() => run(db, `${table} alter column ${column} set not null`), signal)
   await withBriefLock(() => run(db, `${table} drop constraint ${name}`), signal)
-}
-
-/** Names of the indexes that are not there, or were broken off while they were made. */
-export async function missingIndexes(db: Kysely<unknown>): Promise<readonly string[]> {
-  const { rows } = await sql<{ name: string; columns: string; is_unique: boolean }>`
-    select c.relname as name, pg_get_indexdef(i.indexrelid) as columns, i.indisunique as is_unique
-    from pg_index i join pg_class c on c.oid = i.indexrelid
-    where i.indrelid = to_regclass('state_snapshots') and i.indisvalid`.execute(db)
-  const names = Object.keys(INDEXES).filter((name) => !rows.some((row) => row.name === name))
-  const hasKey = rows.some(({ columns, is_unique }) => is_unique && columns.endsWith('(id)'))
-  return hasKey ? names : ['state_snapshots_id', ...names]
-}
-
-/**
- * Makes one of them while others write. It waits for transactions that are older than itself, however long they take, and keeps
- * nobody waiting meanwhile.
- */
-export async function createIndex(db: Kysely<unknown>, name: string): Promise<void> {
-  const unique = UNIQUE.includes(name) ? 'unique ' : ''
-  // One process at it, not all the cores.
-  await run(db, 'set max_parallel_maintenance_workers = 0')
-  await runPatiently(db, `drop index concurrently if exists ${name}`)
-  await runPatiently(db, `create ${unique}index concurrently ${name} on state_snapshots ${INDEXES[name] ?? '(id)'}`)
 }
 
 /**

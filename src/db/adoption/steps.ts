@@ -1,11 +1,13 @@
 import { type Kysely, sql } from 'kysely'
+import { createIndex, missingIndexes } from '../indexes.ts'
+import { indexTags, lacksTags } from '../run-tags.ts'
 import { completeRows, followSteps, type StepOptions } from './backfill.ts'
-import { createIndex, missingConstraints, missingIndexes, requireColumn, vacuum } from './finish.ts'
+import { missingConstraints, requireColumn, vacuum } from './finish.ts'
 import { inspectStepTable, type SnapshotTable } from './inspect.ts'
 import { run } from './session.ts'
 
 /** One thing that is left to do after the migrations, each safe to break off and to begin again. */
-export interface AdoptionStep {
+export interface RemainingStep {
   /** In words. */
   readonly name: string
   /** Whether the server does without it. */
@@ -14,15 +16,25 @@ export interface AdoptionStep {
 }
 
 /**
- * What a table that the old system made still lacks, in order; empty for one that is complete, was made here, or is not there yet.
- * Read from the catalog alone.
+ * What tables with rows in them still lack, in order; empty where all is there, and in an empty database. Little is read beside the
+ * catalog.
  */
-export async function adoptionSteps(
+export async function remainingSteps(
   db: Kysely<unknown>,
   table: SnapshotTable | null,
-): Promise<readonly AdoptionStep[]> {
-  if (!table?.isAdopted) return []
-  const steps: AdoptionStep[] = []
+): Promise<readonly RemainingStep[]> {
+  if (!table) return []
+  const steps = table.isAdopted ? await adoptionSteps(db, table) : []
+  if (await lacksTags(db)) steps.push({ name: 'index the tags of the runs that are there', run: indexTags })
+  for (const index of await missingIndexes(db, table)) {
+    steps.push({ name: `make the index ${index.name}`, run: (session) => createIndex(session, index) })
+  }
+  return steps
+}
+
+/** What a table that the old system made lacks beside indexes. */
+async function adoptionSteps(db: Kysely<unknown>, table: SnapshotTable): Promise<RemainingStep[]> {
+  const steps: RemainingStep[] = []
   const columns = await missingConstraints(db, table)
   // A number is required of a row as soon as all have one.
   if (columns.includes('seq')) {
@@ -38,20 +50,19 @@ export async function adoptionSteps(
       run: (session, { signal }) => requireColumn(session, column, signal),
     })
   }
-  for (const name of await missingIndexes(db)) {
-    steps.push({ name: `make the index ${name}`, run: (session) => createIndex(session, name) })
-  }
   return steps
 }
 
 /** For the planner, once rows and indexes have changed. */
 export async function analyze(db: Kysely<unknown>): Promise<void> {
-  for (const table of ['state_snapshots', 'statelens_runs', 'statelens_steps']) await run(db, `analyze ${table}`)
+  const tables = ['state_snapshots', 'statelens_runs', 'statelens_steps', 'statelens_run_tags']
+  for (const table of tables) await run(db, `analyze ${table}`)
 }
 
 /** Keeps a second migration waiting until this one is done, or waits for the first. */
 export async function holdMigration(db: Kysely<unknown>, onWait: () => void): Promise<void> {
-  const lock = sql`hashtextextended('statelens migrate', 0)`
+  // With a seed of its own: the ids of runs are hashed without one.
+  const lock = sql`hashtextextended('statelens migrate', 1)`
   const { rows } = await sql<{ isHeld: boolean }>`select pg_try_advisory_lock(${lock}) as "isHeld"`.execute(db)
   if (rows[0]?.isHeld) return
   onWait()

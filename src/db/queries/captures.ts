@@ -1,14 +1,16 @@
 import { type Kysely, sql } from 'kysely'
-import { AppError } from '../../errors.ts'
 import { type CaptureInput, SNAPSHOT_METADATA, type Snapshot } from '../../model/snapshot.ts'
 import type { Database } from '../connect.ts'
 import type { Tables } from '../tables.ts'
+import { projectSnapshot } from './snapshot-columns.ts'
 import { loadSnapshots } from './snapshots.ts'
 import { holdRun } from './steps.ts'
 
 /** A snapshot about to be stored: where its payload goes, and what was learnt of the payload on the way. */
 export interface NewSnapshot extends CaptureInput {
   readonly snapshotId: string
+  /** Whether the id is the caller's own choice. */
+  readonly isNamed?: boolean
   /** Exactly one of the two is set: JSON text, or the URI of an object that was begun with `beginObject`. */
   readonly payload: string | null
   readonly storageUri: string | null
@@ -40,16 +42,23 @@ export type EarlierCapture =
 
 type CaptureKey = Pick<NewSnapshot, 'snapshotId' | 'runId' | 'stepId' | 'idempotencyKey'>
 
-/** The capture that was stored, or stored and deleted, under this id or key; null when there was none. */
+/**
+ * The capture that was stored, or stored and deleted, under this id or key; null when there was none. Where the two belong to different
+ * snapshots it is that of the key.
+ */
 export async function findEarlierCapture(db: Database, key: CaptureKey): Promise<EarlierCapture | null> {
   const { snapshotId, runId, stepId = null, idempotencyKey = null } = key
   const sameKey = sql`run_id = ${runId} and coalesce(step_id, '') = coalesce(${stepId}::text, '')
     and idempotency_key = ${idempotencyKey}`
   const [row] = await db.rows(sql`
-    select id, request_digest from state_snapshots where id = ${snapshotId}::uuid or (${sameKey}) limit 1`)
-  const [id, requestDigest] = (row ?? []) as [string?, (Buffer | null)?]
-  const [snapshot] = id === undefined ? [] : await loadSnapshots(db, [id], SNAPSHOT_METADATA)
-  if (snapshot) return { state: 'stored', snapshot, requestDigest: requestDigest ?? null }
+    select id, request_digest from state_snapshots where id = ${snapshotId}::uuid or (${sameKey})
+    order by id = ${snapshotId}::uuid limit 1`)
+  if (row) {
+    const [id, requestDigest] = row as [string, Buffer | null]
+    const [snapshot] = await loadSnapshots(db, [id], SNAPSHOT_METADATA)
+    // A row out of sight is of a run that was deleted.
+    return snapshot ? { state: 'stored', snapshot, requestDigest } : { state: 'deleted' }
+  }
   const tombstones = await db.rows(sql`
     select 1 from statelens_tombstones where snapshot_id = ${snapshotId}::uuid or (${sameKey}) limit 1`)
   return tombstones.length > 0 ? { state: 'deleted' } : null
@@ -60,18 +69,15 @@ export type InsertResult = { readonly snapshot: Snapshot } | 'seen' | 'lost'
 
 /** Stores the row, with its run and step where they are not there yet; an object becomes live in the same transaction. */
 export async function insertSnapshot(db: Database, snapshot: NewSnapshot): Promise<InsertResult> {
-  const result = await db.kysely.transaction().execute(async (tx) => {
+  return await db.kysely.transaction().execute(async (tx) => {
     await holdRun(snapshot.runId).execute(tx)
     if (snapshot.storageUri !== null && !(await makeLive(tx, snapshot.storageUri, snapshot))) return 'lost'
     await createParents(tx, snapshot)
-    if (await insertRow(tx, snapshot)) return 'stored'
+    const stored = await insertRow(tx, snapshot)
+    if (stored) return { snapshot: stored }
     if (snapshot.storageUri !== null) await doom(tx, snapshot.storageUri)
     return 'seen'
   })
-  if (result !== 'stored') return result
-  const [stored] = await loadSnapshots(db, [snapshot.snapshotId], SNAPSHOT_METADATA)
-  if (!stored) throw new AppError('NOT_FOUND', 'The snapshot was deleted as soon as it was stored')
-  return { snapshot: stored }
 }
 
 async function makeLive(
@@ -119,8 +125,10 @@ async function createParents(tx: Kysely<Tables>, { runId, stepId }: NewSnapshot)
     .execute()
 }
 
-async function insertRow(tx: Kysely<Tables>, snapshot: NewSnapshot): Promise<boolean> {
-  const { rows } = await sql`
+/** Null where another row has its id or its key. */
+async function insertRow(tx: Kysely<Tables>, snapshot: NewSnapshot): Promise<Snapshot | null> {
+  const { columns, read } = projectSnapshot(SNAPSHOT_METADATA)
+  const { rows } = await sql<object>`
     insert into state_snapshots as s (id, run_id, step_id, attempt, kind, is_success_state, replay_safe, pii_tags,
       redaction_policy, metadata, expires_at, idempotency_key, request_digest, payload, storage_uri, storage_state,
       size_bytes, content_digest, preview, content_encoding)
@@ -130,52 +138,6 @@ async function insertRow(tx: Kysely<Tables>, snapshot: NewSnapshot): Promise<boo
       ${snapshot.expiresAt ?? null}, ${snapshot.idempotencyKey ?? null}, ${snapshot.requestDigest},
       ${snapshot.payload}, ${snapshot.storageUri}, 'AVAILABLE', ${snapshot.sizeBytes}, ${snapshot.contentDigest},
       ${snapshot.preview}, ${snapshot.contentEncoding})
-    on conflict do nothing returning id`.execute(tx)
-  return rows.length === 1
-}
-
-export interface Deleted {
-  readonly found: boolean
-  readonly snapshotCount: number
-  /** Objects whose bytes are now to be deleted. */
-  readonly storageUris: readonly string[]
-}
-
-/** Deletes one row for good; its object, where this server wrote it, is doomed in the same transaction. */
-export async function deleteSnapshot(db: Database, snapshotId: string): Promise<Deleted> {
-  return await db.kysely.transaction().execute(async (tx) => {
-    const deleted = await deleteRows(tx, sql`id = ${snapshotId}::uuid`)
-    return { ...deleted, found: deleted.snapshotCount > 0 }
-  })
-}
-
-/** Deletes a run with its steps and snapshots; captures for it wait until that is done, and then begin a new run. */
-export async function deleteRun(db: Database, runId: string): Promise<Deleted> {
-  return await db.kysely.transaction().execute(async (tx) => {
-    await sql`select pg_advisory_xact_lock(hashtextextended(${runId}, 0))`.execute(tx)
-    // Other writers hold the row of the run.
-    await sql`select from statelens_runs where run_id = ${runId} for update`.execute(tx)
-    const deleted = await deleteRows(tx, sql`run_id = ${runId}`)
-    await tx.deleteFrom('statelens_steps').where('run_id', '=', runId).execute()
-    const { numDeletedRows } = await tx.deleteFrom('statelens_runs').where('run_id', '=', runId).executeTakeFirst()
-    return { ...deleted, found: numDeletedRows > 0n || deleted.snapshotCount > 0 }
-  })
-}
-
-/** An object of another snapshot stays, even when a deleted row names it: only its own snapshot dooms it. */
-async function deleteRows(tx: Kysely<Tables>, condition: ReturnType<typeof sql>): Promise<Omit<Deleted, 'found'>> {
-  const { rows } = await sql<{ snapshotCount: string; storageUris: string[] | null }>`
-    with gone as (
-      delete from state_snapshots where ${condition} returning id, run_id, step_id, idempotency_key
-    ), tombstones as (
-      insert into statelens_tombstones (snapshot_id, run_id, step_id, idempotency_key) select * from gone
-      on conflict (snapshot_id) do update set deleted_at = now()
-    ), doomed as (
-      update statelens_objects o set state = 'doomed', not_before = now() from gone
-      where o.snapshot_id = gone.id and o.state = 'live' returning o.storage_uri
-    )
-    select (select count(*) from gone) as "snapshotCount", (select array_agg(storage_uri) from doomed) as "storageUris"
-  `.execute(tx)
-  const [row] = rows
-  return { snapshotCount: Number(row?.snapshotCount ?? 0), storageUris: row?.storageUris ?? [] }
+    on conflict do nothing returning ${columns}`.execute(tx)
+  return rows[0] ? read(Object.values(rows[0])) : null
 }

@@ -54,11 +54,3 @@ export async function forgetObject(db: Database, storageUri: string): Promise<vo
     .where('not_before', '>', sql<string>`now()`)
     .execute()
 }
-
-/** Drops the traces of deletions that are older than a day. */
-export async function forgetOldTombstones(db: Database): Promise<void> {
-  await db.kysely
-    .deleteFrom('statelens_tombstones')
-    .where('deleted_at', '<', sql<string>`now() - interval '1 day'`)
-    .execute()
-}

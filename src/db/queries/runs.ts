@@ -1,11 +1,9 @@
 import { sql } from 'kysely'
 import type { Fields } from '../../model/fields.ts'
-import { type Page, type PageRequest, toPage } from '../../model/page.ts'
-import { RUN_FIELDS, type Run, type RunChange, type RunFilter, type RunOrder, type RunStats } from '../../model/run.ts'
+import { RUN_FIELDS, type Run, type RunChange } from '../../model/run.ts'
 import { defineColumns, parseJson } from '../columns.ts'
-import type { Database } from '../connect.ts'
-import { type KeyColumn, keyset } from '../keyset.ts'
-import { IS_OBJECT } from './snapshot-columns.ts'
+import type { Rows } from '../connect.ts'
+import { runs } from './sources.ts'
 
 const NO_TAGS: Run['tags'] = []
 
@@ -24,56 +22,15 @@ export const projectRun = defineColumns<Run>(RUN_FIELDS, {
   error: { expression: 'r.error', parse: parseJson },
 })
 
-const KEY: readonly KeyColumn[] = [
-  { expression: 'r.created_at', type: 'timestamptz' },
-  { expression: 'r.run_id', type: 'text' },
-]
-
 /** The runs that exist, in any order; ids without a run are left out. */
-export async function loadRuns(db: Database, runIds: readonly string[], fields: Fields<Run>): Promise<Run[]> {
+export async function loadRuns(db: Rows, runIds: readonly string[], fields: Fields<Run>): Promise<Run[]> {
   const { columns, read } = projectRun(fields)
-  const rows = await db.rows(sql`select ${columns} from statelens_runs r where r.run_id = any(${runIds}::text[])`)
+  const rows = await db.rows(sql`select ${columns} from ${runs()} and r.run_id = any(${runIds}::text[])`)
   return rows.map((row) => read(row))
 }
 
-export interface RunPageOptions {
-  readonly filter: RunFilter
-  readonly order: RunOrder
-  readonly fields: Fields<Run>
-}
-
-export async function pageRuns(
-  db: Database,
-  page: PageRequest,
-  { filter, order, fields }: RunPageOptions,
-): Promise<Page<Run>> {
-  const { bounds, order: orderBy, limit } = keyset(KEY, page, order === 'CREATED_ASC' ? 'asc' : 'desc')
-  const { columns, read } = projectRun(fields)
-  const rows = await db.rows(sql`
-    select ${columns} from statelens_runs r where true${conditions(filter)}${bounds} ${orderBy} limit ${limit}`)
-  return toPage(
-    rows.map((row) => read(row)),
-    page,
-  )
-}
-
-function conditions(filter: RunFilter) {
-  const { status, workflowName, tags, parentRunId, createdFrom, createdBefore } = filter
-  return sql.join(
-    [
-      status && sql` and r.status = any(${status}::text[])`,
-      workflowName != null && sql` and r.workflow_name = ${workflowName}`,
-      tags?.length && sql` and r.tags @> ${tagsText(tags)}::jsonb`,
-      parentRunId != null && sql` and r.parent_run_id = ${parentRunId}`,
-      createdFrom != null && sql` and r.created_at >= ${createdFrom}::timestamptz`,
-      createdBefore != null && sql` and r.created_at < ${createdBefore}::timestamptz`,
-    ].filter((part) => typeof part === 'object' && part !== null),
-    sql``,
-  )
-}
-
 /** Creates the run, or changes only the fields that are named. */
-export async function upsertRun(db: Database, change: RunChange): Promise<Run> {
+export async function upsertRun(db: Rows, change: RunChange): Promise<Run> {
   const values = {
     workflow_name: change.workflowName,
     status: change.status === null ? 'UNKNOWN' : change.status,
@@ -83,34 +40,19 @@ export async function upsertRun(db: Database, change: RunChange): Promise<Run> {
     parent_run_id: change.parentRunId,
     error: change.error ? JSON.stringify(change.error) : change.error,
     expires_at: change.expiresAt,
-  } as const
-  const named = Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
-  await db.kysely
-    .insertInto('statelens_runs')
-    .values({ run_id: change.runId, ...named })
-    .onConflict((conflict) => conflict.column('run_id').doUpdateSet({ ...named, updated_at: sql`now()` }))
-    .execute()
-  const [run] = await loadRuns(db, [change.runId], RUN_FIELDS.all)
-  if (!run) throw new Error('a run that was just written is gone')
-  return run
+  }
+  const named = Object.entries(values).filter(([, value]) => value !== undefined)
+  const names = sql.join(['run_id', ...named.map(([name]) => name)].map((name) => sql.raw(name)))
+  const changes = named.map(([name]) => sql.raw(`${name} = excluded.${name}, `))
+  const { columns, read } = projectRun(RUN_FIELDS.all)
+  // What was written is read back by the statement itself: a delete may come right behind it.
+  const [row = []] = await db.rows(sql`
+    insert into statelens_runs as r (${names}) values (${sql.join([change.runId, ...named.map(([, value]) => value)])})
+    on conflict (run_id) do update set ${sql.join(changes, sql``)}updated_at = now() returning ${columns}`)
+  return read(row)
 }
 
-/** One entry for each run id asked for, in that order. */
-export async function loadRunStats(db: Database, runIds: readonly string[]): Promise<RunStats[]> {
-  const rows = await db.rows(sql`
-    select (select count(*) from statelens_steps t where t.run_id = p.run_id), count(s.id),
-      count(*) filter (where ${IS_OBJECT}),
-      count(*) filter (where s.is_golden), coalesce(sum(s.size_bytes), 0)
-    from unnest(${runIds}::text[]) with ordinality as p(run_id, position)
-    left join state_snapshots s on s.run_id = p.run_id
-    group by p.position, p.run_id order by p.position`)
-  return rows.map((row) => {
-    const [stepCount = 0, snapshotCount = 0, objectCount = 0, goldenCount = 0, totalBytes = 0] = row.map(Number)
-    return { stepCount, snapshotCount, objectCount, goldenCount, totalBytes }
-  })
-}
-
-/** Only the known parts of a tag, in one order, so that containment compares like with like. */
+/** Only the known parts of a tag. */
 function tagsText(tags: Run['tags']): string {
   return JSON.stringify(tags.map(({ key, value }) => ({ key, value })))
 }

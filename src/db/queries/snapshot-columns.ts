@@ -14,6 +14,8 @@ const inlinePayload = 'coalesce(s.payload, s.snapshot::json)'
 /** Anything of another length is no SHA-256, and nothing can be checked with it. */
 const hasDigest = 'octet_length(s.content_digest) = 32'
 
+const digest = `case when ${hasDigest} then 'sha256:' || encode(s.content_digest, 'hex') end`
+
 /** The old writer's digest of a state in the row is of the text that it sent. */
 const isOfSource = `(s.request_digest is null and not ${isObject})`
 
@@ -30,6 +32,9 @@ const storageState = `case when ${isObject} then coalesce(s.storage_state, 'UNKN
 
 /** For every statement that asks of `s` where its payload lies. */
 export const IS_OBJECT = sql.raw(isObject)
+
+/** The digest as a snapshot shows it. */
+export const DIGEST = sql.raw(digest)
 
 /** The payload that lies in the row `s`, byte for byte as it was stored; null where there is none. */
 export const INLINE_PAYLOAD = sql.raw(inlinePayload)
@@ -50,7 +55,7 @@ export const projectSnapshot = defineColumns<Snapshot>(SNAPSHOT_FIELDS, {
   redactionPolicy: { expression: 's.redaction_policy' },
   metadata: { expression: 's.metadata' },
   sizeBytes: { expression: 's.size_bytes', parse: Number },
-  digest: { expression: `case when ${hasDigest} then 'sha256:' || encode(s.content_digest, 'hex') end` },
+  digest: { expression: digest },
   digestOf: { expression: digestOf },
   integrity: { expression: integrity },
   contentType: { expression: 's.content_type' },

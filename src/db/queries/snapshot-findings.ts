@@ -8,54 +8,56 @@ import {
   type StorageState,
   VERIFICATION_NEEDS,
 } from '../../model/snapshot.ts'
-import type { Database } from '../connect.ts'
-import { projectSnapshot } from './snapshot-columns.ts'
+import type { Database, Rows } from '../connect.ts'
+import { DIGEST, projectSnapshot } from './snapshot-columns.ts'
+import { SNAPSHOTS } from './sources.ts'
+
+/**
+ * What was looked at: a snapshot, the place of its payload, and its digest. Another writer may have written its row anew meanwhile: then
+ * what was found is not of that row any more, and is not recorded.
+ */
+export type Seen = Pick<Snapshot, 'snapshotId' | 'storageUri' | 'digest'>
+
+/** The row of what was seen, if it still says the same. A row that was settled on its copy may be seen either way. */
+function isStill({ snapshotId, storageUri, digest }: Seen) {
+  const place =
+    storageUri === null ? sql`(s.storage_uri is null or s.reads_inline)` : sql`s.storage_uri = ${storageUri}`
+  return sql`s.id = ${snapshotId}::uuid and ${place} and ${DIGEST} is not distinct from ${digest}::text`
+}
 
 /** Records what reading the payload showed; a verification that it contradicts does not stand. */
-export async function recordStorageState(db: Database, snapshotId: string, state: StorageState): Promise<void> {
+export async function recordStorageState(db: Database, seen: Seen, state: StorageState): Promise<void> {
   await sql`
-    update state_snapshots set storage_state = ${state}, integrity = case
-      when ${state} = 'CORRUPT' and content_digest is not null then 'MISMATCH'
-      when ${state} = 'AVAILABLE' and integrity = 'MISMATCH' then null
-      else integrity end
-    where id = ${snapshotId}::uuid and storage_state is distinct from ${state}`.execute(db.kysely)
+    update state_snapshots s set storage_state = ${state}, integrity = case
+      when ${state} = 'CORRUPT' and s.content_digest is not null then 'MISMATCH'
+      when ${state} = 'AVAILABLE' and s.integrity = 'MISMATCH' then null
+      else s.integrity end
+    where ${isStill(seen)} and s.storage_state is distinct from ${state}`.execute(db.kysely)
 }
 
 /** Records whether a version of the object is JSON. */
-export async function recordJsonVerdict(
-  db: Database,
-  snapshotId: string,
-  { isJson, etag }: JsonVerdict,
-): Promise<void> {
-  await db.kysely
-    .updateTable('state_snapshots')
-    .set({ json_verdict: isJson ? 'VALID' : 'INVALID', json_verdict_etag: etag })
-    .where('id', '=', snapshotId)
-    .execute()
+export async function recordJsonVerdict(db: Database, seen: Seen, { isJson, etag }: JsonVerdict): Promise<void> {
+  await sql`
+    update state_snapshots s set json_verdict = ${isJson ? 'VALID' : 'INVALID'}, json_verdict_etag = ${etag}
+    where ${isStill(seen)}`.execute(db.kysely)
 }
 
-/** A row with an object and a copy of it. */
-export type TwoSources = Pick<Snapshot, 'snapshotId' | 'storageUri'>
-
-/** From now on the copy in the row is what is read. Nothing changes where the row was written anew meanwhile. */
-export async function settleOnCopy(db: Database, { snapshotId, storageUri }: TwoSources): Promise<void> {
+/** From now on the copy in the row is what is read. */
+export async function settleOnCopy(db: Database, seen: Seen): Promise<void> {
   await sql`
-    update state_snapshots set reads_inline = true, size_bytes = octet_length(snapshot::text),
-      preview = coalesce(preview, statelens_preview(snapshot::text)), storage_state = 'AVAILABLE',
+    update state_snapshots s set reads_inline = true, size_bytes = octet_length(s.snapshot::text),
+      preview = coalesce(s.preview, statelens_preview(s.snapshot::text)), storage_state = 'AVAILABLE',
       integrity = null, verified_at = null
-    where id = ${snapshotId}::uuid and storage_uri = ${storageUri} and snapshot is not null
-      and (not reads_inline or storage_state is distinct from 'AVAILABLE')`.execute(db.kysely)
+    where ${isStill(seen)} and s.snapshot is not null and s.storage_uri is not null
+      and (not s.reads_inline or s.storage_state is distinct from 'AVAILABLE')`.execute(db.kysely)
 }
 
-/** The object was found to be what its digest says. Nothing changes where the row was written anew meanwhile. */
-export async function settleOnObject(
-  db: Database,
-  { snapshotId, storageUri, digest, sizeBytes }: TwoSources & Pick<Snapshot, 'digest' | 'sizeBytes'>,
-): Promise<void> {
+/** The object was found to be what its digest says. */
+export async function settleOnObject(db: Database, seen: Seen, sizeBytes: number | null): Promise<void> {
   await sql`
-    update state_snapshots set reads_inline = false, size_bytes = ${sizeBytes}::bigint, storage_state = 'AVAILABLE'
-    where id = ${snapshotId}::uuid and storage_uri = ${storageUri} and 'sha256:' || encode(content_digest, 'hex') = ${digest}
-      and (reads_inline or size_bytes is distinct from ${sizeBytes}::bigint or storage_state is distinct from 'AVAILABLE')
+    update state_snapshots s set reads_inline = false, size_bytes = ${sizeBytes}::bigint, storage_state = 'AVAILABLE'
+    where ${isStill(seen)} and ${DIGEST} is not null and s.storage_uri is not null and (s.reads_inline
+      or s.size_bytes is distinct from ${sizeBytes}::bigint or s.storage_state is distinct from 'AVAILABLE')
   `.execute(db.kysely)
 }
 
@@ -67,16 +69,18 @@ export interface Verified {
   readonly sizeBytes: number | null
 }
 
-/** Records what a verification showed. */
+/** Records what a verification showed; nothing is written where that was known. */
 export async function recordVerification(
   db: Database,
-  snapshotId: string,
+  seen: Seen,
   { storageState, integrity, sizeBytes }: Verified,
 ): Promise<void> {
   await sql`
-    update state_snapshots set storage_state = ${storageState}, integrity = ${integrity}, verified_at = now(),
-      size_bytes = coalesce(size_bytes, ${sizeBytes}::bigint)
-    where id = ${snapshotId}::uuid`.execute(db.kysely)
+    update state_snapshots s set storage_state = ${storageState}, integrity = ${integrity}, verified_at = now(),
+      size_bytes = coalesce(s.size_bytes, ${sizeBytes}::bigint)
+    where ${isStill(seen)} and (s.verified_at is null
+      or (s.storage_state, s.integrity) is distinct from (${storageState}::text, ${integrity}::text)
+      or s.size_bytes is null and ${sizeBytes}::bigint is not null)`.execute(db.kysely)
 }
 
 const TO_VERIFY: Fields<Snapshot> = SNAPSHOT_FIELDS.pick(['snapshotId', 'runId', 'seq', ...VERIFICATION_NEEDS])
@@ -94,14 +98,14 @@ export interface VerificationBatch {
  * whether the object is right, the row comes as if nobody had read it yet.
  */
 export async function loadForVerification(
-  db: Database,
+  db: Rows,
   { afterSeq, runId, limit }: VerificationBatch,
 ): Promise<Snapshot[]> {
   const { columns, read } = projectSnapshot(TO_VERIFY)
   const ofRun = runId === undefined ? sql`` : sql` and s.run_id = ${runId}`
   const rows = await db.rows(sql`
     select case when s.reads_inline and s.content_digest is not null then s.storage_uri end, ${columns}
-    from state_snapshots s where s.seq > ${afterSeq}::bigint${ofRun} order by s.seq limit ${limit}`)
+    from ${SNAPSHOTS} and s.seq > ${afterSeq}::bigint${ofRun} order by s.seq limit ${limit}`)
   return rows.map((row) => {
     const snapshot = read(row, 1)
     const [settledUri] = row as [string | null]

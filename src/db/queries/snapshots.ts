@@ -1,37 +1,27 @@
 import { type RawBuilder, sql } from 'kysely'
 import type { Fields } from '../../model/fields.ts'
-import { type Page, type PageRequest, toPage } from '../../model/page.ts'
-import type { Instant } from '../../model/run.ts'
-import type { Snapshot, SnapshotFilter, SnapshotOrder } from '../../model/snapshot.ts'
+import type { Instant } from '../../model/instant.ts'
+import type { Snapshot } from '../../model/snapshot.ts'
 import type { StepKey } from '../../model/step.ts'
-import type { Database } from '../connect.ts'
-import { groupByParent, type KeyColumn, keyset } from '../keyset.ts'
-import { INLINE_PAYLOAD, IS_OBJECT, projectSnapshot } from './snapshot-columns.ts'
+import type { Rows } from '../connect.ts'
+import { INLINE_PAYLOAD, projectSnapshot } from './snapshot-columns.ts'
+import { SNAPSHOTS, snapshotsOf } from './sources.ts'
 
 /** Joins the newest snapshot `s` of the step `t`, if it has one. */
-export const NEWEST_OF_STEP = sql.raw(`left join lateral (
-  select * from state_snapshots s where s.run_id = t.run_id and s.step_id = t.step_id order by s.seq desc limit 1
-) s on true`)
-
-const KEY: readonly KeyColumn[] = [{ expression: 's.seq', type: 'bigint' }]
-
-/** Whose snapshots are listed: a run's, or a step's. */
-export type SnapshotParent = { readonly runId: string; readonly stepId?: string }
+export const NEWEST_OF_STEP = sql`left join lateral (
+  select * from ${snapshotsOf(sql.raw('t.run_id'))} and s.step_id = t.step_id order by s.seq desc limit 1
+) s on true`
 
 /** The snapshots that exist, in any order; ids without a snapshot are left out. */
-export async function loadSnapshots(
-  db: Database,
-  ids: readonly string[],
-  fields: Fields<Snapshot>,
-): Promise<Snapshot[]> {
+export async function loadSnapshots(db: Rows, ids: readonly string[], fields: Fields<Snapshot>): Promise<Snapshot[]> {
   const { columns, read } = projectSnapshot(fields)
-  const rows = await db.rows(sql`select ${columns} from state_snapshots s where s.id = any(${ids}::uuid[])`)
+  const rows = await db.rows(sql`select ${columns} from ${SNAPSHOTS} and s.id = any(${ids}::uuid[])`)
   return rows.map((row) => read(row))
 }
 
 /** For each step its newest snapshot, or null, in the order asked. */
 export async function loadNewestOfSteps(
-  db: Database,
+  db: Rows,
   keys: readonly StepKey[],
   fields: Fields<Snapshot>,
 ): Promise<(Snapshot | null)[]> {
@@ -39,7 +29,7 @@ export async function loadNewestOfSteps(
   if (only && keys.length === 1) {
     const { columns, read } = projectSnapshot(fields)
     const [row] = await db.rows(sql`
-      select ${columns} from state_snapshots s where s.run_id = ${only.runId} and s.step_id = ${only.stepId}
+      select ${columns} from ${snapshotsOf(sql`${only.runId}`)} and s.step_id = ${only.stepId}
       order by s.seq desc limit 1`)
     return [row ? read(row) : null]
   }
@@ -47,7 +37,7 @@ export async function loadNewestOfSteps(
     fields,
     from: sql`unnest(${keys.map((key) => key.runId)}::text[], ${keys.map((key) => key.stepId)}::text[])
       with ordinality as p(run_id, step_id, position)`,
-    where: sql`s.run_id = p.run_id and s.step_id = p.step_id order by s.seq desc`,
+    where: sql`s.step_id = p.step_id order by s.seq desc`,
   })
 }
 
@@ -59,24 +49,24 @@ export interface HistoryPoint {
 
 /** For each run its newest snapshot at or before the point, or null, in the order asked. */
 export async function loadNewestOfRuns(
-  db: Database,
+  db: Rows,
   runIds: readonly string[],
   { point: { at, seq }, fields }: { readonly point: HistoryPoint; readonly fields: Fields<Snapshot> },
 ): Promise<(Snapshot | null)[]> {
-  const bounds = sql`${at == null ? sql`` : sql` and s.created_at <= ${at}::timestamptz`}${
+  const bounds = sql`${at == null ? sql`true` : sql`s.created_at <= ${at}::timestamptz`}${
     seq == null ? sql`` : sql` and s.seq <= ${seq}::bigint`
   }`
   const order = sql.raw(at == null ? 's.seq desc' : 's.created_at desc, s.seq desc')
   return await oneEach(db, runIds.length, {
     fields,
     from: sql`unnest(${runIds}::text[]) with ordinality as p(run_id, position)`,
-    where: sql`s.run_id = p.run_id${bounds} order by ${order}`,
+    where: sql`${bounds} order by ${order}`,
   })
 }
 
 /** For each place in a run's order the next snapshot before or after it, or null, in the order asked. */
 export async function loadNeighbours(
-  db: Database,
+  db: Rows,
   places: readonly Pick<Snapshot, 'runId' | 'seq'>[],
   { side, fields }: { readonly side: 'previous' | 'next'; readonly fields: Fields<Snapshot> },
 ): Promise<(Snapshot | null)[]> {
@@ -85,85 +75,39 @@ export async function loadNeighbours(
     fields,
     from: sql`unnest(${places.map(({ runId }) => runId)}::text[], ${places.map(({ seq }) => String(seq))}::bigint[])
       with ordinality as p(run_id, seq, position)`,
-    where: sql`s.run_id = p.run_id and s.seq ${operator} p.seq order by s.seq ${order}`,
+    where: sql`s.seq ${operator} p.seq order by s.seq ${order}`,
   })
 }
 
-export interface SnapshotPageOptions {
-  readonly page: PageRequest
-  readonly filter: SnapshotFilter
-  readonly order: SnapshotOrder
-  readonly fields: Fields<Snapshot>
-}
-
-/** One page for each parent, in that order. Parents are all runs or all steps. */
-export async function pageSnapshots(
-  db: Database,
-  parents: readonly SnapshotParent[],
-  { page, filter, order, fields }: SnapshotPageOptions,
-): Promise<Page<Snapshot>[]> {
-  const direction = order === 'SEQ_DESC' ? 'desc' : 'asc'
-  const { bounds, order: orderBy, orderColumns, limit } = keyset(KEY, page, direction)
-  const { columns, read } = projectSnapshot(fields)
-  const ofStep = parents[0]?.stepId === undefined ? sql`` : sql` and s.step_id = p.step_id`
-  const rows = await db.rows(sql`
-    select p.position, ${columns}
-    from unnest(${parents.map(({ runId }) => runId)}::text[], ${parents.map(({ stepId }) => stepId ?? null)}::text[])
-      with ordinality as p(run_id, step_id, position)
-    cross join lateral (
-      select * from state_snapshots s where s.run_id = p.run_id${ofStep}${conditions(filter)}${bounds}
-      ${orderBy} limit ${limit}
-    ) s order by p.position, ${orderColumns}`)
-  const toSnapshot = (row: readonly unknown[]) => read(row, 1)
-  return groupByParent(parents.length, rows).map((group) => toPage(group.map(toSnapshot), page))
-}
-
-function conditions(filter: SnapshotFilter) {
-  const { kind, stepId, isGolden, isSuccessState, storageTier, createdFrom, createdBefore } = filter
-  return sql.join(
-    [
-      kind && sql` and s.kind = any(${kind}::text[])`,
-      stepId != null && sql` and s.step_id = ${stepId}`,
-      isGolden != null && sql` and s.is_golden = ${isGolden}`,
-      isSuccessState != null && sql` and coalesce(s.is_success_state, false) = ${isSuccessState}`,
-      storageTier === 'INLINE' && sql` and not ${IS_OBJECT}`,
-      storageTier === 'OBJECT' && sql` and ${IS_OBJECT}`,
-      createdFrom != null && sql` and s.created_at >= ${createdFrom}::timestamptz`,
-      createdBefore != null && sql` and s.created_at < ${createdBefore}::timestamptz`,
-    ].filter((part) => typeof part === 'object' && part !== null),
-    sql``,
-  )
-}
-
 /** The inline payloads of those that have one, copies beside an object as well, as the bytes that were stored. */
-export async function loadInlinePayloads(db: Database, ids: readonly string[]): Promise<Map<string, Buffer>> {
+export async function loadInlinePayloads(db: Rows, ids: readonly string[]): Promise<Map<string, Buffer>> {
   const rows = await db.rows(sql`
-    select s.id, ${INLINE_PAYLOAD} from state_snapshots s
-    where s.id = any(${ids}::uuid[]) and (s.payload is not null or s.snapshot is not null)`)
+    select s.id, ${INLINE_PAYLOAD} from ${SNAPSHOTS}
+    and s.id = any(${ids}::uuid[]) and (s.payload is not null or s.snapshot is not null)`)
   return new Map(rows as [string, Buffer][])
 }
 
 /** Size in bytes of the payload that lies in the row, beside an object as well; null where there is none. */
-export async function measureInlinePayload(db: Database, snapshotId: string): Promise<number | null> {
+export async function measureInlinePayload(db: Rows, snapshotId: string): Promise<number | null> {
   const [row] = await db.rows(sql`
-    select octet_length(${INLINE_PAYLOAD}::text) from state_snapshots s where s.id = ${snapshotId}::uuid`)
+    select octet_length(${INLINE_PAYLOAD}::text) from ${SNAPSHOTS} and s.id = ${snapshotId}::uuid`)
   const [sizeBytes] = (row ?? [null]) as [number | null]
   return sizeBytes
 }
 
 interface OneEach {
   readonly fields: Fields<Snapshot>
-  /** The places asked for, as `p` with a `position`. */
+  /** The places asked for, as `p` with a `position` and the `run_id`. */
   readonly from: RawBuilder<unknown>
-  /** Which snapshots `s` belong to a place, and in which order: the first one is taken. */
+  /** Which snapshots `s` of its run belong to a place, and in which order: the first one is taken. */
   readonly where: RawBuilder<unknown>
 }
 
-async function oneEach(db: Database, count: number, { fields, from, where }: OneEach): Promise<(Snapshot | null)[]> {
+async function oneEach(db: Rows, count: number, { fields, from, where }: OneEach): Promise<(Snapshot | null)[]> {
   const { columns, read } = projectSnapshot(fields)
   const rows = await db.rows(sql`
     select p.position, ${columns} from ${from}
-    cross join lateral (select * from state_snapshots s where ${where} limit 1) s`)
+    cross join lateral (select * from ${snapshotsOf(sql.raw('p.run_id'))} and ${where} limit 1) s`)
   const found: (Snapshot | null)[] = Array.from({ length: count }, () => null)
   for (const row of rows) found[Number(row[0]) - 1] = read(row, 1)
   return found

@@ -1,15 +1,16 @@
 import { type RawBuilder, sql } from 'kysely'
 import type { Fields } from '../../model/fields.ts'
-import { type Page, type PageRequest, toPage } from '../../model/page.ts'
+import type { Page, PageRequest } from '../../model/page.ts'
 import type { Run } from '../../model/run.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
 import { STEP_FIELDS, type Step, type StepChange, type StepKey } from '../../model/step.ts'
 import { defineColumns, parseJson } from '../columns.ts'
-import type { Database } from '../connect.ts'
-import { groupByParent, type KeyColumn, keyset } from '../keyset.ts'
+import type { Database, Rows } from '../connect.ts'
+import { groupByParent, type List, pageParts } from '../keyset.ts'
 import { projectRun } from './runs.ts'
 import { projectSnapshot } from './snapshot-columns.ts'
 import { NEWEST_OF_STEP } from './snapshots.ts'
+import { runs, stepsOf } from './sources.ts'
 
 /** Columns of the table `statelens_steps t`. */
 export const projectStep = defineColumns<Step>(STEP_FIELDS, {
@@ -26,17 +27,23 @@ export const projectStep = defineColumns<Step>(STEP_FIELDS, {
   ordinal: { expression: 't.ordinal' },
 })
 
-const KEY: readonly KeyColumn[] = [
-  { expression: 'coalesce(t.step_index, 2147483647)', type: 'integer' },
-  { expression: 't.ordinal', type: 'bigint' },
-]
+/** The steps of the run with this id. */
+const stepList = (runId: RawBuilder<unknown>): List => ({
+  alias: 't',
+  key: [
+    { expression: 'coalesce(t.step_index, 2147483647)', type: 'integer' },
+    { expression: 't.ordinal', type: 'bigint' },
+  ],
+  direction: 'asc',
+  slice: ({ bounds, order, limit }) => sql`select * from ${stepsOf(runId)}${bounds} ${order} limit ${limit}`,
+})
 
 /** The steps that exist, in any order; keys without a step are left out. */
-export async function loadSteps(db: Database, keys: readonly StepKey[], fields: Fields<Step>): Promise<Step[]> {
+export async function loadSteps(db: Rows, keys: readonly StepKey[], fields: Fields<Step>): Promise<Step[]> {
   const { columns, read } = projectStep(fields)
   const rows = await db.rows(sql`
     select ${columns} from unnest(${keys.map((key) => key.runId)}::text[], ${keys.map((key) => key.stepId)}::text[])
-      as p(run_id, step_id) join statelens_steps t on t.run_id = p.run_id and t.step_id = p.step_id`)
+      as p(run_id, step_id) cross join lateral (select * from ${stepsOf(sql.raw('p.run_id'))} and t.step_id = p.step_id) t`)
   return rows.map((row) => read(row))
 }
 
@@ -48,57 +55,56 @@ export interface StepFields {
 
 /** One page for each run id, in that order, by one statement. */
 export async function pageSteps(
-  db: Database,
+  db: Rows,
   runIds: readonly string[],
   { page, fields }: { readonly page: PageRequest; readonly fields: StepFields },
 ): Promise<Page<Step>[]> {
-  const { select, from, order, read } = stepsBelow(sql`p.run_id`, page, fields)
+  const { select, from, order, read } = stepsBelow(sql.raw('p.run_id'), page, fields)
   const rows = await db.rows(sql`
-    select p.position, ${select} from unnest(${runIds}::text[]) with ordinality as p(run_id, position)
-    cross join lateral ${from} order by p.position, ${order}`)
+    select p.position, ${select} from unnest(${runIds}::text[]) with ordinality as p(run_id, position)${from}
+    order by p.position, ${order}`)
   return groupByParent(runIds.length, rows).map((group) => read(group, 1))
 }
 
 /** A run with one page of its steps, by one statement; null when there is no such run. */
 export async function loadRunWithSteps(
-  db: Database,
+  db: Rows,
   runId: string,
   { page, fields, run }: { readonly page: PageRequest; readonly fields: StepFields; readonly run: Fields<Run> },
 ): Promise<{ readonly run: Run; readonly steps: Page<Step> } | null> {
   const ofRun = projectRun(run)
-  const { select, from, order, read } = stepsBelow(sql`r.run_id`, page, fields)
+  const { select, from, order, read } = stepsBelow(sql.raw('r.run_id'), page, fields)
   const rows = await db.rows(sql`
-    select ${ofRun.columns}, t.ordinal, ${select} from statelens_runs r left join lateral ${from} on true
-    where r.run_id = ${runId} order by ${order}`)
+    select ${ofRun.columns}, ${select} from (select * from ${runs()} and r.run_id = ${runId}) r${from} order by ${order}`)
   const [first] = rows
-  if (!first) return null
-  // A run without steps is one row in which the step is null.
-  const steps = rows.filter((row) => row[ofRun.width] !== null)
-  return { run: ofRun.read(first), steps: read(steps, ofRun.width + 1) }
+  return first ? { run: ofRun.read(first), steps: read(rows, ofRun.width) } : null
 }
 
 /** The parts of a statement that reads one page of the steps of a run, each with its newest snapshot if that is wanted. */
 function stepsBelow(runId: RawBuilder<unknown>, request: PageRequest, fields: StepFields) {
-  const { bounds, order, orderColumns, limit } = keyset(KEY, request)
+  const page = pageParts(stepList(runId), request)
   const step = projectStep(fields.step)
   const newest = fields.newest === null ? null : projectSnapshot(fields.newest)
   return {
-    select: newest ? sql`${step.columns}, s.id, ${newest.columns}` : step.columns,
-    from: sql`(
-      select * from statelens_steps t where t.run_id = ${runId}${bounds} ${order} limit ${limit}
-    ) t${newest ? sql` ${NEWEST_OF_STEP}` : sql``}`,
-    order: orderColumns,
+    select: newest
+      ? sql`${page.select}, ${step.columns}, s.id, ${newest.columns}`
+      : sql`${page.select}, ${step.columns}`,
+    from: newest ? sql`${page.from} ${NEWEST_OF_STEP}` : page.from,
+    order: page.order,
     read(rows: readonly (readonly unknown[])[], at: number): Page<Step> {
-      const page = toPage(rows, request)
-      if (!newest) return { ...page, items: page.items.map((row) => step.read(row, at)) }
-      const snapshotAt = at + step.width
-      const items = page.items.map((row) => {
-        // Set, not copied: a large page has a thousand of them.
-        const item: { newest?: Step['newest'] } & Step = step.read(row, at)
-        item.newest = row[snapshotAt] === null ? null : newest.read(row, snapshotAt + 1)
-        return item
-      })
-      return { ...page, items }
+      const { items, ...ends } = page.read(rows, at)
+      const stepAt = at + page.width
+      if (!newest) return { ...ends, items: items.map((row) => step.read(row, stepAt)) }
+      const snapshotAt = stepAt + step.width
+      return {
+        ...ends,
+        items: items.map((row) => {
+          // Set, not copied: a large page has a thousand of them.
+          const item: { newest?: Step['newest'] } & Step = step.read(row, stepAt)
+          item.newest = row[snapshotAt] === null ? null : newest.read(row, snapshotAt + 1)
+          return item
+        }),
+      }
     },
   }
 }
@@ -116,27 +122,24 @@ export async function upsertStep(db: Database, change: StepChange): Promise<Step
     ended_at: change.endedAt,
     error: change.error ? JSON.stringify(change.error) : change.error,
   } as const
-  const named = Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
-  await db.kysely.transaction().execute(async (tx) => {
+  const named = Object.entries(values).filter(([, value]) => value !== undefined)
+  const names = sql.join(['run_id', 'step_id', ...named.map(([name]) => name)].map((name) => sql.raw(name)))
+  // Where nothing is named, nothing changes, and the row is read back all the same.
+  const changes = named.length > 0 ? named.map(([name]) => name) : ['step_id']
+  const { columns, read } = projectStep(STEP_FIELDS.all)
+  return await db.kysely.transaction().execute(async (tx) => {
     await holdRun(runId).execute(tx)
     await tx
       .insertInto('statelens_runs')
       .values({ run_id: runId })
       .onConflict((c) => c.doNothing())
       .execute()
-    await tx
-      .insertInto('statelens_steps')
-      .values({ run_id: runId, step_id: stepId, ...named })
-      .onConflict((conflict) =>
-        Object.keys(named).length
-          ? conflict.columns(['run_id', 'step_id']).doUpdateSet(named)
-          : conflict.columns(['run_id', 'step_id']).doNothing(),
-      )
-      .execute()
+    const { rows } = await sql<object>`
+      insert into statelens_steps as t (${names}) values (${sql.join([runId, stepId, ...named.map(([, value]) => value)])})
+      on conflict (run_id, step_id) do update set ${sql.raw(changes.map((name) => `${name} = excluded.${name}`).join(', '))}
+      returning ${columns}`.execute(tx)
+    return read(Object.values(rows[0] ?? {}))
   })
-  const [step] = await loadSteps(db, [{ runId, stepId }], STEP_FIELDS.all)
-  if (!step) throw new Error('a step that was just written is gone')
-  return step
 }
 
 /** Keeps the run from being deleted until the transaction ends, whether its row is there yet or not. */

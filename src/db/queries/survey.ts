@@ -3,6 +3,7 @@ import { isAppError } from '../../errors.ts'
 import { SNAPSHOT_FIELDS, type Snapshot, type StorageState } from '../../model/snapshot.ts'
 import type { Database } from '../connect.ts'
 import { IS_OBJECT, projectSnapshot } from './snapshot-columns.ts'
+import { runs, SNAPSHOTS, STEPS, snapshotsOf } from './sources.ts'
 
 const STATEMENT_MILLIS = 4000
 const REPLY_MILLIS = 5000
@@ -86,7 +87,8 @@ export async function loadServerFacts(db: Database): Promise<ServerFacts> {
   const [row = []] = await db.rows(sql`
     select current_setting('server_version'), current_setting('server_version_num')::int, current_setting('server_encoding'),
       pg_is_in_recovery() or current_setting('default_transaction_read_only') = 'on',
-      coalesce(has_schema_privilege(current_schema(), 'CREATE'), false),
+      coalesce(has_schema_privilege(coalesce((select relnamespace from pg_class where oid = to_regclass('state_snapshots')),
+        current_schema()::regnamespace::oid), 'CREATE'), false),
       coalesce((select pg_has_role(relowner, 'USAGE') from pg_class where oid = to_regclass('state_snapshots')), true),
       current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
         - (select count(*) from pg_stat_activity where datname is not null)::int`)
@@ -118,7 +120,7 @@ export interface SnapshotCount extends Pick<Snapshot, 'isOwn' | 'storageState'> 
 export async function countSnapshots(db: Database): Promise<readonly SnapshotCount[]> {
   const { columns, read } = projectSnapshot(SNAPSHOT_FIELDS.pick(['isOwn', 'storageState']))
   const rows = await db.rows(sql`
-    select count(*), ${IS_OBJECT}, ${columns} from state_snapshots s group by 2, 3, 4`)
+    select count(*), ${IS_OBJECT}, ${columns} from ${SNAPSHOTS} group by 2, 3, 4`)
   return rows.map((row) => {
     const { isOwn, storageState } = read(row, 2)
     return {
@@ -139,7 +141,7 @@ export async function estimateSnapshots(db: Database): Promise<number> {
 
 export async function countRunsAndSteps(db: Database): Promise<{ readonly runs: number; readonly steps: number }> {
   const [row = []] = await db.rows(sql`
-    select (select count(*) from statelens_runs), (select count(*) from statelens_steps)`)
+    select (select count(*) from ${runs()}), (select count(*) from ${STEPS})`)
   return { runs: Number(row[0]), steps: Number(row[1]) }
 }
 
@@ -178,19 +180,21 @@ export async function findSamples(db: Database, maxBytes: number): Promise<Reado
   const isSmall = sql`coalesce(s.size_bytes, 0) <= ${maxBytes}::bigint`
   const recent = await db.rows(sql`
     select distinct on (kind) kind, id
-    from (select run_id from statelens_runs order by created_at desc, run_id desc limit 200) r
+    from (select run_id from ${runs()} order by created_at desc, run_id desc limit 200) r
     cross join lateral (
-      select ${KIND} as kind, id, seq from state_snapshots s
-      where s.run_id = r.run_id and (${IS_READABLE}) and ${isSmall} order by s.seq desc limit 50
+      select ${KIND} as kind, id, seq from ${snapshotsOf(sql.raw('r.run_id'))}
+        and (${IS_READABLE}) and ${isSmall} order by s.seq desc limit 50
     ) s order by kind, seq desc`)
   const found = new Map(recent as [SampleKind, string][])
   const missing = SAMPLE_KINDS.filter((kind) => !found.has(kind))
+  // Each may read all there is: few at a time, for their connections are few.
+  const share = db.share()
   const others = await Promise.all(
     missing.map((kind) =>
-      db
+      share
         .rows(sql`
-          select ${kind}::text, id from state_snapshots s
-          where ${KIND} = ${kind} and (${IS_READABLE}) and ${isSmall} limit 1`)
+          select ${kind}::text, id from ${SNAPSHOTS}
+          and ${KIND} = ${kind} and (${IS_READABLE}) and ${isSmall} limit 1`)
         .catch((error: unknown) => {
           if (isAppError(error, 'DATABASE_TIMEOUT')) return []
           throw error

@@ -4,6 +4,7 @@ import { parseJson } from '../columns.ts'
 import type { Database } from '../connect.ts'
 import type { UploadState } from '../tables.ts'
 import { loadSnapshots } from './snapshots.ts'
+import { SNAPSHOTS } from './sources.ts'
 
 const REMEMBERED_SECONDS = 86_400
 
@@ -83,7 +84,8 @@ export async function findStoredContent(
   { contentDigest, sizeBytes }: Pick<NewUpload, 'contentDigest' | 'sizeBytes'>,
 ): Promise<Snapshot | null> {
   const [row] = await db.rows(sql`
-    select s.id from statelens_objects o join state_snapshots s on s.id = o.snapshot_id and s.storage_uri = o.storage_uri
+    select s.id from statelens_objects o
+    cross join lateral (select * from ${SNAPSHOTS} and s.id = o.snapshot_id and s.storage_uri = o.storage_uri) s
     where o.content_digest = ${contentDigest} and o.size_bytes = ${sizeBytes}::bigint and o.state = 'live'
       and s.request_digest is not null and s.storage_state = 'AVAILABLE' limit 1`)
   if (!row) return null

@@ -54,7 +54,10 @@ const DeletePayload = builder.objectRef<DeleteResult>('DeletePayload').implement
   description: 'What was deleted.',
   fields: (t) => ({
     deleted: t.exposeBoolean('deleted', { description: 'False when it was not there.' }),
-    snapshotCount: t.exposeInt('snapshotCount', { description: 'Snapshots that are gone with it.' }),
+    snapshotCount: t.exposeInt('snapshotCount', {
+      nullable: true,
+      description: 'Snapshots that are gone with it; null where there are more than 10,000.',
+    }),
   }),
 })
 

@@ -1,17 +1,20 @@
 import { idOfType } from '../../model/ids.ts'
+import { millisBetween } from '../../model/instant.ts'
 import { CURSOR_INSTANT, CURSOR_TEXT, parsePage } from '../../model/page.ts'
-import { RUN_FIELDS, RUN_ORDERS, RUN_STATUSES, type Run, type RunStats } from '../../model/run.ts'
+import { RUN_FIELDS, RUN_ORDERS, RUN_STATS_FIELDS, RUN_STATUSES, type Run, type RunStats } from '../../model/run.ts'
 import { builder } from '../builder.ts'
 import { toConnection } from '../connection.ts'
 import { changing, createLoader } from '../loader.ts'
 import { hasCursors, loadRun, runNeeds } from '../loaders.ts'
 import { itemsOf, selectionOf } from '../look-ahead.ts'
-import { durationMs, ErrorInfoRef, ErrorInput, TagInput, TagRef } from './common.ts'
+import { ErrorInfoRef, ErrorInput, TagInput, TagRef } from './common.ts'
 
 const LIST = 'runs'
 const POSITION = [CURSOR_INSTANT, CURSOR_TEXT]
 
-const loadStats = createLoader<string, RunStats>((runIds, { reader }) => reader.loadRunStats(runIds))
+const loadStats = createLoader<string, RunStats>((runIds, { reader }) =>
+  reader.loadRunStats(runIds, RUN_STATS_FIELDS.all),
+)
 
 const RunStatusRef = builder.enumType('RunStatus', {
   description: 'How far a run has come.',
@@ -67,7 +70,7 @@ builder.node(RunRef, {
     durationMs: t.float({
       nullable: true,
       description: 'Milliseconds from start to end; null while either is not known.',
-      resolve: ({ startedAt, endedAt }) => durationMs(startedAt, endedAt),
+      resolve: ({ startedAt, endedAt }) => millisBetween(startedAt, endedAt),
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When this server first heard of it.' }),
     updatedAt: t.expose('updatedAt', { type: 'DateTime', description: 'When the run itself was last changed.' }),

@@ -4,13 +4,13 @@ import { type EarlierCapture, findEarlierCapture, insertSnapshot, type NewSnapsh
 import { AppError, isAppError } from '../../errors.ts'
 import { createJsonScanner } from '../../json/scanner.ts'
 import { isUuid, requireOpaqueId, requireText } from '../../model/ids.ts'
-import type { Captured, CaptureInput } from '../../model/snapshot.ts'
+import { type Captured, type CaptureInput, requirePiiTags } from '../../model/snapshot.ts'
 import type { Encoding } from '../encoding.ts'
 import { digestOfParts } from '../measure.ts'
 import type { Measured } from './capture-stream.ts'
 
 /** A capture whose snapshot has its id. */
-export type NamedInput = CaptureInput & { readonly snapshotId: string }
+export type NamedInput = CaptureInput & Pick<NewSnapshot, 'snapshotId' | 'isNamed'>
 
 /** @throws AppError `BAD_REQUEST`, `INVALID_PAYLOAD` for metadata that is not JSON. */
 export function checkInput({ runId, stepId, snapshotId, idempotencyKey, attempt, ...input }: CaptureInput): void {
@@ -21,7 +21,7 @@ export function checkInput({ runId, stepId, snapshotId, idempotencyKey, attempt,
   requireAttempt(attempt)
   if (input.metadata != null) checkJson(Buffer.from(input.metadata))
   if (input.redactionPolicy != null) requireText('redactionPolicy', input.redactionPolicy, 1024)
-  for (const tag of input.piiTags ?? []) requireText('piiTags', tag, 256)
+  requirePiiTags(input.piiTags ?? [])
 }
 
 export function requireAttempt(attempt: number | null | undefined): void {
@@ -35,7 +35,7 @@ export async function findEarlier(db: Database, input: CaptureInput, named: Name
 }
 
 export function nameInput(input: CaptureInput): NamedInput {
-  return { ...input, snapshotId: input.snapshotId?.toLowerCase() ?? randomUUID() }
+  return { ...input, snapshotId: input.snapshotId?.toLowerCase() ?? randomUUID(), isNamed: input.snapshotId != null }
 }
 
 /** The row of a capture, without its payload and its object. */
@@ -66,9 +66,10 @@ export function describeCapture(input: NamedInput, { sizeBytes, contentDigest, p
 }
 
 /** The stored snapshot, when this capture says the same. @throws AppError `CONFLICT`. */
-export function repeatOf(earlier: EarlierCapture, { requestDigest }: NewSnapshot): Captured {
+export function repeatOf(earlier: EarlierCapture, { requestDigest, snapshotId, isNamed }: NewSnapshot): Captured {
   if (earlier.state === 'deleted') throw deletedBefore()
-  if (!earlier.requestDigest?.equals(requestDigest)) {
+  const isOther = isNamed === true && earlier.snapshot.snapshotId !== snapshotId
+  if (isOther || !earlier.requestDigest?.equals(requestDigest)) {
     throw new AppError('CONFLICT', 'Another capture has that snapshotId or idempotencyKey')
   }
   return { snapshot: earlier.snapshot, created: false }

@@ -1,12 +1,13 @@
 import type { ByteCache } from '../../cache/byte-cache.ts'
 import type { Database } from '../../db/connect.ts'
-import { deleteRun, deleteSnapshot, findEarlierCapture, type NewSnapshot } from '../../db/queries/captures.ts'
+import { findEarlierCapture, type NewSnapshot } from '../../db/queries/captures.ts'
+import { type Deleted, deleteRun, deleteSnapshot } from '../../db/queries/deletions.ts'
 import { abandonObject, beginObject } from '../../db/queries/objects.ts'
 import { upsertRun } from '../../db/queries/runs.ts'
 import { upsertStep } from '../../db/queries/steps.ts'
 import { AppError } from '../../errors.ts'
 import { requireOpaqueId, requireText } from '../../model/ids.ts'
-import type { Run, RunChange } from '../../model/run.ts'
+import { type Run, type RunChange, requireTags } from '../../model/run.ts'
 import type { Captured, CaptureInput } from '../../model/snapshot.ts'
 import type { Step, StepChange } from '../../model/step.ts'
 import type { Storage } from '../../storage/registry.ts'
@@ -36,7 +37,8 @@ const ERROR_MAX_BYTES = 65_536
 export interface DeleteResult {
   /** False when there was nothing to delete. */
   readonly deleted: boolean
-  readonly snapshotCount: number
+  /** Null for more than 10,000, which are not counted. */
+  readonly snapshotCount: number | null
 }
 
 /**
@@ -135,7 +137,7 @@ export function createWriter({ db, storage, cache, sweeper, inlineMaxBytes }: Wr
     }
   }
 
-  async function erase(deletion: Promise<{ readonly found: boolean; readonly snapshotCount: number }>) {
+  async function erase(deletion: Promise<Deleted>) {
     const { found, snapshotCount } = await deletion
     sweeper.wake()
     return { deleted: found, snapshotCount }
@@ -146,7 +148,7 @@ export function createWriter({ db, storage, cache, sweeper, inlineMaxBytes }: Wr
       requireOpaqueId('runId', change.runId)
       if (change.parentRunId != null) requireOpaqueId('parentRunId', change.parentRunId)
       checkTexts({ workflowName: change.workflowName }, NAME_MAX_BYTES)
-      for (const tag of change.tags ?? []) checkTexts({ 'tags.key': tag.key, 'tags.value': tag.value }, NAME_MAX_BYTES)
+      requireTags(change.tags ?? [])
       if (change.error) checkTexts({ ...change.error }, ERROR_MAX_BYTES)
       return await upsertRun(db, change)
     },

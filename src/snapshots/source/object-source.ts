@@ -41,8 +41,8 @@ export function createObjectSources({ db, storage }: ObjectSourceOptions): OpenO
     return noted
   }
 
-  function record({ snapshotId, storageState }: Snapshot, state: StorageState): void {
-    if (storageState !== state) recordStorageState(db, snapshotId, state).catch(() => {})
+  function record(snapshot: Snapshot, state: StorageState): void {
+    if (snapshot.storageState !== state) recordStorageState(db, snapshot, state).catch(() => {})
   }
 
   function note(snapshot: Snapshot, opening: Promise<Opening>, { checks }: NoteOptions): void {

@@ -85,7 +85,7 @@ export function createSources({ db, storage, check }: SourcesOptions): Sources {
     const checked = await check(objectOf(withUri(snapshot), note), options)
     const { sizeBytes } = checked
     if (snapshot.sizeBytes !== sizeBytes || snapshot.storageState !== 'AVAILABLE') {
-      settleOnObject(db, { ...snapshot, sizeBytes }).catch(() => {})
+      settleOnObject(db, snapshot, sizeBytes).catch(() => {})
     }
     return { ...checked, snapshot: { ...snapshot, hasInlineCopy: false, sizeBytes, digestOf: 'PAYLOAD' } }
   }

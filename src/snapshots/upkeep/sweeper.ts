@@ -1,6 +1,7 @@
 import type { Database } from '../../db/connect.ts'
-import { forgetObject, forgetOldTombstones, takeDoomedObjects } from '../../db/queries/objects.ts'
+import { forgetObject, takeDoomedObjects } from '../../db/queries/objects.ts'
 import type { Storage } from '../../storage/registry.ts'
+import { sweepDeletions } from './deletion-sweep.ts'
 import { sweepUploads } from './upload-sweep.ts'
 
 export interface SweepReport {
@@ -36,9 +37,11 @@ export function createSweeper(options: SweeperOptions): Sweeper {
   let running: Promise<unknown> | undefined
   let again = false
   let stopped = false
+  const stopping = new AbortController()
 
   async function sweep(): Promise<SweepReport> {
     const report = { deletedObjects: 0, failedObjects: 0 }
+    await sweepDeletions({ db, signal: stopping.signal }).catch(onProblem)
     await sweepUploads({ db, storage, graceSeconds, onProblem, isStopped: () => stopped })
     for (let taken = BATCH; taken === BATCH && !stopped; ) {
       const uris = await takeDoomedObjects(db, { graceSeconds, limit: BATCH })
@@ -48,7 +51,6 @@ export function createSweeper(options: SweeperOptions): Sweeper {
         report[gone ? 'deletedObjects' : 'failedObjects']++
       }
     }
-    await forgetOldTombstones(db)
     return report
   }
 
@@ -89,6 +91,7 @@ export function createSweeper(options: SweeperOptions): Sweeper {
     wake,
     async stop() {
       stopped = true
+      stopping.abort()
       clearInterval(timer)
       await running
     },

@@ -67,7 +67,7 @@ export function createVerifier({ db, payloads, admission }: VerifierOptions): Ve
       try {
         const { sizeBytes, isJson } = await readThrough(snapshot, options)
         if (isJson) {
-          await settleOnObject(db, { ...snapshot, sizeBytes })
+          await settleOnObject(db, snapshot, sizeBytes)
           return { integrity: 'VERIFIED', sizeBytes, isJson }
         }
       } catch (error) {
@@ -112,12 +112,12 @@ export function createVerifier({ db, payloads, admission }: VerifierOptions): Ve
     async verify(snapshot, options = {}) {
       try {
         const verification = await (snapshot.hasInlineCopy ? verifyTwo : verifyOne)(snapshot, options)
-        await recordVerification(db, snapshot.snapshotId, toRecord(snapshot, verification))
+        await recordVerification(db, snapshot, toRecord(snapshot, verification))
         return verification
       } catch (error) {
         if (isAppError(error, 'OBJECT_MISSING')) {
           const missing: Verified = { storageState: 'MISSING', integrity: null, sizeBytes: null }
-          await recordVerification(db, snapshot.snapshotId, missing)
+          await recordVerification(db, snapshot, missing)
         }
         throw error
       }

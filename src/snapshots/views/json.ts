@@ -53,7 +53,7 @@ export function createJsonView({ db, openWhole, admission, wholeMaxBytes }: Json
     recent.set(snapshot.snapshotId, verdict)
     const { etag, isJson } = verdict
     // A reader never waits for this note, nor fails with it.
-    if (etag !== null) recordJsonVerdict(db, snapshot.snapshotId, { isJson, etag }).catch(() => {})
+    if (etag !== null) recordJsonVerdict(db, snapshot, { isJson, etag }).catch(() => {})
   }
 
   async function checkOnce(source: ObjectSource, { maxBytes }: OpenOptions, flight: Flight): Promise<Checked> {

@@ -1,0 +1,130 @@
+import { type Kysely, sql } from 'kysely'
+import { AppError } from '../errors.ts'
+import { run, runPatiently } from './adoption/session.ts'
+import { FACET } from './facets.ts'
+import { HAS_ERRORS } from './queries/run-filter.ts'
+
+interface Index {
+  readonly name: string
+  readonly table: 'state_snapshots' | 'statelens_runs'
+  /** What stands behind the name of the table. */
+  readonly definition: string
+  readonly isUnique?: boolean
+  /** An earlier index that this one makes needless. */
+  readonly replaces?: string
+}
+
+/** Indexes of a table that the old system made: in any other they were there before its first row. */
+const ADOPTED_INDEXES: readonly Index[] = [
+  { name: 'state_snapshots_seq', table: 'state_snapshots', definition: '(seq)' },
+  { name: 'state_snapshots_run_seq', table: 'state_snapshots', definition: '(run_id, seq)' },
+  {
+    name: 'state_snapshots_step_seq',
+    table: 'state_snapshots',
+    definition: '(run_id, step_id, seq) where step_id is not null',
+  },
+  { name: 'state_snapshots_run_time', table: 'state_snapshots', definition: '(run_id, created_at, seq)' },
+  {
+    name: 'state_snapshots_idempotency',
+    table: 'state_snapshots',
+    definition: "(run_id, (coalesce(step_id, '')), idempotency_key) where idempotency_key is not null",
+    isUnique: true,
+  },
+]
+const KEY: Index = { name: 'state_snapshots_id', table: 'state_snapshots', definition: '(id)', isUnique: true }
+
+/** Indexes that came later, of tables that may be large by then. */
+export const LIST_INDEXES: readonly Index[] = [
+  {
+    name: 'state_snapshots_facets',
+    table: 'state_snapshots',
+    definition: `(run_id, ${FACET}, seq) include (size_bytes)`,
+  },
+  {
+    name: 'state_snapshots_expires',
+    table: 'state_snapshots',
+    definition: '(expires_at) where expires_at is not null',
+  },
+  { name: 'statelens_runs_errors', table: 'statelens_runs', definition: `(${HAS_ERRORS}, created_at, run_id)` },
+  {
+    name: 'statelens_runs_workflow_text',
+    table: 'statelens_runs',
+    definition: '(workflow_name text_pattern_ops, created_at, run_id)',
+    replaces: 'statelens_runs_workflow',
+  },
+  {
+    name: 'statelens_runs_id_text',
+    table: 'statelens_runs',
+    definition: '(run_id text_pattern_ops) include (created_at)',
+  },
+  { name: 'statelens_runs_expires', table: 'statelens_runs', definition: '(expires_at) where expires_at is not null' },
+]
+
+/**
+ * The indexes that are not there, or were broken off while they were made.
+ * @param table what is known of the snapshots: whether the old system made it.
+ */
+export async function missingIndexes(
+  db: Kysely<unknown>,
+  { isAdopted }: { readonly isAdopted: boolean },
+): Promise<readonly Index[]> {
+  const { rows } = await sql<{ name: string; columns: string; is_unique: boolean }>`
+    select c.relname as name, pg_get_indexdef(i.indexrelid) as columns, i.indisunique as is_unique
+    from pg_index i join pg_class c on c.oid = i.indexrelid
+    where i.indrelid in (to_regclass('state_snapshots'), to_regclass('statelens_runs')) and i.indisvalid`.execute(db)
+  const isMissing = ({ name }: Index) => !rows.some((row) => row.name === name)
+  const filled = await tablesWithRows(db)
+  // A table without rows gets them from its migration.
+  const later = LIST_INDEXES.filter((index) => filled.includes(index.table) && isMissing(index))
+  if (!isAdopted) return later
+  const hasKey = rows.some(
+    ({ columns, is_unique }) => is_unique && columns.endsWith('state_snapshots USING btree (id)'),
+  )
+  return [...(hasKey ? [] : [KEY]), ...ADOPTED_INDEXES.filter(isMissing), ...later]
+}
+
+async function tablesWithRows(db: Kysely<unknown>): Promise<readonly string[]> {
+  const tables: string[] = []
+  for (const table of ['state_snapshots', 'statelens_runs']) {
+    const { rows } = await sql<{ there: boolean }>`select to_regclass(${table}) is not null as there`.execute(db)
+    if (!rows[0]?.there) continue
+    const found = await sql<{ found: boolean }>`select exists (select from ${sql.table(table)}) as found`.execute(db)
+    if (found.rows[0]?.found) tables.push(table)
+  }
+  return tables
+}
+
+/** Makes an index of an empty table, in the transaction that is under way. */
+export async function createIndexAtOnce(db: Kysely<unknown>, index: Index): Promise<void> {
+  await run(db, statementOf(index, ''))
+  if (index.replaces) await run(db, `drop index if exists ${index.replaces}`)
+}
+
+/**
+ * Makes one of them while others write. It waits for transactions that are older than itself, however long they take, and keeps
+ * nobody waiting meanwhile.
+ * @throws AppError `CONFLICT` when a row does not fit.
+ */
+export async function createIndex(db: Kysely<unknown>, index: Index): Promise<void> {
+  // One process at it, not all the cores.
+  await run(db, 'set max_parallel_maintenance_workers = 0')
+  await runPatiently(db, `drop index concurrently if exists ${index.name}`)
+  await runPatiently(db, statementOf(index, 'concurrently ')).catch((error: unknown) => {
+    throw isTooLong(error) ? new AppError('CONFLICT', tooLong(index), { cause: error }) : error
+  })
+  if (index.replaces) await runPatiently(db, `drop index concurrently if exists ${index.replaces}`)
+}
+
+function statementOf({ name, table, definition, isUnique }: Index, way: '' | 'concurrently '): string {
+  return `create ${isUnique ? 'unique ' : ''}index ${way}${name} on ${table} ${definition}`
+}
+
+/** program_limit_exceeded */
+function isTooLong(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === '54000'
+}
+
+function tooLong({ name, table }: Index): string {
+  return `The index ${name} cannot be made: a row of ${table} has a run_id or step_id of more than some 2,600 bytes, which no \
+index holds. Find them by "where octet_length(run_id) > 1000 or octet_length(step_id) > 1000", and shorten or delete them.`
+}

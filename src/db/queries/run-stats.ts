@@ -1,0 +1,31 @@
+import { type RawBuilder, sql } from 'kysely'
+import type { Fields } from '../../model/fields.ts'
+import { RUN_STATS_FIELDS, type RunStats } from '../../model/run.ts'
+import type { Rows } from '../connect.ts'
+import { FACET, facetsOf } from '../facets.ts'
+import { snapshotsOf, stepsOf } from './sources.ts'
+
+const RUN_ID = sql.raw('p.run_id')
+const ofFacets = (facets: readonly number[] | null) =>
+  sql`${snapshotsOf(RUN_ID)} and ${sql.raw(FACET)} = any(${facets ?? []}::int[])`
+
+/** Each by an index of its own, which has all that it takes but for the facets. */
+const COUNTS: { readonly [Name in keyof RunStats]: RawBuilder<unknown> } = {
+  stepCount: sql`select count(*) from ${stepsOf(RUN_ID)}`,
+  snapshotCount: sql`select count(*) from ${snapshotsOf(RUN_ID)}`,
+  objectCount: sql`select count(*) from ${ofFacets(facetsOf({ storageTier: 'OBJECT' }))}`,
+  goldenCount: sql`select count(*) from ${ofFacets(facetsOf({ isGolden: true }))}`,
+  totalBytes: sql`select coalesce(sum(s.size_bytes), 0) from ${snapshotsOf(RUN_ID)}`,
+}
+
+/** One entry for each run id asked for, in that order, with the fields that were asked for. */
+export async function loadRunStats(db: Rows, runIds: readonly string[], fields: Fields<RunStats>): Promise<RunStats[]> {
+  const names = RUN_STATS_FIELDS.chosen(fields)
+  const counts = names.map((name) => sql`, (${COUNTS[name]})`)
+  const rows = await db.rows(sql`
+    select p.position${sql.join(counts, sql``)} from unnest(${runIds}::text[]) with ordinality as p(run_id, position)
+    order by p.position`)
+  return rows.map(
+    (row) => Object.fromEntries(names.map((name, i) => [name, Number(row[i + 1])])) as unknown as RunStats,
+  )
+}

@@ -1,0 +1,38 @@
+import { type RawBuilder, sql } from 'kysely'
+
+/*
+ * Where every statement reads from, as the part behind `from`, to which more conditions can be added by `and`. This is the one place
+ * that knows which rows are out of sight: those of a run that was deleted, up to a number, as long as no sweeper has taken them away.
+ */
+
+type Part = RawBuilder<unknown>
+type Numbered = 'seq' | 'ordinal'
+
+/** What the number of a row is above when nothing was deleted. */
+const ALWAYS = sql.raw('-9223372036854775808')
+
+/** Looked up once for a run that is known, and then a bound of its index: what was deleted is not even walked over. */
+const deletedUpTo = (column: Numbered, runId: Part) =>
+  sql`coalesce((select d.${sql.raw(column)} from statelens_deletions d where d.run_id = ${runId}), ${ALWAYS})`
+
+const isDeleted = (column: Numbered, alias: string) =>
+  sql.raw(
+    `exists (select from statelens_deletions d where d.run_id = ${alias}.run_id and ${alias}.${column} <= d.${column})`,
+  )
+
+/** Runs `r`, or under another name. The row of a run goes as soon as it is deleted. */
+export const runs = (alias = 'r') => sql.raw(`statelens_runs ${alias} where true`)
+
+/** Steps `t` of any run. */
+export const STEPS = sql`statelens_steps t where not ${isDeleted('ordinal', 't')}`
+
+/** Steps `t` of one run. */
+export const stepsOf = (runId: Part) =>
+  sql`statelens_steps t where t.run_id = ${runId} and t.ordinal > ${deletedUpTo('ordinal', runId)}`
+
+/** Snapshots `s` of any run. */
+export const SNAPSHOTS = sql`state_snapshots s where not ${isDeleted('seq', 's')}`
+
+/** Snapshots `s` of one run. */
+export const snapshotsOf = (runId: Part) =>
+  sql`state_snapshots s where s.run_id = ${runId} and s.seq > ${deletedUpTo('seq', runId)}`
