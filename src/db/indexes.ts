@@ -10,8 +10,6 @@ interface Index {
   /** What stands behind the name of the table. */
   readonly definition: string
   readonly isUnique?: boolean
-  /** An earlier index that this one makes needless. */
-  readonly replaces?: string
 }
 
 /** Indexes of a table that the old system made: in any other they were there before its first row. */
@@ -49,8 +47,7 @@ export const LIST_INDEXES: readonly Index[] = [
   {
     name: 'statelens_runs_workflow_text',
     table: 'statelens_runs',
-    definition: '(workflow_name text_pattern_ops, created_at, run_id)',
-    replaces: 'statelens_runs_workflow',
+    definition: '(workflow_name text_pattern_ops) include (created_at, run_id)',
   },
   {
     name: 'statelens_runs_id_text',
@@ -97,7 +94,6 @@ async function tablesWithRows(db: Kysely<unknown>): Promise<readonly string[]> {
 /** Makes an index of an empty table, in the transaction that is under way. */
 export async function createIndexAtOnce(db: Kysely<unknown>, index: Index): Promise<void> {
   await run(db, statementOf(index, ''))
-  if (index.replaces) await run(db, `drop index if exists ${index.replaces}`)
 }
 
 /**
@@ -112,7 +108,6 @@ export async function createIndex(db: Kysely<unknown>, index: Index): Promise<vo
   await runPatiently(db, statementOf(index, 'concurrently ')).catch((error: unknown) => {
     throw isTooLong(error) ? new AppError('CONFLICT', tooLong(index), { cause: error }) : error
   })
-  if (index.replaces) await runPatiently(db, `drop index concurrently if exists ${index.replaces}`)
 }
 
 function statementOf({ name, table, definition, isUnique }: Index, way: '' | 'concurrently '): string {

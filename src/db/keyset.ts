@@ -9,23 +9,33 @@ export interface KeyColumn {
   readonly type: 'timestamptz' | 'text' | 'bigint' | 'integer'
 }
 
-/** A part of a list: what lies within its bounds, from one end of them, and no more than so many. */
+/** The order of a list. Together the columns are unique, and none is ever null. */
+export interface ListOrder {
+  readonly key: readonly KeyColumn[]
+  readonly direction: 'asc' | 'desc'
+}
+
+/** A place in a list, and whether what lies at it belongs to the slice. */
+interface Edge {
+  /** Of the sort key as many columns as are known. */
+  readonly cursor: readonly string[]
+  readonly isWithin: boolean
+}
+
+/** A part of a list: what lies between two edges, from one of them on, and no more than so many. */
 export interface Slice {
-  /** `and …` */
-  readonly bounds: Part
-  /** `order by …`; empty where any will do. */
-  readonly order: Part
+  readonly start: Edge | null
+  readonly end: Edge | null
+  /** From the start on, or from the end; `any` where it does not matter which ones are read. */
+  readonly reading: 'forward' | 'backward' | 'any'
   readonly limit: number
 }
 
 /** A list in SQL. */
-export interface List {
+export interface List extends ListOrder {
   /** Name that its rows go by. */
   readonly alias: string
-  /** The sort key: together these are unique, and none is ever null. */
-  readonly key: readonly KeyColumn[]
-  readonly direction: 'asc' | 'desc'
-  /** `select …` of the rows of a slice, in its order, without reading many more. */
+  /** `select …` of the rows of a slice, as they are read, without reading many more. */
   slice(slice: Slice): Part
 }
 
@@ -45,12 +55,13 @@ export interface PageParts {
 export function pageParts(list: List, page: PageRequest): PageParts {
   const alias = sql.raw(list.alias)
   const isPresent = sql.raw(`${list.key.at(-1)?.expression} is not null`)
+  const slice = pageSlice(page)
   const facts = factsOf(list, page)
   return {
     select: facts ? sql`${isPresent}, facts.*` : isPresent,
     width: facts ? 4 : 1,
-    from: sql`${facts ?? sql``} left join lateral (${list.slice(pageSlice(list, page))}) ${alias} on true`,
-    order: orderOf(list, page.backward),
+    from: sql`${facts ?? sql``} left join lateral (${list.slice(slice)}) ${alias} on true`,
+    order: orderColumns(list, slice),
     read(rows, at) {
       const [hasBefore, hasBehind, counted] = facts ? (rows[0]?.slice(at + 1, at + 4) ?? []) : []
       // A list without an item on this page has one row all the same.
@@ -65,31 +76,27 @@ export function pageParts(list: List, page: PageRequest): PageParts {
 }
 
 /** What lies between the cursors of a page, and one more than it holds. */
-export function pageSlice(list: List, page: PageRequest): Slice {
-  return {
-    bounds: sql`${bound(list, page.after, '>')}${bound(list, page.before, '<')}`,
-    order: sql`order by ${orderOf(list, page.backward)}`,
-    limit: page.size + 1,
-  }
+export function pageSlice({ after, before, backward, size }: PageRequest): Slice {
+  const edge = (cursor: readonly string[] | null) => cursor && { cursor, isWithin: false }
+  return { start: edge(after), end: edge(before), reading: backward ? 'backward' : 'forward', limit: size + 1 }
 }
 
 /** The next item at a cursor or beyond it, where anybody asks whether there is one; null where nobody does. */
-export function edgeSlice(list: List, page: PageRequest, side: 'before' | 'behind'): Slice | null {
-  const cursor = side === 'before' ? page.after : page.before
-  if (cursor === null || !page.wantsEnds) return null
-  return {
-    bounds: bound(list, cursor, side === 'before' ? '<=' : '>='),
-    order: sql`order by ${orderOf(list, side === 'before')}`,
-    limit: 1,
-  }
+export function edgeSlice({ after, before, wantsEnds }: PageRequest, side: 'before' | 'behind'): Slice | null {
+  const cursor = side === 'before' ? after : before
+  if (cursor === null || !wantsEnds) return null
+  const edge = { cursor, isWithin: true }
+  return side === 'before'
+    ? { start: null, end: edge, reading: 'backward', limit: 1 }
+    : { start: edge, end: null, reading: 'forward', limit: 1 }
 }
 
 /** As much of the whole list as is counted. */
-export const COUNTED_SLICE: Slice = { bounds: sql``, order: sql``, limit: TOTAL_MAX + 1 }
+export const COUNTED_SLICE: Slice = { start: null, end: null, reading: 'any', limit: TOTAL_MAX + 1 }
 
 /** Three values beside the page; null where none of them is asked for. */
 function factsOf(list: List, page: PageRequest): Part | null {
-  const edges = [edgeSlice(list, page, 'before'), edgeSlice(list, page, 'behind')]
+  const edges = [edgeSlice(page, 'before'), edgeSlice(page, 'behind')]
   if (!page.wantsTotal && edges.every((edge) => edge === null)) return null
   const found = edges.map((edge) => (edge ? sql`exists (select from (${list.slice(edge)}) edge)` : sql`false`))
   const counted = page.wantsTotal
@@ -98,18 +105,51 @@ function factsOf(list: List, page: PageRequest): Part | null {
   return sql` cross join lateral (select ${sql.join([...found, counted])}) facts`
 }
 
-function orderOf({ key, direction }: List, isReversed: boolean): Part {
-  const reading = isReversed === (direction === 'asc') ? 'desc' : 'asc'
-  return sql.raw(key.map(({ expression }) => `${expression} ${reading}`).join(', '))
+/** What all items of a list have in common, and stands before the order in an index. */
+export interface Prefix {
+  readonly column: string
+  readonly value: Part
 }
 
-/** `and …`: the items on one side of a cursor, in list order. */
-function bound({ key, direction }: List, cursor: readonly string[] | null, side: '<' | '<=' | '>' | '>='): Part {
-  if (cursor === null) return sql``
-  const operator = direction === 'asc' ? side : side.startsWith('<') ? side.replace('<', '>') : side.replace('>', '<')
-  const columns = sql.raw(`(${key.map(({ expression }) => expression).join(', ')})`)
-  const place = sql.join(key.map(({ type }, i) => sql`${cursor[i]}::${sql.raw(type)}`))
-  return sql` and ${columns} ${sql.raw(operator)} (${place})`
+/**
+ * The `and …` and the `order by …` of a slice. With a prefix it can only be read from an index that begins with it: what is known to
+ * be equal would not be part of the order, and PostgreSQL might then walk along another index, past all that is something else.
+ */
+export function sliceParts(
+  order: ListOrder,
+  slice: Slice,
+  prefix?: Prefix,
+): { readonly bounds: Part; readonly order: Part } {
+  return {
+    bounds: sql`${bound(order, slice.start, { side: '>', prefix })}${bound(order, slice.end, { side: '<', prefix })}`,
+    order: sql`order by ${orderColumns(order, slice, prefix)}`,
+  }
+}
+
+/** Behind `order by`. */
+function orderColumns({ key, direction }: ListOrder, { reading }: Slice, prefix?: Prefix): Part {
+  const way = (reading === 'backward') === (direction === 'asc') ? 'desc' : 'asc'
+  const expressions = [...(prefix ? [prefix.column] : []), ...key.map(({ expression }) => expression)]
+  return sql.raw(expressions.map((expression) => `${expression} ${way}`).join(', '))
+}
+
+interface Bound {
+  /** In the order of the list. */
+  readonly side: '<' | '>'
+  readonly prefix?: Prefix | undefined
+}
+
+function bound({ key, direction }: ListOrder, edge: Edge | null, { side, prefix }: Bound): Part {
+  const operator = (direction === 'asc' ? side : side === '<' ? '>' : '<') + (edge === null || edge.isWithin ? '=' : '')
+  const known = key.slice(0, edge?.cursor.length ?? 0)
+  const places = known.map(({ type }, i) => sql`${edge?.cursor[i]}::${sql.raw(type)}`)
+  const columns = known.map(({ expression }) => expression)
+  if (prefix) {
+    columns.unshift(prefix.column)
+    places.unshift(prefix.value)
+  }
+  if (columns.length === 0) return sql``
+  return sql` and (${sql.raw(columns.join(', '))}) ${sql.raw(operator)} (${sql.join(places)})`
 }
 
 /** Deals the rows of a batched statement out to the parents that they were read for: a row begins with its parent's place, from 1. */

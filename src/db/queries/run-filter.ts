@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from 'kysely'
 import type { RunFilter, RunOrder, Tag } from '../../model/run.ts'
-import type { List, Slice } from '../keyset.ts'
+import { type List, type ListOrder, type Prefix, type Slice, sliceParts } from '../keyset.ts'
 import { runs } from './sources.ts'
 
 type Part = RawBuilder<unknown>
@@ -8,64 +8,113 @@ type Part = RawBuilder<unknown>
 /** 1 for a run that failed, else 0. It is the text of an index: another text needs another index, under another name. */
 export const HAS_ERRORS = "(case when error is not null or status in ('FAILED', 'TIMED_OUT') then 1 else 0 end)"
 
-/** Runs that an index gives in their order. Of several tags it is the first one's; the others, and a search, are looked up for each. */
-export function runList(filter: RunFilter, order: RunOrder): List {
+/** By time; under the alias `r` stands what has the order, a run or its tag. */
+export function runOrder(order: RunOrder): ListOrder {
   return {
-    alias: 'r',
     key: [
       { expression: 'r.created_at', type: 'timestamptz' },
       { expression: 'r.run_id', type: 'text' },
     ],
     direction: order === 'CREATED_ASC' ? 'asc' : 'desc',
-    slice: (slice) => sliceOf(filter, slice),
   }
 }
 
-function sliceOf(filter: RunFilter, slice: Slice): Part {
-  const [tag, ...others] = filter.tags ?? []
-  if (tag) return withRuns(ofTag(tag), { ...filter, tags: others }, slice)
-  const { status, ...rest } = filter
-  const { bounds, order, limit } = slice
-  const plain = (ofStatus: Part) =>
-    sql`select * from ${runs()}${ofStatus}${runConditions(rest, 'r')}${timeConditions(rest)}${bounds} ${order} limit ${limit}`
-  if (status == null) return plain(sql``)
-  // Each status has its order in the index; all of them together have none.
-  return sql`select r.* from unnest(${[...new Set(status)]}::text[]) as f(status)
-    cross join lateral (${plain(sql` and r.status = f.status`)}) r ${order} limit ${limit}`
+/** Runs by an index that has them in their order. Whatever else the filter asks for is looked up in each. */
+export function runList(filter: RunFilter, order: RunOrder): List {
+  const inOrder = runOrder(order)
+  return { alias: 'r', ...inOrder, slice: (slice) => sliceOf(filter, inOrder, withTimes(slice, filter, inOrder)) }
 }
 
-/** A slice of runs that are found by something else: `r` has their order, and all else is looked up in the runs themselves. */
-export function withRuns(found: Part, filter: RunFilter, { bounds, order, limit }: Slice): Part {
+function sliceOf(filter: RunFilter, inOrder: ListOrder, slice: Slice): Part {
+  const [tag, ...others] = filter.tags ?? []
+  if (tag) return sliceOfTag(tag, { ...filter, tags: others }, { inOrder, slice })
   const { status, ...rest } = filter
-  const ofStatus = status == null ? sql`` : sql` and status = any(${status}::text[])`
+  if (status == null || prefixesOf(rest).length > 0) return plainSlice(filter, { inOrder, slice })
+  // Each status has its order in the index; all of them together have none.
+  const ofEach = [...new Set(status)].map(
+    (one) => sql`(${plainSlice(rest, { inOrder, slice, prefix: { column: 'r.status', value: sql`${one}` } })})`,
+  )
+  if (ofEach.length === 0) return sql`select * from ${runs()} and false`
+  return sql`select r.* from (${sql.join(ofEach, sql` union all `)}) r ${sliceParts(inOrder, slice).order} limit ${slice.limit}`
+}
+
+function plainSlice(
+  filter: RunFilter,
+  { inOrder, slice, prefix = prefixOf(filter) }: RunsInOrder & { readonly prefix?: Prefix },
+) {
+  const { bounds, order } = sliceParts(inOrder, slice, prefix)
+  return sql`select * from ${runs()}${runConditions(filter, 'r')}${bounds} ${order} limit ${slice.limit}`
+}
+
+/** Who counts need not know the runs themselves. */
+function sliceOfTag(tag: Tag, others: RunFilter, options: RunsInOrder): Part {
+  const { reading, limit } = options.slice
+  if (reading === 'any' && !hasConditions(others)) return sql`${ofTag(tag)} order by created_at, run_id limit ${limit}`
+  return withRuns(ofTag(tag), others, options)
+}
+
+/** The one index that has these runs together, if it is one; PostgreSQL chooses among several by what it knows of their sizes. */
+function prefixOf(filter: RunFilter): Prefix | undefined {
+  const prefixes = filter.status == null ? prefixesOf(filter) : []
+  return prefixes.length === 1 ? prefixes[0] : undefined
+}
+
+function prefixesOf({ workflowName, parentRunId, hasErrors }: RunFilter): readonly Prefix[] {
+  return [
+    workflowName != null && { column: 'r.workflow_name', value: sql`${workflowName}` },
+    parentRunId != null && { column: 'r.parent_run_id', value: sql`${parentRunId}` },
+    hasErrors != null && { column: HAS_ERRORS, value: sql`${hasErrors ? 1 : 0}` },
+  ].filter((prefix) => prefix !== false)
+}
+
+/** Times as places in the list, where no cursor lies within them already. */
+export function withTimes(slice: Slice, { createdFrom, createdBefore }: RunFilter, { direction }: ListOrder): Slice {
+  const from = createdFrom == null ? null : { cursor: [createdFrom], isWithin: true }
+  const before = createdBefore == null ? null : { cursor: [createdBefore], isWithin: false }
+  const [start, end] = direction === 'asc' ? [from, before] : [before, from]
+  return { ...slice, start: slice.start ?? start, end: slice.end ?? end }
+}
+
+export interface RunsInOrder {
+  readonly inOrder: ListOrder
+  readonly slice: Slice
+}
+
+/** A slice of runs that are found by something else, which has their order. */
+export function withRuns(found: Part, filter: RunFilter, { inOrder, slice }: RunsInOrder): Part {
+  const { bounds, order } = sliceParts(inOrder, slice)
   return sql`select x.* from (${found}) r
-    cross join lateral (select * from ${runs('x')} and x.run_id = r.run_id${ofStatus}${runConditions(rest, 'x')}) x
-    where true${timeConditions(rest)}${bounds} ${order} limit ${limit}`
+    cross join lateral (select * from ${runs('x')} and x.run_id = r.run_id${runConditions(filter, 'x')}) x
+    where true${bounds} ${order} limit ${slice.limit}`
 }
 
 /** The runs of a tag, with their order. */
 export const ofTag = ({ key, value }: Tag) =>
   sql`select created_at, run_id from statelens_run_tags where key = ${key} and value = ${value}`
 
-/** `and …`: what is looked up in a run that goes by this alias, and needs no other name for its columns. */
-export function runConditions({ workflowName, parentRunId, hasErrors, search, tags }: RunFilter, alias: string): Part {
+export function hasConditions({ tags, ...others }: RunFilter): boolean {
+  return (tags?.length ?? 0) > 0 || Object.values(others).some((value) => value != null)
+}
+
+/** `and …`: all that can be looked up in a run that goes by this alias, and needs no other name for its columns. */
+export function runConditions(filter: RunFilter, alias: string): Part {
+  const { status, workflowName, parentRunId, hasErrors, search, tags, createdFrom, createdBefore } = filter
+  const runId = sql.raw(`${alias}.run_id`)
   return sql.join(
     [
+      status != null && sql` and status = any(${status}::text[])`,
       workflowName != null && sql` and workflow_name = ${workflowName}`,
       parentRunId != null && sql` and parent_run_id = ${parentRunId}`,
       hasErrors != null && sql` and ${sql.raw(HAS_ERRORS)} = ${hasErrors ? 1 : 0}`,
-      search && sql` and (starts_with(${sql.raw(alias)}.run_id, ${search}) or starts_with(workflow_name, ${search}))`,
+      createdFrom != null && sql` and ${sql.raw(alias)}.created_at >= ${createdFrom}::timestamptz`,
+      createdBefore != null && sql` and ${sql.raw(alias)}.created_at < ${createdBefore}::timestamptz`,
+      search && sql` and (starts_with(${runId}, ${search}) or starts_with(workflow_name, ${search}))`,
+      // Asked for each run, whatever PostgreSQL thinks of their number.
       ...(tags ?? []).map(
-        ({ key, value }) => sql` and exists (select from statelens_run_tags g
-          where g.run_id = ${sql.raw(alias)}.run_id and g.key = ${key} and g.value = ${value})`,
+        ({ key, value }) => sql` and (select true from statelens_run_tags g
+          where g.run_id = ${runId} and g.key = ${key} and g.value = ${value})`,
       ),
     ].filter((part) => typeof part === 'object' && part !== null),
     sql``,
   )
-}
-
-/** Of what gives the order, which has the time as well. */
-function timeConditions({ createdFrom, createdBefore }: RunFilter): Part {
-  const from = createdFrom == null ? sql`` : sql` and r.created_at >= ${createdFrom}::timestamptz`
-  return createdBefore == null ? from : sql`${from} and r.created_at < ${createdBefore}::timestamptz`
 }

@@ -3,10 +3,11 @@ import type { Fields } from '../../model/fields.ts'
 import { type Page, type PageRequest, toPage } from '../../model/page.ts'
 import type { Run, RunFilter, RunOrder, Tag } from '../../model/run.ts'
 import type { Rows } from '../connect.ts'
-import { COUNTED_SLICE, edgeSlice, type List, pageSlice, type Slice } from '../keyset.ts'
+import { COUNTED_SLICE, edgeSlice, pageSlice, type Slice, sliceParts } from '../keyset.ts'
 import { beginsWith } from '../prefix.ts'
-import { ofTag, runConditions, runList, withRuns } from './run-filter.ts'
+import { hasConditions, ofTag, runConditions, runList, runOrder, withRuns, withTimes } from './run-filter.ts'
 import { projectRun } from './runs.ts'
+import { isCut, stepsThroughTags } from './shared-tags.ts'
 import { runs } from './sources.ts'
 
 /*
@@ -18,11 +19,7 @@ import { runs } from './sources.ts'
 type Part = RawBuilder<unknown>
 
 /** For each run that is wanted so many are looked at on the way. */
-const WALK = 10
-
-export function isSearch({ search, tags }: RunFilter): boolean {
-  return Boolean(search) || (tags?.length ?? 0) > 1
-}
+const WALK = 8
 
 export interface RunSearch {
   readonly filter: RunFilter
@@ -30,51 +27,77 @@ export interface RunSearch {
   readonly fields: Fields<Run>
 }
 
+export function isSearch({ search, tags }: RunFilter): boolean {
+  return Boolean(search) || (tags?.length ?? 0) > 1
+}
+
 /** A page of the runs that such a filter lets through. */
 export async function searchRuns(db: Rows, page: PageRequest, search: RunSearch): Promise<Page<Run>> {
-  const list = runList(wayOf(search.filter), search.order)
-  const find = (slice: Slice) => findSlice(db, slice, { ...search, list })
+  const inOrder = runOrder(search.order)
+  const find = (slice: Slice) => findSlice(db, withTimes(slice, search.filter, inOrder), search)
   const isThere = async (edge: Slice | null) => edge !== null && (await find(edge)).length > 0
   const [items, hasBefore, hasBehind, counted] = await Promise.all([
-    find(pageSlice(list, page)),
-    isThere(edgeSlice(list, page, 'before')),
-    isThere(edgeSlice(list, page, 'behind')),
-    page.wantsTotal ? countFound(db, search.filter) : null,
+    find(pageSlice(page)),
+    isThere(edgeSlice(page, 'before')),
+    isThere(edgeSlice(page, 'behind')),
+    page.wantsTotal ? countFound(db, search) : null,
   ])
   return toPage(items, page, { hasBefore, hasBehind, counted })
 }
 
-/** What the way goes along: the runs of the first tag, or all of them, as far as an index has the rest of the filter. */
-function wayOf({ search: _search, tags, ...filter }: RunFilter): RunFilter {
-  return { ...filter, tags: tags?.slice(0, 1) }
-}
-
-async function findSlice(
-  db: Rows,
-  slice: Slice,
-  { filter, list, fields }: RunSearch & { readonly list: List },
-): Promise<Run[]> {
-  const { columns, read } = projectRun(fields)
-  const { order, limit } = slice
-  const away = runConditions({ search: filter.search, tags: filter.tags?.slice(1) }, 'r')
+async function findSlice(db: Rows, slice: Slice, search: RunSearch): Promise<Run[]> {
+  const { columns, read } = projectRun(search.fields)
+  const { order } = sliceParts(runOrder(search.order), slice)
+  const { ways, isWhole, away } = wayOf(search, slice)
   const found = await db.rows(sql`
-    with way as materialized (${list.slice({ ...slice, limit: limit * WALK })})
-    select way_length, r.run_id is not null, ${columns} from (select count(*) as way_length from way) w
-    left join lateral (select * from way r where true${away} ${order} limit ${limit}) r on true ${order}`)
+    with recursive ${ways}
+    select ${isWhole}, r.run_id is not null, ${columns} from (select) p
+    left join lateral (select * from way r where true${away} ${order} limit ${slice.limit}) r on true ${order}`)
   const onTheWay = found.filter((row) => row[1] === true)
-  const isAll = onTheWay.length === limit || Number(found[0]?.[0]) < limit * WALK
-  if (isAll) return onTheWay.map((row) => read(row, 2))
-  const rows = await db.rows(sql`select ${columns} from (${gather(filter, slice)}) r ${order}`)
+  if (onTheWay.length === slice.limit || found[0]?.[0] === true) return onTheWay.map((row) => read(row, 2))
+  const rows = await db.rows(sql`select ${columns} from (${gather(search, slice)}) r ${order}`)
   return rows.map((row) => read(row))
 }
 
+interface Way {
+  /** Tables of which one, `way`, holds runs in their order. */
+  readonly ways: Part
+  /** Whether it holds all that there are. */
+  readonly isWhole: Part
+  /** What is yet to be looked up in each of its runs. */
+  readonly away: Part
+}
+
+function wayOf({ filter, order }: RunSearch, slice: Slice): Way {
+  const { tags, search, ...rest } = filter
+  const isLongWay = Boolean(search) || hasConditions(rest)
+  const walk = { ...slice, limit: slice.limit * (isLongWay ? WALK : 1) }
+  const isShort = sql`(select count(*) from way) < ${walk.limit}`
+  if (!tags || tags.length < 2) {
+    const along = runList({ ...rest, tags }, order).slice(walk)
+    return { ways: sql`way as materialized (${along})`, isWhole: isShort, away: runConditions({ search }, 'r') }
+  }
+  const inOrder = runOrder(order)
+  const found = sql`select created_at, run_id from steps where agreed = ${tags.length}::int limit ${walk.limit}`
+  const along = withRuns(found, {}, { inOrder, slice: walk })
+  return {
+    ways: sql`${stepsThroughTags(tags, inOrder, slice)}, way as materialized (${along})`,
+    isWhole: sql`case when ${isShort} then not ${isCut} else false end`,
+    away: runConditions({ ...rest, search }, 'r'),
+  }
+}
+
 /** All that have every tag, or that begin so, and of these the slice. */
-function gather(filter: RunFilter, slice: Slice): Part {
+function gather({ filter, order }: Omit<RunSearch, 'fields'>, slice: Slice): Part {
   const { search, tags, ...rest } = filter
+  const inOrder = runOrder(order)
   const [first, ...others] = tags ?? []
-  if (first) return withRuns(ofTags(first, others), { ...rest, search }, slice)
-  const [ids, names] = beginnings(search ?? '')
-  return withRuns(sql`${ids} union ${names}`, rest, slice)
+  if (first) return withRuns(ofTags(first, others), { ...rest, search }, { inOrder, slice })
+  const found = sql.join(beginnings(search ?? ''), sql` union `)
+  // Sorted before they are looked up, where nothing else is asked of them.
+  const { bounds, order: by } = sliceParts(inOrder, slice)
+  const sorted = sql`select * from (${found}) r where true${bounds} ${by} limit ${slice.limit}`
+  return withRuns(hasConditions(rest) ? found : sorted, rest, { inOrder, slice })
 }
 
 function ofTags(first: Tag, others: readonly Tag[]): Part {
@@ -89,14 +112,27 @@ function beginnings(search: string): readonly [Part, Part] {
   return [having('run_id'), having('workflow_name')]
 }
 
-/** Up to one more than is counted. Where either of the two ways to begin has as many alone, nobody has to know the other. */
-async function countFound(db: Rows, { search, ...filter }: RunFilter): Promise<number> {
-  const sources = filter.tags?.length ? [] : beginnings(search ?? '')
-  const parts = sources.length
-    ? sources.map((source) => withRuns(source, filter, COUNTED_SLICE))
-    : [gather({ ...filter, search }, COUNTED_SLICE)]
-  const ids = parts.map((part) => sql`select run_id from (${part}) x`)
-  const [row = []] = await db.rows(sql`
-    select count(*) from (select from (${sql.join(ids, sql` union `)}) u limit ${COUNTED_SLICE.limit}) c`)
+/** Up to one more than is counted. */
+async function countFound(db: Rows, { filter, order }: Omit<RunSearch, 'fields'>): Promise<number> {
+  const { search, tags = [], ...rest } = filter
+  const options = { inOrder: runOrder(order), slice: COUNTED_SLICE }
+  if (!tags?.length) {
+    // Where one of the two beginnings has as many alone, nobody has to know the other.
+    const parts = beginnings(search ?? '').map((found) => sql`select run_id from (${withRuns(found, rest, options)}) x`)
+    return await countRows(db, sql.join(parts, sql` union `))
+  }
+  if (!search && !hasConditions(rest)) {
+    const steps = stepsThroughTags(tags, options.inOrder, { ...COUNTED_SLICE, reading: 'forward' })
+    const counted = sql`select count(*) as found from (select from steps where agreed = ${tags.length}::int limit ${COUNTED_SLICE.limit}) c`
+    const [row = []] = await db.rows(sql`
+      with recursive ${steps}, counted as materialized (${counted})
+      select found, case when found < ${COUNTED_SLICE.limit} then ${isCut} else false end from counted`)
+    if (row[1] === false) return Number(row[0])
+  }
+  return await countRows(db, gather({ filter, order }, COUNTED_SLICE))
+}
+
+async function countRows(db: Rows, source: Part): Promise<number> {
+  const [row = []] = await db.rows(sql`select count(*) from (select from (${source}) u limit ${COUNTED_SLICE.limit}) c`)
   return Number(row[0])
 }

@@ -6,8 +6,11 @@ import { FACET, facetsOf } from '../facets.ts'
 import { snapshotsOf, stepsOf } from './sources.ts'
 
 const RUN_ID = sql.raw('p.run_id')
+/** Facet by facet, in the order of their index: PostgreSQL might look for them in every row of the run. */
 const ofFacets = (facets: readonly number[] | null) =>
-  sql`${snapshotsOf(RUN_ID)} and ${sql.raw(FACET)} = any(${facets ?? []}::int[])`
+  sql`unnest(${facets ?? []}::int[]) as f(facet) cross join lateral (
+    select from ${snapshotsOf(RUN_ID)} and ${sql.raw(FACET)} >= f.facet and ${sql.raw(FACET)} <= f.facet
+    order by ${sql.raw(FACET)}, s.seq offset 0) s`
 
 /** Each by an index of its own, which has all that it takes but for the facets. */
 const COUNTS: { readonly [Name in keyof RunStats]: RawBuilder<unknown> } = {

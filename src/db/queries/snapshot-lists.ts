@@ -4,9 +4,11 @@ import type { Page, PageRequest } from '../../model/page.ts'
 import type { Snapshot, SnapshotFilter, SnapshotOrder } from '../../model/snapshot.ts'
 import type { Rows } from '../connect.ts'
 import { FACET, facetsOf } from '../facets.ts'
-import { groupByParent, type List, pageParts, type Slice } from '../keyset.ts'
+import { groupByParent, type List, type ListOrder, type Prefix, pageParts, type Slice, sliceParts } from '../keyset.ts'
 import { projectSnapshot } from './snapshot-columns.ts'
 import { snapshotsOf } from './sources.ts'
+
+type Part = RawBuilder<unknown>
 
 /** Whose snapshots are listed: a run's, or a step's. */
 export type SnapshotParent = { readonly runId: string; readonly stepId?: string }
@@ -25,10 +27,7 @@ export async function pageSnapshots(
   { page, filter, order, fields }: SnapshotPageOptions,
 ): Promise<Page<Snapshot>[]> {
   const isOfStep = parents[0]?.stepId !== undefined
-  const parts = pageParts(
-    snapshotList({ filter, order, isOfStep, hasCursor: page.after !== null || page.before !== null }),
-    page,
-  )
+  const parts = pageParts(snapshotList({ filter, order, isOfStep }), page)
   const { columns, read } = projectSnapshot(fields)
   const rows = await db.rows(sql`
     select p.position, ${parts.select}, ${columns}
@@ -45,53 +44,81 @@ interface SnapshotListOptions {
   readonly filter: SnapshotFilter
   readonly order: SnapshotOrder
   readonly isOfStep: boolean
-  readonly hasCursor: boolean
 }
 
+const RUN_ID = sql.raw('p.run_id')
+
 /** The snapshots of the run, or of the step, that stands in `p`. */
-function snapshotList({ filter, order, isOfStep, hasCursor }: SnapshotListOptions): List {
+function snapshotList({ filter, order, isOfStep }: SnapshotListOptions): List {
   const direction = order === 'SEQ_DESC' ? 'desc' : 'asc'
-  const ofParent = sql`${snapshotsOf(sql.raw('p.run_id'))}${isOfStep ? sql` and s.step_id = p.step_id` : sql``}`
-  // A cursor is such a bound by itself.
-  const from = sql`${ofParent}${conditions(filter)}${hasCursor || isOfStep ? sql`` : timeBound(filter, direction)}`
-  const facets = facetsOf(filter)
+  const inOrder: ListOrder = { key: [{ expression: 's.seq', type: 'bigint' }], direction }
+  const ofStep = filter.stepId == null ? sql`` : sql` and s.step_id = ${filter.stepId}`
+  const from = sql`${snapshotsOf(RUN_ID)}${isOfStep ? sql` and s.step_id = p.step_id` : sql``}${ofStep}`
   // A step has few snapshots, and an index of its own.
-  const isFaceted = facets !== null && !isOfStep && filter.stepId == null
-  const plain = ({ bounds, order: by, limit }: Slice, ofFacet: RawBuilder<unknown>) =>
-    sql`select * from ${from}${ofFacet}${bounds} ${by} limit ${limit}`
+  const isFew = isOfStep || filter.stepId != null
+  const options = { from, inOrder, facets: facetsOf(filter), times: timeConditions(filter), isFew }
   return {
     alias: 's',
-    key: [{ expression: 's.seq', type: 'bigint' }],
-    direction,
-    slice(slice) {
-      if (facets === null) return plain(slice, sql``)
-      if (!isFaceted) return plain(slice, sql` and ${sql.raw(FACET)} = any(${facets}::int[])`)
-      return sql`select s.* from unnest(${facets}::int[]) as f(facet)
-        cross join lateral (${plain(slice, sql` and ${sql.raw(FACET)} = f.facet`)}) s ${slice.order} limit ${slice.limit}`
-    },
+    ...inOrder,
+    slice: (slice) =>
+      (filter.createdFrom == null && filter.createdBefore == null ? sliceOf : sliceOfTime)(slice, options),
   }
 }
 
-function conditions({ stepId, createdFrom, createdBefore }: SnapshotFilter) {
-  return sql.join(
-    [
-      stepId != null && sql` and s.step_id = ${stepId}`,
-      createdFrom != null && sql` and s.created_at >= ${createdFrom}::timestamptz`,
-      createdBefore != null && sql` and s.created_at < ${createdBefore}::timestamptz`,
-    ].filter((part) => typeof part === 'object'),
-    sql``,
-  )
+interface SliceOptions {
+  readonly from: Part
+  readonly inOrder: ListOrder
+  /** Null where there is no condition of that kind. */
+  readonly facets: readonly number[] | null
+  readonly times: Part
+  readonly isFew: boolean
 }
 
+/** By the index of the numbers alone, or for each facet by that of facets and numbers. */
+function sliceOf(slice: Slice, { from, inOrder, facets, times, isFew }: SliceOptions): Part {
+  const plain = (ofFacet: Part, prefix?: Prefix) => {
+    const { bounds, order } = sliceParts(inOrder, slice, prefix)
+    return sql`select * from ${from}${ofFacet}${times}${bounds} ${order} limit ${slice.limit}`
+  }
+  if (facets === null) return plain(sql``)
+  if (isFew) return plain(hasFacet(facets))
+  return sql`select s.* from unnest(${facets}::int[]) as f(facet)
+    cross join lateral (${plain(sql``, { column: FACET, value: sql.raw('f.facet') })}) s
+    ${sliceParts(inOrder, slice).order} limit ${slice.limit}`
+}
+
+const hasFacet = (facets: readonly number[]) => sql` and ${sql.raw(FACET)} = any(${facets}::int[])`
+
+/** For each snapshot that is wanted so many are looked at on the way. */
+const WALK = 8
+
 /**
- * The number of the first snapshot of a time, on the side that the list is read from: without it, all that lie outside would be
- * walked over. As a rule numbers rise with time, and then the page begins there. Read from the index by time alone; the addition
- * keeps PostgreSQL from looking for the least number in the order of the numbers.
+ * Of a time, in the order of the numbers: as a rule numbers rise with time, and a short walk finds what is wanted. Where it does not,
+ * the first and the last number of that time are looked up, in the index by time, and then all lies between them.
  */
-function timeBound({ createdFrom, createdBefore, stepId }: SnapshotFilter, direction: 'asc' | 'desc') {
-  const [edge, operator, aggregate] =
-    direction === 'asc' ? [createdFrom, sql.raw('>='), sql.raw('min')] : [createdBefore, sql.raw('<='), sql.raw('max')]
-  if (edge == null || stepId != null) return sql``
-  const ofTime = conditions({ createdFrom, createdBefore })
-  return sql` and s.seq ${operator} (select ${aggregate}(s.seq + 0) from ${snapshotsOf(sql.raw('p.run_id'))}${ofTime})`
+function sliceOfTime(slice: Slice, options: SliceOptions): Part {
+  const { from, inOrder, facets, times, isFew } = options
+  const { bounds, order } = sliceParts(inOrder, slice)
+  const within = sql` and s.seq >= (select first from span) and s.seq <= (select last from span)`
+  // Without the count PostgreSQL would look for each number in the order of the numbers.
+  const span = sql`span as (select min(s.seq) as first, max(s.seq) as last, count(*) from ${snapshotsOf(RUN_ID)}${times})`
+  const far = sliceOf(slice, isFew ? options : { ...options, times: sql`${times}${within}` })
+  if (slice.reading === 'any') {
+    return facets === null
+      ? sql`select * from ${from}${times} order by s.created_at, s.seq limit ${slice.limit}`
+      : sql`with ${span} ${far}`
+  }
+  const ofFacet = facets === null ? sql`` : hasFacet(facets)
+  return sql`
+    with ${span}, way as materialized (select * from ${from}${bounds} ${order} limit ${slice.limit * WALK}),
+    near as materialized (select * from way s where true${ofFacet}${times} ${order} limit ${slice.limit}),
+    judged as (select (select count(*) from near) = ${slice.limit}::int
+      or (select count(*) from way) < ${slice.limit * WALK}::int as is_enough)
+    select * from near where (select is_enough from judged)
+    union all select * from (${far}) far where not (select is_enough from judged)`
+}
+
+function timeConditions({ createdFrom, createdBefore }: SnapshotFilter): Part {
+  const from = createdFrom == null ? sql`` : sql` and s.created_at >= ${createdFrom}::timestamptz`
+  return createdBefore == null ? from : sql`${from} and s.created_at < ${createdBefore}::timestamptz`
 }

@@ -6,7 +6,7 @@ import type { Snapshot } from '../../model/snapshot.ts'
 import { STEP_FIELDS, type Step, type StepChange, type StepKey } from '../../model/step.ts'
 import { defineColumns, parseJson } from '../columns.ts'
 import type { Database, Rows } from '../connect.ts'
-import { groupByParent, type List, pageParts } from '../keyset.ts'
+import { groupByParent, type List, type ListOrder, pageParts, sliceParts } from '../keyset.ts'
 import { projectRun } from './runs.ts'
 import { projectSnapshot } from './snapshot-columns.ts'
 import { NEWEST_OF_STEP } from './snapshots.ts'
@@ -27,15 +27,22 @@ export const projectStep = defineColumns<Step>(STEP_FIELDS, {
   ordinal: { expression: 't.ordinal' },
 })
 
-/** The steps of the run with this id. */
-const stepList = (runId: RawBuilder<unknown>): List => ({
-  alias: 't',
+const STEP_ORDER: ListOrder = {
   key: [
     { expression: 'coalesce(t.step_index, 2147483647)', type: 'integer' },
     { expression: 't.ordinal', type: 'bigint' },
   ],
   direction: 'asc',
-  slice: ({ bounds, order, limit }) => sql`select * from ${stepsOf(runId)}${bounds} ${order} limit ${limit}`,
+}
+
+/** The steps of the run with this id. */
+const stepList = (runId: RawBuilder<unknown>): List => ({
+  alias: 't',
+  ...STEP_ORDER,
+  slice(slice) {
+    const { bounds, order } = sliceParts(STEP_ORDER, slice)
+    return sql`select * from ${stepsOf(runId)}${bounds} ${order} limit ${slice.limit}`
+  },
 })
 
 /** The steps that exist, in any order; keys without a step are left out. */

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { createDatabase, type Database } from '../../src/db/connect.ts'
+import { loadRunStats } from '../../src/db/queries/run-stats.ts'
+import type { PageRequest } from '../../src/model/page.ts'
+import { RUN_STATS_FIELDS } from '../../src/model/run.ts'
+import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { type ListOfMany, listsOfMany } from '../support/list-pages.ts'
+import { fillMany, GIANT, type Scale } from '../support/many-rows.ts'
+import { costOf } from '../support/rows-read.ts'
+
+const SCALE: Scale = { runs: 15_000, snapshotsPerRun: 1, snapshotsOfGiant: 20_000 }
+const SIZE = 20
+const HUNDREDTH = 99 * SIZE
+const FIRST: PageRequest = {
+  size: SIZE,
+  backward: false,
+  after: null,
+  before: null,
+  wantsEnds: true,
+  wantsTotal: false,
+}
+
+describe('what is read of many rows', () => {
+  let database: FreshDatabase
+  let db: Database
+
+  before(async () => {
+    database = await freshDatabase()
+    await fillMany(database.url, SCALE)
+    db = createDatabase({ url: database.url, maxConnections: 2 })
+  })
+  after(async () => {
+    await db.close()
+    await database.drop()
+  })
+
+  /** The first page and the hundredth, where there is one. */
+  async function pagesOf(list: ListOfMany): Promise<readonly PageRequest[]> {
+    const before = await list.read(db, { ...FIRST, size: HUNDREDTH, wantsEnds: false })
+    const cursor = before.hasNextPage ? before.items.at(-1) : undefined
+    return cursor ? [FIRST, { ...FIRST, after: cursor }] : [FIRST]
+  }
+
+  it('data 1.7, 1.17: a page reads at most ten rows for each of its own, first or hundredth, by any filter and order', async () => {
+    const tooMuch: string[] = []
+    for (const list of listsOfMany(SCALE)) {
+      for (const page of await pagesOf(list)) {
+        const { rows, result } = await costOf(db, (counted) => list.read(counted, page))
+        // What a search finds is read from one index or two, if it is not found on the way.
+        const found = list.isSearch ? (await list.read(db, { ...FIRST, size: SCALE.runs })).items.length : 0
+        if (rows > 10 * SIZE + 2 * found)
+          tooMuch.push(`${list.name} after ${page.after}: ${rows} for ${result.items.length}`)
+      }
+    }
+    assert.deepEqual(tooMuch, [])
+  })
+
+  it('a total reads at most ten rows for each that it counts, or that it would count', async () => {
+    const tooMuch: string[] = []
+    for (const list of listsOfMany(SCALE)) {
+      const { rows, result } = await costOf(db, (counted) =>
+        list.read(counted, { ...FIRST, size: 1, wantsTotal: true }),
+      )
+      const counted = result.totalCount ?? 1001
+      if (rows > 10 * (counted + SIZE)) tooMuch.push(`${list.name}: ${rows} for ${result.totalCount}`)
+    }
+    assert.deepEqual(tooMuch, [])
+  })
+
+  it('data 1.7: a count of steps reads no snapshot, and golden states are counted without the others', async () => {
+    for (const [field, count, most] of [
+      ['stepCount', 2000, 2000],
+      ['goldenCount', 3, 3],
+      ['objectCount', 4, 4],
+      ['snapshotCount', 20_000, 20_000],
+    ] as const) {
+      const fields = RUN_STATS_FIELDS.pick([field])
+      const { rows, result } = await costOf(db, (counted) => loadRunStats(counted, [GIANT], fields))
+      assert.deepEqual(result, [{ [field]: count }])
+      assert.ok(rows <= most, `${field}: ${rows}`)
+    }
+  })
+})
