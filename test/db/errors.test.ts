@@ -3,6 +3,7 @@ import { describe, it } from 'node:test'
 import { sql } from 'kysely'
 import pg from 'pg'
 import { createDatabase, type Database } from '../../src/db/connect.ts'
+import { toDatabaseError } from '../../src/db/errors.ts'
 import { AppError } from '../../src/errors.ts'
 import { freshDatabase } from '../support/database.ts'
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
@@ -122,6 +123,34 @@ function testRefusals(): void {
     }
   })
 
+  it('data 1.12: says that it takes no writes, and does not keep connections that take none', async () => {
+    await using opened = await open({ maxConnections: 2 })
+    const { db, url } = opened
+    const name = new URL(url).pathname.slice(1)
+    const setReadOnly = (value: string) =>
+      query(url, `alter database ${name} set default_transaction_read_only = ${value}`)
+    const write = () => run(db, 'insert into statelens_runs (run_id) values (gen_random_uuid()::text)')
+    const insert = () => db.rows(sql`insert into statelens_runs (run_id) values (gen_random_uuid()::text) returning 1`)
+    await setReadOnly('on')
+    await Promise.all([write, insert].map((one) => assert.rejects(one, { code: 'DATABASE_UNAVAILABLE' })))
+    assert.deepEqual(await db.check(), { isReadOnly: true })
+    assert.equal((await db.rows(sql`select 1`)).length, 1, 'reads go on')
+    await query(url, `set transaction_read_only = off; alter database ${name} reset default_transaction_read_only`)
+    // A connection that was made meanwhile fails once.
+    const outcomes = []
+    for (let i = 0; i < 6; i++)
+      outcomes.push(
+        await insert().then(
+          () => 'ok',
+          ({ code }) => code,
+        ),
+      )
+    assert.ok(
+      outcomes.slice(2).every((outcome) => outcome === 'ok'),
+      outcomes.join(),
+    )
+  })
+
   it('is OVERLOADED after two seconds without a free connection; checks have one of their own', async () => {
     await using opened = await open({ maxConnections: 1 })
     const { db } = opened
@@ -142,6 +171,13 @@ function testRefusals(): void {
 }
 
 function testNetwork(): void {
+  it('faults N12: has a code where this machine has no more of something to connect with', () => {
+    for (const code of ['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENETDOWN', 'ECONNREFUSED']) {
+      const error = toDatabaseError(Object.assign(new Error(`connect ${code}`), { code }))
+      assert.ok(error instanceof AppError && error.code === 'DATABASE_UNAVAILABLE', code)
+    }
+  })
+
   it('fails what was under way when connections broke, and has new ones for what comes next', async () => {
     await using behind = await openBehindProxy()
     const { db, proxy } = behind
