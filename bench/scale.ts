@@ -1,57 +1,42 @@
 import { parseArgs } from 'node:util'
-import { seed, startDatabase, withClient } from './lib/database.ts'
+import type { Scale } from '../test/support/many-rows.ts'
+import { seed, startDatabase } from './lib/database.ts'
 import { installPeers } from './lib/install.ts'
 import { generateLoad } from './lib/load.ts'
+import { fillLarge, measurePlans } from './lib/plans.ts'
 import { divideCores, type ServerProcess, startServer } from './lib/processes.ts'
-import { describeMachine, note, print } from './lib/report.ts'
+import { describeMachine, print } from './lib/report.ts'
 import { type Session, withSession } from './lib/session.ts'
 import { pairedRatio } from './lib/statistics.ts'
 
 /*
- * Whether the first page of runs costs more the more there is: `npm run bench:scale`. A store of 10,000 snapshots beside one of
- * as many as asked for, without payloads, which no list reads.
+ * Whether pages cost more the more there is: `npm run bench:scale`. First what PostgreSQL reads for a page of every list, filter and
+ * order, in a store of as many snapshots as asked for, without payloads, which no list reads; one run has a tenth of them. Then the
+ * first page of runs beside a store of 10,000 snapshots; `--plans` leaves that out.
  */
 const { values } = parseArgs({
-  options: { snapshots: { type: 'string', default: '10000000' }, rounds: { type: 'string', default: '7' } },
+  options: {
+    snapshots: { type: 'string', default: '10000000' },
+    rounds: { type: 'string', default: '7' },
+    plans: { type: 'boolean', default: false },
+  },
 })
 const SNAPSHOTS_PER_RUN = 20
 const SMALL_RUNS = 500
-const largeRuns = Math.ceil(Number(values.snapshots) / SNAPSHOTS_PER_RUN)
+const snapshots = Number(values.snapshots)
+const snapshotsOfGiant = Math.floor(snapshots / 10)
+const SCALE: Scale = {
+  runs: Math.ceil((snapshots - snapshotsOfGiant) / SNAPSHOTS_PER_RUN),
+  snapshotsPerRun: SNAPSHOTS_PER_RUN,
+  snapshotsOfGiant,
+}
 
 const BODY = JSON.stringify({
   query: `query Page { runs(first: 50) { pageInfo { hasNextPage endCursor } edges { cursor node {
     runId workflowName status createdAt latestSnapshot { seq sizeBytes } } } } }`,
 })
 
-/** Runs with snapshots that have everything but a payload. */
-async function seedMany(url: string): Promise<void> {
-  await withClient(url, async (client) => {
-    await client.query('set synchronous_commit = off')
-    await client.query(
-      `insert into statelens_runs (run_id, workflow_name, status, created_at)
-      select 'run-' || run, 'workflow', 'SUCCEEDED', timestamptz '2026-01-01' + run * interval '1 second'
-      from generate_series(1, $1) as run`,
-      [largeRuns],
-    )
-    for (let step = 0; step < SNAPSHOTS_PER_RUN; step++) {
-      await client.query(
-        `insert into state_snapshots (run_id, step_id, kind, size_bytes)
-        select 'run-' || run, 'step-' || $2, 'OUTPUT', 10 from generate_series(1, $1) as run`,
-        [largeRuns, step],
-      )
-      note(`${((step + 1) * largeRuns).toLocaleString('en')} snapshots`)
-    }
-    await client.query('vacuum analyze')
-  })
-}
-
-async function serve(
-  session: Session,
-  pin: readonly string[],
-  fill: (url: string) => Promise<void>,
-): Promise<ServerProcess> {
-  const url = await startDatabase(session)
-  await fill(url)
+async function serve(session: Session, pin: readonly string[], url: string): Promise<ServerProcess> {
   const env = { DATABASE_URL: url, PORT: '0', DATA_DIR: await session.folder() }
   return await startServer(session, pin, { name: 'statelens', args: ['src/main.ts', 'serve'], env })
 }
@@ -62,11 +47,12 @@ async function millisecondsPerAnswer({ origin }: ServerProcess): Promise<number>
   return (seconds / requests) * 1000
 }
 
-await installPeers()
-await withSession(async (session) => {
+async function compareFirstPages(session: Session, largeUrl: string): Promise<void> {
   const pin = await divideCores()
-  const small = await serve(session, pin, (url) => seed(url, SMALL_RUNS))
-  const large = await serve(session, pin, seedMany)
+  const smallUrl = await startDatabase(session)
+  await seed(smallUrl, SMALL_RUNS)
+  const small = await serve(session, pin, smallUrl)
+  const large = await serve(session, pin, largeUrl)
   const times: { readonly small: number[]; readonly large: number[] } = { small: [], large: [] }
   for (let round = 0; round <= Number(values.rounds); round++) {
     const pair = [await millisecondsPerAnswer(small), await millisecondsPerAnswer(large)] as const
@@ -75,9 +61,17 @@ await withSession(async (session) => {
     times.small.push(pair[0])
     times.large.push(pair[1])
   }
-  print(await describeMachine(['servers on one core, load and PostgreSQL on the rest']))
   const ratio = pairedRatio(times.large, times.small)
   print(
-    `\`runs(first: 50)\` with ${(largeRuns * SNAPSHOTS_PER_RUN).toLocaleString('en')} snapshots against 10,000: ${ratio.toFixed(2)} (bar ≤ 1.2)`,
+    `\`runs(first: 50)\` with ${snapshots.toLocaleString('en')} snapshots against 10,000: ${ratio.toFixed(2)} (bar ≤ 1.2)`,
   )
+}
+
+if (!values.plans) await installPeers()
+await withSession(async (session) => {
+  const url = await startDatabase(session)
+  await fillLarge(url, SCALE)
+  print(await describeMachine(['servers on one core, load and PostgreSQL on the rest']))
+  await measurePlans(url, SCALE)
+  if (!values.plans) await compareFirstPages(session, url)
 })

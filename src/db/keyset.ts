@@ -102,7 +102,8 @@ function factsOf(list: List, page: PageRequest): Part | null {
   const counted = page.wantsTotal
     ? sql`(select count(*) from (${list.slice(COUNTED_SLICE)}) counted)`
     : sql`null::bigint`
-  return sql` cross join lateral (select ${sql.join([...found, counted])}) facts`
+  // Once for the page, not for each of its rows.
+  return sql` cross join lateral (select ${sql.join([...found, counted])} offset 0) facts`
 }
 
 /** What all items of a list have in common, and stands before the order in an index. */

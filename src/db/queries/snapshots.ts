@@ -7,11 +7,6 @@ import type { Rows } from '../connect.ts'
 import { INLINE_PAYLOAD, projectSnapshot } from './snapshot-columns.ts'
 import { SNAPSHOTS, snapshotsOf } from './sources.ts'
 
-/** Joins the newest snapshot `s` of the step `t`, if it has one. */
-export const NEWEST_OF_STEP = sql`left join lateral (
-  select * from ${snapshotsOf(sql.raw('t.run_id'))} and s.step_id = t.step_id order by s.seq desc limit 1
-) s on true`
-
 /** The snapshots that exist, in any order; ids without a snapshot are left out. */
 export async function loadSnapshots(db: Rows, ids: readonly string[], fields: Fields<Snapshot>): Promise<Snapshot[]> {
   const { columns, read } = projectSnapshot(fields)

@@ -36,3 +36,18 @@ export const SNAPSHOTS = sql`state_snapshots s where not ${isDeleted('seq', 's')
 /** Snapshots `s` of one run. */
 export const snapshotsOf = (runId: Part) =>
   sql`state_snapshots s where s.run_id = ${runId} and s.seq > ${deletedUpTo('seq', runId)}`
+
+/*
+ * The same for who reads steps and snapshots of the same run in one statement, or many snapshots one by one: what was deleted is
+ * looked up once, as `gone`.
+ */
+
+export const joinDeleted = (runId: Part) => sql` left join statelens_deletions gone on gone.run_id = ${runId}`
+
+/** Steps `t` of one run for which `joinDeleted` stands before. */
+export const stepsNotGone = (runId: Part) =>
+  sql`statelens_steps t where t.run_id = ${runId} and t.ordinal > coalesce(gone.ordinal, ${ALWAYS})`
+
+/** Snapshots `s` of such a run. */
+export const snapshotsNotGone = (runId: Part) =>
+  sql`state_snapshots s where s.run_id = ${runId} and s.seq > coalesce(gone.seq, ${ALWAYS})`

@@ -9,8 +9,7 @@ import type { Database, Rows } from '../connect.ts'
 import { groupByParent, type List, type ListOrder, pageParts, sliceParts } from '../keyset.ts'
 import { projectRun } from './runs.ts'
 import { projectSnapshot } from './snapshot-columns.ts'
-import { NEWEST_OF_STEP } from './snapshots.ts'
-import { runs, stepsOf } from './sources.ts'
+import { joinDeleted, runs, snapshotsNotGone, stepsNotGone, stepsOf } from './sources.ts'
 
 /** Columns of the table `statelens_steps t`. */
 export const projectStep = defineColumns<Step>(STEP_FIELDS, {
@@ -35,13 +34,13 @@ const STEP_ORDER: ListOrder = {
   direction: 'asc',
 }
 
-/** The steps of the run with this id. */
+/** The steps of the run with this id, for which `joinDeleted` stands before. */
 const stepList = (runId: RawBuilder<unknown>): List => ({
   alias: 't',
   ...STEP_ORDER,
   slice(slice) {
     const { bounds, order } = sliceParts(STEP_ORDER, slice)
-    return sql`select * from ${stepsOf(runId)}${bounds} ${order} limit ${slice.limit}`
+    return sql`select * from ${stepsNotGone(runId)}${bounds} ${order} limit ${slice.limit}`
   },
 })
 
@@ -90,13 +89,14 @@ export async function loadRunWithSteps(
 /** The parts of a statement that reads one page of the steps of a run, each with its newest snapshot if that is wanted. */
 function stepsBelow(runId: RawBuilder<unknown>, request: PageRequest, fields: StepFields) {
   const page = pageParts(stepList(runId), request)
+  const from = sql`${joinDeleted(runId)}${page.from}`
   const step = projectStep(fields.step)
   const newest = fields.newest === null ? null : projectSnapshot(fields.newest)
   return {
     select: newest
       ? sql`${page.select}, ${step.columns}, s.id, ${newest.columns}`
       : sql`${page.select}, ${step.columns}`,
-    from: newest ? sql`${page.from} ${NEWEST_OF_STEP}` : page.from,
+    from: newest ? sql`${from} ${newestOf(runId)}` : from,
     order: page.order,
     read(rows: readonly (readonly unknown[])[], at: number): Page<Step> {
       const { items, ...ends } = page.read(rows, at)
@@ -115,6 +115,11 @@ function stepsBelow(runId: RawBuilder<unknown>, request: PageRequest, fields: St
     },
   }
 }
+
+/** Joins the newest snapshot `s` of the step `t`, if it has one. */
+const newestOf = (runId: RawBuilder<unknown>) => sql`left join lateral (
+  select * from ${snapshotsNotGone(runId)} and s.step_id = t.step_id order by s.seq desc limit 1
+) s on true`
 
 /** Creates the step and its run where they are not there yet, or changes only the fields that are named. */
 export async function upsertStep(db: Database, change: StepChange): Promise<Step> {
