@@ -21,7 +21,7 @@ export function fileError(error: unknown): AppError {
   const [appCode, message] = isListed(code)
     ? CODES[code]
     : (['STORAGE_UNAVAILABLE', 'The storage folder failed'] as const)
-  return new AppError(appCode, message, { cause: new Error(code) })
+  return new AppError(appCode, message, { cause: causeOf(code) })
 }
 
 /** The same for writing: what is missing then is not the object. */
@@ -40,6 +40,15 @@ export function folderError(error: unknown): AppError {
 /** `ENOENT` and the like. */
 export function errnoOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : 'not a file system error'
+}
+
+export function hasErrno(error: unknown, ...codes: readonly string[]): boolean {
+  return codes.includes(errnoOf(error))
+}
+
+/** A log shows the code, and no message that is not ours. */
+function causeOf(code: string): Error {
+  return Object.assign(new Error(code), { code })
 }
 
 function isListed(code: string): code is keyof typeof CODES {

@@ -1,25 +1,44 @@
 import { constants } from 'node:fs'
-import { access, type FileHandle, open, readlink, realpath, unlink } from 'node:fs/promises'
-import { dirname, join, resolve, sep } from 'node:path'
+import { access, type FileHandle, open } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { Readable } from 'node:stream'
 import { AppError } from '../../errors.ts'
-import type { ByteRange, GetOptions, RawBackend, RawObject, StorageUri } from '../backend.ts'
+import { unlessAborted } from '../abort.ts'
+import type { ByteRange, GetOptions, RawBackend, RawObject, StorageBackend } from '../backend.ts'
 import { createUploadSource } from '../upload-source.ts'
+import { copyOnce, OPEN_FLAGS } from './copy.ts'
 import { fileError, folderError, writeError } from './errors.ts'
-import { makeFolder, removePartials, syncFolder, writeOnce } from './write.ts'
+import { type FileSystem, NODE_FILE_SYSTEM } from './file-system.ts'
+import { ensureFolder, makeFolder, partialsFolder } from './folders.ts'
+import { checkOpened, notAnObject, pathOf } from './paths.ts'
+import { createProbe } from './probe.ts'
+import { removeFiles } from './remove.ts'
+import { writeOnce } from './write.ts'
 
-/** A link is not followed, and a pipe does not block the thread that opens it. */
-const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 const READ_CHUNK_BYTES = 256 * 1024
 
 export interface FileBackendOptions {
   /** Folder that holds every object; made by the first `check` or `put`. */
   readonly root: string
+  /** Where it lies on a file system that differs; that of Node when left out. */
+  readonly fs?: FileSystem
 }
 
 /** Objects as files below one root, which no path and no link leads out of. */
-export function createFileBackend(options: FileBackendOptions): RawBackend {
+export function createFileBackend({ fs = NODE_FILE_SYSTEM, ...options }: FileBackendOptions): RawBackend {
   const root = resolve(options.root)
+  const probe = createProbe(fs, root)
+
+  async function makeFolders(path: string): Promise<void> {
+    await ensureFolder(fs, { root, folder: dirname(path) })
+    await ensureFolder(fs, { root, folder: partialsFolder(path) })
+  }
+
+  const deleteMany: NonNullable<StorageBackend['deleteMany']> = async (objects, { signal } = {}) => {
+    signal?.throwIfAborted()
+    const files = objects.map(({ uri, isUnfinished }) => ({ path: pathOf(root, uri), isUnfinished }))
+    return await unlessAborted(removeFiles(fs, files, { root, signal }), signal)
+  }
 
   return {
     async get(uri, getOptions = {}) {
@@ -56,9 +75,8 @@ export function createFileBackend(options: FileBackendOptions): RawBackend {
       const path = pathOf(root, uri)
       const source = createUploadSource(body, putOptions)
       try {
-        await makeFolder(dirname(path))
-        await checkBelow(root, dirname(path))
-        await writeOnce(path, source.chunks)
+        await makeFolders(path)
+        await writeOnce(fs, path, source.chunks)
         return { sizeBytes: source.receivedBytes(), versionId: null }
       } catch (error) {
         const failure = source.failure()
@@ -66,26 +84,29 @@ export function createFileBackend(options: FileBackendOptions): RawBackend {
       }
     },
 
-    async delete(uri, { signal } = {}) {
+    async copy(from, to, { sizeBytes, signal }) {
       signal?.throwIfAborted()
-      const path = pathOf(root, uri)
-      try {
-        await checkBelow(root, dirname(path))
-        await removePartials(path)
-        await unlink(path)
-        await syncFolder(dirname(path))
-      } catch (error) {
-        const failure = fileError(error)
-        if (failure.code !== 'OBJECT_MISSING') throw failure
-      }
+      const paths = { from: pathOf(root, from), to: pathOf(root, to) }
+      const prepare = () => makeFolders(paths.to)
+      await unlessAborted(copyOnce(fs, { root, ...paths, sizeBytes, prepare, signal }), signal)
+      return { sizeBytes, versionId: null }
     },
+
+    async delete(uri, { isUnfinished = true, signal } = {}) {
+      const doomed = { uri, multipartId: null, versionId: null, isUnfinished }
+      const [failure] = await deleteMany([doomed], { signal })
+      if (failure) throw failure
+    },
+
+    deleteMany,
 
     async check({ signal } = {}) {
       signal?.throwIfAborted()
       try {
-        await makeFolder(root)
+        await makeFolder(fs, root)
         // The dot fails where a plain file is in the way.
         await access(`${root}/.`, constants.R_OK | constants.W_OK | constants.X_OK)
+        await probe.look()
       } catch (error) {
         throw folderError(error)
       }
@@ -117,30 +138,4 @@ async function readFrom(handle: FileHandle, { start, end }: ByteRange): Promise<
   if (start < end) return handle.createReadStream({ start, end: end - 1, highWaterMark: READ_CHUNK_BYTES })
   await handle.close()
   return Readable.from([])
-}
-
-function pathOf(root: string, uri: StorageUri): string {
-  const path = join(root, uri.key)
-  if (!isBelow(root, path)) throw notAnObject()
-  return path
-}
-
-/** On Linux asks for the path of what is open, not of what lies there now: a link swapped in meanwhile changes nothing. */
-async function checkOpened(root: string, handle: FileHandle, path: string): Promise<void> {
-  const opened = process.platform === 'linux' ? readlink(`/proc/self/fd/${handle.fd}`) : realpath(path)
-  const [realRoot, realFile] = await Promise.all([realpath(root), opened])
-  if (!isBelow(realRoot, realFile)) throw notAnObject()
-}
-
-async function checkBelow(root: string, folder: string): Promise<void> {
-  const [realRoot, realFolder] = await Promise.all([realpath(root), realpath(folder)])
-  if (realFolder !== realRoot && !isBelow(realRoot, realFolder)) throw notAnObject()
-}
-
-function isBelow(root: string, path: string): boolean {
-  return path.startsWith(root.endsWith(sep) ? root : root + sep)
-}
-
-function notAnObject(): AppError {
-  return new AppError('STORAGE_URI_REJECTED', 'The storage URI does not lead to a plain file below the root')
 }

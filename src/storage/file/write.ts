@@ -1,48 +1,44 @@
-import { createHash, randomUUID } from 'node:crypto'
-import { constants } from 'node:fs'
-import { link, mkdir, open, readdir, rm, unlink } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
-import { errnoOf } from './errors.ts'
+import { rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { FileSystem } from './file-system.ts'
+import { syncFolder } from './folders.ts'
+import { newPartial } from './partials.ts'
+import { publish } from './publish.ts'
 
 const BATCH_BYTES = 1_048_576
 
 /** Temporary file, fsync, link, fsync of the folder: all of the object or nothing, and never over another one. */
-export async function writeOnce(path: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-  const folder = dirname(path)
-  // Same folder, so that link() stays on one file system.
-  const partial = join(folder, `${partialPrefix(path)}${randomUUID()}.partial`)
-  let isLinked = false
+export async function writeOnce(fs: FileSystem, path: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  await makeOnce(fs, path, async (partial) => {
+    await using handle = await fs.open(partial, 'wx', 0o600)
+    for await (const batch of inBatches(chunks)) await handle.writeFile(batch)
+    await handle.sync()
+    return { links: 1 }
+  })
+}
+
+/**
+ * Makes a file of what `fill` puts into a temporary one, whole and durable. When anything fails nothing is left of it.
+ * @param fill returns how many names the temporary file has then.
+ */
+export async function makeOnce(
+  fs: FileSystem,
+  path: string,
+  fill: (partial: string) => Promise<{ readonly links: number }>,
+): Promise<void> {
+  const partial = newPartial(path)
+  let isPublished = false
   try {
-    await writeSynced(partial, chunks)
-    await link(partial, path)
-    isLinked = true
-    await unlink(partial)
-    await syncFolder(folder)
+    const { links } = await fill(partial)
+    await publish(fs, { partial, path, links })
+    isPublished = true
+    await rm(partial, { force: true })
+    await syncFolder(fs, dirname(path))
   } catch (error) {
     await rm(partial, { force: true }).catch(() => undefined)
-    if (isLinked) await rm(path, { force: true }).catch(() => undefined)
+    if (isPublished) await rm(path, { force: true }).catch(() => undefined)
     throw error
   }
-}
-
-/** Removes what a process that was killed left of writing there. */
-export async function removePartials(path: string): Promise<void> {
-  const folder = dirname(path)
-  const prefix = partialPrefix(path)
-  for (const name of await readdir(folder)) {
-    if (name.startsWith(prefix)) await rm(join(folder, name), { force: true })
-  }
-}
-
-/** Of a digest: the name itself may be as long as names can be. */
-function partialPrefix(path: string): string {
-  return `.${createHash('sha256').update(basename(path)).digest('hex').slice(0, 16)}-`
-}
-
-async function writeSynced(path: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-  await using handle = await open(path, 'wx', 0o600)
-  for await (const batch of inBatches(chunks)) await handle.writeFile(batch)
-  await handle.sync()
 }
 
 /** Each write is a trip to another thread: sixteen chunks of a socket share one. */
@@ -58,30 +54,4 @@ async function* inBatches(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uin
     sizeBytes = 0
   }
   if (sizeBytes > 0) yield Buffer.concat(batch, sizeBytes)
-}
-
-/**
- * Makes a folder and those above it, each for the owner alone and durable. Not by `mkdir({ recursive: true })`, which never
- * returns where the parent is there and refuses with ENOENT, as `/proc` does.
- */
-export async function makeFolder(path: string): Promise<void> {
-  try {
-    await mkdir(path, 0o700)
-  } catch (error) {
-    if (errnoOf(error) === 'EEXIST') return
-    if (errnoOf(error) !== 'ENOENT') throw error
-    await makeFolder(dirname(path))
-    await mkdir(path, 0o700).catch(ignoreExisting)
-  }
-  await syncFolder(dirname(path))
-}
-
-function ignoreExisting(error: unknown): void {
-  if (errnoOf(error) !== 'EEXIST') throw error
-}
-
-/** What was made or removed in a folder is durable once the folder is. */
-export async function syncFolder(path: string): Promise<void> {
-  await using handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
-  await handle.sync()
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
+import { createHash, randomUUID } from 'node:crypto'
 import {
   link,
   mkdir,
@@ -16,14 +17,17 @@ import {
 } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { after, beforeEach, describe, it } from 'node:test'
 import { isAppError } from '../../../src/errors.ts'
-import type { RawBackend, StorageUri } from '../../../src/storage/backend.ts'
+import { describeError } from '../../../src/log.ts'
+import type { DoomedObject, RawBackend, StorageUri } from '../../../src/storage/backend.ts'
 import { createFileBackend } from '../../../src/storage/file/file-backend.ts'
+import { NODE_FILE_SYSTEM } from '../../../src/storage/file/file-system.ts'
 import { resuming } from '../../../src/storage/resume.ts'
 import { chunked, testStorageBackend, yielding } from '../../contract/storage-backend.ts'
+import { filesBelow } from '../../support/objects.ts'
 
 const CANARY = 'canary outside the root'
 const REJECTED = { code: 'STORAGE_URI_REJECTED' }
@@ -182,7 +186,100 @@ describe('a file root', () => {
     test.after(() => full.unmount())
     const onFull = createFileBackend({ root: full.path })
     await refuses(onFull.put(uri('a/b'), chunked(Buffer.alloc(4 * 1024 * 1024))), 'STORAGE_UNAVAILABLE')
-    assert.deepEqual(await readdir(join(full.path, 'a')), [])
+    assert.deepEqual(await filesBelow(full.path), [])
+  })
+
+  it('D13: says in the cause of a failure what the system said, as a log shows it', async (test) => {
+    const full = await mountSmallDisk(join(folder, 'full'))
+    if (full === null) return test.diagnostic('a file system of limited size cannot be had here')
+    test.after(() => full.unmount())
+    const put = createFileBackend({ root: full.path }).put(uri('a'), chunked(Buffer.alloc(4 * 1024 * 1024)))
+    const failure = await put.catch((error: unknown) => error)
+    const { cause } = describeError(failure)
+    assert.ok(typeof cause === 'object' && cause !== null && 'code' in cause)
+    assert.equal(cause.code, 'ENOSPC')
+    await writeFile(join(folder, 'plain'), '')
+    const unusable = await createFileBackend({ root: join(folder, 'plain/below') })
+      .check()
+      .catch((error) => error)
+    assert.equal(unusable.cause.code, 'ENOTDIR')
+  })
+
+  describe('D15: folders', () => {
+    const day = 'snapshots/2026/11/23'
+    const foldersBelow = async () =>
+      (await readdir(root, { recursive: true, withFileTypes: true }))
+        .filter((entry) => entry.isDirectory() && entry.name !== '.partials')
+        .map(({ parentPath, name }) => relative(root, join(parentPath, name)))
+        .filter((path) => path.startsWith(day) && path !== day)
+
+    it('of one snapshot alone, as keys had them once, go with their last object', async () => {
+      const [snapshot, other] = [`${day}/${randomUUID()}`, `${day}/${randomUUID()}`]
+      for (const key of [`${snapshot}/a.json`, `${snapshot}/b.json`, `${other}/a.json`]) {
+        await backend.put(uri(key), yielding('x'))
+      }
+      await backend.delete(uri(`${snapshot}/a.json`))
+      assert.deepEqual((await foldersBelow()).toSorted(), [snapshot, other].toSorted())
+      await backend.delete(uri(`${snapshot}/b.json`))
+      assert.deepEqual(await foldersBelow(), [other])
+      await backend.delete(uri(`${other}/a.json`))
+      assert.deepEqual(await foldersBelow(), [])
+      await backend.delete(uri(`${other}/a.json`))
+    })
+
+    it('of a put that was refused go when its object is deleted, and hold nothing before', async () => {
+      const key = `${day}/${randomUUID()}/a.json`
+      await refuses(backend.put(uri(key), yielding('x'), { sizeBytes: 2 }), 'BAD_REQUEST')
+      assert.deepEqual(await filesBelow(root), [])
+      await backend.delete(uri(key))
+      assert.deepEqual(await foldersBelow(), [])
+    })
+
+    it('of writers that were killed, today or with an older server, are emptied', async () => {
+      const key = `${day}/${randomUUID()}/a.json`
+      await backend.put(uri(key), yielding('x'))
+      const mark = createHash('sha256').update('a.json').digest('hex').slice(0, 16)
+      const inFolder = join(root, key, '..')
+      await writeFile(join(inFolder, `.${mark}-${randomUUID()}.partial`), 'old')
+      await writeFile(join(inFolder, '.partials', `${mark}-${randomUUID()}.partial`), 'new')
+      await backend.delete(uri(key))
+      assert.deepEqual([await filesBelow(root), await foldersBelow()], [[], []])
+    })
+  })
+
+  describe('D12: many deletes', () => {
+    const doomed = (key: string): DoomedObject => ({
+      uri: uri(key),
+      multipartId: null,
+      versionId: null,
+      isUnfinished: false,
+    })
+
+    it('tell for each whether it is gone, and end at none of them', async () => {
+      for (const key of ['a/1', 'a/2', 'b/1']) await backend.put(uri(key), yielding('x'))
+      await mkdir(join(root, 'a/folder'))
+      await symlink(folder, join(root, 'up'))
+      const keys = ['a/1', 'a/folder', 'up/canary', 'a/none', 'none/none', 'a/1/below', 'b/1', 'a/2']
+      const failures = await backend.deleteMany?.(keys.map(doomed))
+      assert.deepEqual(
+        failures?.map((failure) => failure?.code ?? null),
+        [null, 'STORAGE_URI_REJECTED', 'STORAGE_URI_REJECTED', null, null, null, null, null],
+      )
+      assert.deepEqual(await filesBelow(root), [])
+      assert.equal(await readFile(join(folder, 'canary'), 'utf8'), CANARY)
+    })
+
+    it('let go of whoever has left, and of a file system that says nothing', async () => {
+      const reason = new Error('gone')
+      const hanging = createFileBackend({ root, fs: { ...NODE_FILE_SYSTEM, open: () => new Promise(() => {}) } })
+      await backend.put(uri('a/1'), yielding('x'))
+      const controller = new AbortController()
+      const many = hanging.deleteMany?.([doomed('a/1')], controller)
+      setImmediate(() => controller.abort(reason))
+      await assert.rejects(async () => many, reason)
+      await assert.rejects(hanging.delete(uri('a/1'), controller), reason)
+      await assert.rejects(async () => backend.deleteMany?.([doomed('a/1')], controller), reason)
+    })
   })
 
   it('ends a body with an error when its file is cut while it is read', async () => {
