@@ -76,7 +76,7 @@ export function createApp(options: AppOptions): App {
   const reader = createReader(db)
   const admission = createAdmission({ ...admissionOf(config), ...options.admission })
   const payloads = createPayloads({ db, storage, cache, admission })
-  const writer = createWriter({ db, storage, cache, sweeper, inlineMaxBytes })
+  const writer = createWriter({ db, storage, cache, sweeper, inlineMaxBytes, admission })
   const signers = createSigners({ secrets: linkSecrets(config, log), maxSeconds, now: options.now }, publicUrl)
   const links = createLinks({ storage, signer: signers.download, maxSeconds })
   const verifier = createVerifier({ db, payloads, admission })
@@ -103,12 +103,12 @@ export function createApp(options: AppOptions): App {
     { path: /^\/snapshots\/([^/]+)\/payload$/, methods: createPayloadRoute({ reader, payloads, links }) },
     {
       path: /^\/runs\/([^/]+)\/steps\/([^/]+)\/snapshot$/,
-      methods: createCaptureRoute({ writer, admission, senders, basePath }),
+      methods: createCaptureRoute({ writer, senders, basePath }),
       discardMaxBytes: REFUSED_UPLOAD_BYTES,
     },
     {
       path: /^\/uploads\/([^/]+)$/,
-      methods: createUploadRoute({ uploads, admission, senders }),
+      methods: createUploadRoute({ uploads, senders }),
       discardMaxBytes: REFUSED_UPLOAD_BYTES,
     },
     { path: /^\/health\/live$/, methods: { GET: health.live, HEAD: health.live }, isForAnyHost: true },

@@ -4,7 +4,6 @@ import { type Captured, storageTierOf } from '../model/snapshot.ts'
 import { checkDigests } from '../snapshots/capture/checked-digests.ts'
 import type { SnapshotWriter } from '../snapshots/capture/writer.ts'
 import { ENCODINGS, type Encoding, isEncoding } from '../snapshots/encoding.ts'
-import type { Admission } from '../snapshots/source/admission.ts'
 import { decodePart, readCaptureQuery } from './capture-query.ts'
 import { readDigests } from './digest-headers.ts'
 import { type Handler, sendJson } from './http.ts'
@@ -13,8 +12,6 @@ import { receiveBody } from './receive-body.ts'
 
 export interface CaptureRouteOptions {
   readonly writer: Pick<SnapshotWriter, 'capture'>
-  /** Bounds the uploads under way: each holds parts of its body until its store has them. */
-  readonly admission: Admission
   /** How fast a body must come. */
   readonly senders: Pace
   /** Path of the server's public URL, without a trailing slash; default none. */
@@ -26,7 +23,7 @@ export interface CaptureRouteOptions {
  * the query says what else is known of it. 201 with what was stored, 200 where the same capture was stored before.
  */
 export function createCaptureRoute(options: CaptureRouteOptions): { readonly PUT: Handler } {
-  const { writer, admission, senders, basePath = () => '' } = options
+  const { writer, senders, basePath = () => '' } = options
   return {
     async PUT(context) {
       const { request, response, query, signal } = context
@@ -41,14 +38,9 @@ export function createCaptureRoute(options: CaptureRouteOptions): { readonly PUT
       const body = receiveBody(context, senders)
       const encoding = readEncoding(request, response)
       const payload = { ...body, chunks: checkDigests(body.chunks, readDigests(headers)), encoding }
-      const leave = await admission.uploads.enter(signal)
-      try {
-        const captured = await writer.capture(input, payload, signal)
-        response.setHeader('location', `${basePath()}/snapshots/${captured.snapshot.snapshotId}/payload`)
-        answer(response, captured)
-      } finally {
-        leave()
-      }
+      const captured = await writer.capture(input, payload, signal)
+      response.setHeader('location', `${basePath()}/snapshots/${captured.snapshot.snapshotId}/payload`)
+      answer(response, captured)
     },
   }
 }

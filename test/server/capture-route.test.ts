@@ -6,7 +6,6 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { AppError } from '../../src/errors.ts'
 import { createCaptureRoute } from '../../src/server/capture-route.ts'
 import type { Pace } from '../../src/server/pace.ts'
-import { createAdmission } from '../../src/snapshots/source/admission.ts'
 import { describeWith } from '../support/describe-with.ts'
 import { serveRoutes } from '../support/front.ts'
 import { send } from '../support/http.ts'
@@ -121,7 +120,7 @@ function testCapture(name: string, env: Record<string, string>): void {
     it('keeps nothing of a sender that goes away, before and after it became an object', async () => {
       const objects = async () => await countRows(server.databaseUrl, 'statelens_objects')
       const before = await objects()
-      for (const sizeBytes of [10, 100_000]) {
+      for (const sizeBytes of [10, 600_000]) {
         const sending = startPut(server.url, { runId: 'gone', headers: { expect: '100-continue' } })
         sending.on('error', () => {})
         sending.flushHeaders()
@@ -319,7 +318,7 @@ describe('a sender that is waited for', { concurrency: true }, () => {
   async function serve(senders: Partial<Pace>, restMillis = 0) {
     const pace = { minBytesPerSecond: 65_536, silentMillis: 300, behindMillis: 300, aheadMillis: 300, ...senders }
     const writer = writerOf(restMillis)
-    const methods = createCaptureRoute({ writer, admission: createAdmission(), senders: pace })
+    const methods = createCaptureRoute({ writer, senders: pace })
     return await serveRoutes([{ path: PATH, methods }])
   }
 

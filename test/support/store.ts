@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict'
+import { readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { sql } from 'kysely'
 import { createMemoryCache } from '../../src/cache/memory.ts'
 import { createDatabase, type Database } from '../../src/db/connect.ts'
-import { createWriter, type SnapshotWriter } from '../../src/snapshots/capture/writer.ts'
-import { createSweeper, type SweeperOptions, type SweepReport } from '../../src/snapshots/upkeep/sweeper.ts'
+import { createWriter, type SnapshotWriter, type WriterOptions } from '../../src/snapshots/capture/writer.ts'
+import { createAdmission } from '../../src/snapshots/source/admission.ts'
+import type { SweepReport } from '../../src/snapshots/upkeep/sweep-objects.ts'
+import { createSweeper, type SweeperOptions } from '../../src/snapshots/upkeep/sweeper.ts'
 import type { StorageBackend } from '../../src/storage/backend.ts'
 import { createStorage, type Storage } from '../../src/storage/registry.ts'
 import { freshDatabase } from './database.ts'
 import { filesBelow, type ObjectsOptions, storageOptions } from './objects.ts'
-import { query } from './rows.ts'
 import { temporaryFolder } from './tmp.ts'
 
 /** The parts below the server, on a database and a folder of their own, where a test can put faults between them. */
@@ -17,7 +21,9 @@ export interface TestStore extends AsyncDisposable {
   readonly db: Database
   readonly storage: Storage
   /** A writer whose objects all go to storage. Nothing is swept but by `sweep`. */
-  writer(faults?: StoreFaults): SnapshotWriter
+  writer(faults?: StoreFaults, settings?: Partial<WriterOptions>): SnapshotWriter
+  /** Takes everything out of it, as if it were new. */
+  clear(): Promise<void>
   /** One pass without any grace; it must meet no problem. */
   sweep(): Promise<SweepReport>
   /** Rows that name an object, objects that are declared, and files: all the same URIs when nothing is lost or left over. */
@@ -45,25 +51,32 @@ export async function openStore(): Promise<TestStore> {
   const storage = createStorage(storageOptions({ storagePath }))
   const owned = cleanup.move()
   const uriList = async (statement: string) =>
-    (await query<{ uri: string }>(databaseUrl, statement)).map(({ uri }) => uri).toSorted()
+    (await db.rows(sql.raw(statement))).map(([uri]) => String(uri)).toSorted()
   return {
     databaseUrl,
     storagePath,
     db,
     storage,
-    writer: (faults = {}) =>
+    writer: (faults = {}, settings = {}) =>
       createWriter({
         db: faults.transaction ? withTransaction(db, faults.transaction) : db,
         storage: faults.put ? withPut(storage, faults.put) : storage,
         cache: createMemoryCache({ maxBytes: 1024, maxEntryBytes: 1, ttlSeconds: 1 }),
         sweeper: { sweep: () => assert.fail('a writer only wakes'), wake() {}, async stop() {} },
         inlineMaxBytes: 0,
+        admission: createAdmission(),
+        ...settings,
       }),
+    async clear() {
+      const tables = ['state_snapshots', 'statelens_runs', 'statelens_steps', 'statelens_objects']
+      await db.rows(sql.raw(`truncate ${tables.join()}, statelens_tombstones, statelens_uploads`))
+      for (const name of await readdir(storagePath)) await rm(join(storagePath, name), { recursive: true })
+    },
     sweep: () => sweep({ db, storage, graceSeconds: 0 }),
     uris: async () => ({
-      rows: await uriList('select storage_uri as uri from state_snapshots where storage_uri is not null'),
-      live: await uriList("select storage_uri as uri from statelens_objects where state = 'live'"),
-      declared: await uriList('select storage_uri as uri from statelens_objects'),
+      rows: await uriList('select storage_uri from state_snapshots where storage_uri is not null'),
+      live: await uriList("select storage_uri from statelens_objects where state = 'live'"),
+      declared: await uriList('select storage_uri from statelens_objects'),
       files: (await filesBelow(storagePath)).map((path) => `file:///${path}`).toSorted(),
     }),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),

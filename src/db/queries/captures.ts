@@ -14,6 +14,8 @@ export interface NewSnapshot extends CaptureInput {
   /** Exactly one of the two is set: JSON text, or the URI of an object that was begun with `beginObject`. */
   readonly payload: string | null
   readonly storageUri: string | null
+  /** Of the object, where its store keeps versions. */
+  readonly versionId: string | null
   /** What the object is coded in; `identity` inline. */
   readonly contentEncoding: string
   readonly sizeBytes: number
@@ -83,7 +85,7 @@ export async function insertSnapshot(db: Database, snapshot: NewSnapshot): Promi
 async function makeLive(
   tx: Kysely<Tables>,
   storageUri: string,
-  { contentDigest, sizeBytes, stored }: NewSnapshot,
+  { contentDigest, sizeBytes, stored, versionId }: NewSnapshot,
 ): Promise<boolean> {
   const { numUpdatedRows } = await tx
     .updateTable('statelens_objects')
@@ -95,6 +97,8 @@ async function makeLive(
       stored_digest: stored?.digest,
       chunk_size_bytes: stored?.chunkSizeBytes,
       chunk_digests: stored?.chunkDigests,
+      version_id: versionId,
+      multipart_id: null,
     })
     .where('storage_uri', '=', storageUri)
     .where('state', '=', 'pending')

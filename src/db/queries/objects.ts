@@ -7,6 +7,31 @@ export async function beginObject(db: Database, storageUri: string, snapshotId: 
 }
 
 /**
+ * A sign of life of whoever writes an object: the sweepers' grace counts from now.
+ * @returns false when a sweeper has it already, or has forgotten it.
+ */
+export async function renewObject(db: Database, storageUri: string): Promise<boolean> {
+  const { numUpdatedRows } = await db.kysely
+    .updateTable('statelens_objects')
+    .set({ not_before: sql`greatest(not_before, now())` })
+    .where('storage_uri', '=', storageUri)
+    .where('state', '<>', 'doomed')
+    .executeTakeFirst()
+  return numUpdatedRows === 1n
+}
+
+/** Notes the upload in parts that is to become an object, before its first part. @returns as `renewObject` does. */
+export async function noteMultipart(db: Database, storageUri: string, multipartId: string): Promise<boolean> {
+  const { numUpdatedRows } = await db.kysely
+    .updateTable('statelens_objects')
+    .set({ multipart_id: multipartId, not_before: sql`greatest(not_before, now())` })
+    .where('storage_uri', '=', storageUri)
+    .where('state', '=', 'pending')
+    .executeTakeFirst()
+  return numUpdatedRows === 1n
+}
+
+/**
  * Gives an object up that no snapshot names; the next sweep deletes its bytes. A sweeper may have forgotten it while its
  * bytes were still on the way: then it is declared anew.
  */
@@ -23,15 +48,27 @@ export async function abandonObject(db: Database, storageUri: string, snapshotId
     .execute()
 }
 
+/** An object whose bytes are to be deleted, as one sweeper took it. */
+export interface TakenObject {
+  readonly storageUri: string
+  /** As the ledger knows them. */
+  readonly multipartId: string | null
+  readonly versionId: string | null
+  /** Whether it never became live: its put may have been cut off anywhere. */
+  readonly isUnfinished: boolean
+  /** Another one as soon as the object is given up anew, or taken by somebody else. */
+  readonly token: string
+}
+
 /**
- * Takes objects whose bytes are to be deleted now: doomed ones that are due, and ones that were begun, or whose upload ended,
- * longer ago than the grace and never became live. Each is taken by one sweeper at a time, and comes up again later unless it is
- * forgotten.
+ * Takes objects whose bytes are to be deleted now: doomed ones that are due, and ones of which there was no sign of life, or whose
+ * upload ended, longer ago than the grace, and that never became live. Each is taken by one sweeper at a time, and comes up again
+ * later unless it is forgotten.
  */
 export async function takeDoomedObjects(
   db: Database,
   { graceSeconds, limit }: { readonly graceSeconds: number; readonly limit: number },
-): Promise<string[]> {
+): Promise<TakenObject[]> {
   const rows = await db.rows(sql`
     update statelens_objects o
     set state = 'doomed', attempts = attempts + 1,
@@ -41,16 +78,22 @@ export async function takeDoomedObjects(
       where not_before <= now() and (state = 'doomed'
         or state = 'pending' and greatest(created_at, not_before) < now() - make_interval(secs => ${graceSeconds}))
       order by not_before limit ${limit} for update skip locked
-    ) returning o.storage_uri`)
-  return rows.map(([uri]) => uri as string)
+    ) returning o.storage_uri, o.multipart_id, o.version_id, o.content_digest is null, o.not_before`)
+  return rows.map((row) => {
+    const [storageUri, multipartId, versionId, isUnfinished, token] = row as TakenRow
+    return { storageUri, multipartId, versionId, isUnfinished, token }
+  })
 }
 
-/** The object's bytes are gone; unless it was given up anew since it was taken, for then they may have come meanwhile. */
-export async function forgetObject(db: Database, storageUri: string): Promise<void> {
-  await db.kysely
-    .deleteFrom('statelens_objects')
-    .where('storage_uri', '=', storageUri)
-    .where('state', '=', 'doomed')
-    .where('not_before', '>', sql<string>`now()`)
-    .execute()
+type TakenRow = [string, string | null, string | null, boolean, string]
+
+/**
+ * The bytes of these objects are gone. One that was given up anew since it was taken stays, for its bytes may have come meanwhile.
+ */
+export async function forgetObjects(db: Database, taken: readonly TakenObject[]): Promise<void> {
+  const uris = taken.map(({ storageUri }) => storageUri)
+  const tokens = taken.map(({ token }) => token)
+  await sql`
+    delete from statelens_objects o using unnest(${uris}::text[], ${tokens}::timestamptz[]) as gone (storage_uri, token)
+    where o.storage_uri = gone.storage_uri and o.state = 'doomed' and o.not_before = gone.token`.execute(db.kysely)
 }

@@ -93,44 +93,30 @@ export async function findStoredContent(
   return snapshot ?? null
 }
 
-/** An upload whose time is over. */
-export type DueUpload = Pick<Upload, 'uploadId' | 'storageUri' | 'multipartId' | 'sizeBytes' | 'state'>
-
 /**
- * Takes uploads that ended longer ago than the grace. Each is taken by one sweeper at a time, and comes up again later unless it is
- * forgotten.
+ * Forgets uploads that ended longer ago than the grace, and gives their objects up with the parts that have arrived of them, unless
+ * a snapshot has them: whoever held the URL may have sent the bytes again after they were deleted. Several sweepers share the work.
+ * @returns how many were forgotten.
  */
-export async function takeDueUploads(
+export async function forgetEndedUploads(
   db: Database,
   { graceSeconds, limit }: { readonly graceSeconds: number; readonly limit: number },
-): Promise<DueUpload[]> {
-  const rows = await db.rows(sql`
-    update statelens_uploads u
-    set attempts = attempts + 1,
-      not_before = now() + make_interval(secs => least(3600, 30 * power(2, least(attempts, 10))))
-    where upload_id in (
+): Promise<number> {
+  const [row] = await db.rows(sql`
+    with ended as (
       select upload_id from statelens_uploads
       where not_before <= now() and expires_at <= now() - make_interval(secs => ${graceSeconds})
       order by not_before limit ${limit} for update skip locked
-    ) returning u.upload_id, u.storage_uri, u.multipart_id, u.size_bytes, u.state`)
-  return rows.map((row) => {
-    const [uploadId, storageUri, multipartId, sizeBytes, state] = row as DueRow
-    return { uploadId, storageUri, multipartId, sizeBytes: Number(sizeBytes), state }
-  })
-}
-
-type DueRow = [string, string | null, string | null, string, UploadState]
-
-/**
- * Forgets an upload, and gives its object up unless a snapshot has it: whoever held the URL may have sent the bytes again after
- * they were deleted.
- */
-export async function forgetUpload(db: Database, uploadId: string): Promise<void> {
-  await sql`
-    with gone as (delete from statelens_uploads where upload_id = ${uploadId}::uuid returning storage_uri, snapshot_id)
-    insert into statelens_objects as o (storage_uri, snapshot_id, state)
-    select storage_uri, snapshot_id, 'doomed' from gone where storage_uri is not null
-    on conflict (storage_uri) do update set state = 'doomed', not_before = now() where o.state <> 'live'`.execute(
-    db.kysely,
-  )
+    ), gone as (
+      delete from statelens_uploads u using ended where u.upload_id = ended.upload_id
+      returning u.storage_uri, u.snapshot_id, u.multipart_id
+    ), doomed as (
+      insert into statelens_objects as o (storage_uri, snapshot_id, state, multipart_id)
+      select storage_uri, snapshot_id, 'doomed', multipart_id from gone where storage_uri is not null
+      on conflict (storage_uri) do update
+      set state = 'doomed', not_before = now(), multipart_id = coalesce(excluded.multipart_id, o.multipart_id)
+      where o.state <> 'live'
+    )
+    select count(*) from gone`)
+  return Number(row?.[0] ?? 0)
 }

@@ -50,6 +50,7 @@ export function describeCapture(input: NamedInput, { sizeBytes, contentDigest, p
     contentDigest,
     preview,
     stored: null,
+    versionId: null,
     requestDigest: digestOfParts([
       runId,
       stepId,
@@ -95,7 +96,7 @@ export async function insertOrFind(db: Database, snapshot: NewSnapshot) {
 export function objectKey(snapshotId: string, encoding?: Encoding): string {
   const day = new Date().toISOString().slice(0, 10).replaceAll('-', '/')
   const suffix = encoding === undefined ? '' : { gzip: '.gz', zstd: '.zst' }[encoding]
-  return `snapshots/${day}/${snapshotId}/${randomUUID()}.json${suffix}`
+  return `snapshots/${day}/${snapshotId}-${randomUUID()}.json${suffix}`
 }
 
 /** Bounds the depth as well: readers of JSON must survive it. @throws AppError `INVALID_PAYLOAD`. */

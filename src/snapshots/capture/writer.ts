@@ -2,17 +2,15 @@ import type { ByteCache } from '../../cache/byte-cache.ts'
 import type { Database } from '../../db/connect.ts'
 import { findEarlierCapture, type NewSnapshot } from '../../db/queries/captures.ts'
 import { type Deleted, deleteRun, deleteSnapshot } from '../../db/queries/deletions.ts'
-import { abandonObject, beginObject } from '../../db/queries/objects.ts'
 import { upsertRun } from '../../db/queries/runs.ts'
 import { upsertStep } from '../../db/queries/steps.ts'
-import { AppError } from '../../errors.ts'
 import { requireOpaqueId, requireText } from '../../model/ids.ts'
 import { type Run, type RunChange, requireTags } from '../../model/run.ts'
 import type { Captured, CaptureInput } from '../../model/snapshot.ts'
 import type { Step, StepChange } from '../../model/step.ts'
 import type { Storage } from '../../storage/registry.ts'
-import { formatStorageUri } from '../../storage/uri.ts'
 import { formatDigest } from '../measure.ts'
+import type { Admission } from '../source/admission.ts'
 import type { Sweeper } from '../upkeep/sweeper.ts'
 import {
   checkInput,
@@ -22,12 +20,13 @@ import {
   insertOrFind,
   type NamedInput,
   nameInput,
-  objectKey,
   repeatOf,
   requireAttempt,
 } from './capture-rules.ts'
 import { type Measured, openCapture, type PayloadStream } from './capture-stream.ts'
-import { placementOf } from './placement.ts'
+import { outOfTime } from './lease.ts'
+import { createObjectPut } from './object-put.ts'
+import { createPlace } from './place.ts'
 
 /** Names are indexed, and an index has room for little. */
 const NAME_MAX_BYTES = 1024
@@ -53,10 +52,11 @@ export interface SnapshotWriter {
   upsertStep(change: StepChange): Promise<Step>
   /**
    * Stores a payload that is at hand, or streams one of any size to its place in constant memory. Inline it is stored decoded;
-   * an object keeps the coding that it came in.
+   * an object keeps the coding that it came in. Only what is on its way into storage takes one of the uploads' places, and a payload
+   * that comes slowly holds none before a quarter of a MiB of it has come.
    * @throws what the stream throws; AppError `INVALID_PAYLOAD` when the bytes are not JSON; `CONFLICT` when the id or the idempotency key is taken by
-   * other content, or its snapshot was deleted; `BAD_REQUEST`; `STORAGE_UNAVAILABLE`; `DATABASE_UNAVAILABLE` (the outcome is
-   * then unknown: repeat with the same key).
+   * other content, or its snapshot was deleted; `BAD_REQUEST`; `STORAGE_UNAVAILABLE`; `OVERLOADED`; `DATABASE_UNAVAILABLE` (the
+   * outcome is then unknown: repeat with the same key).
    */
   capture(input: CaptureInput, payload: Buffer | PayloadStream, signal?: AbortSignal): Promise<Captured>
   deleteSnapshot(snapshotId: string): Promise<DeleteResult>
@@ -69,62 +69,38 @@ export interface WriterOptions {
   readonly cache: ByteCache
   readonly sweeper: Sweeper
   readonly inlineMaxBytes: number
+  /** Bounds what is on its way into storage, and what is held until it is clear where it goes. */
+  readonly admission: Pick<Admission, 'uploads' | 'memory'>
+  /** Seconds between signs of life of a capture that is under way; default three minutes. */
+  readonly renewSeconds?: number
 }
 
-export function createWriter({ db, storage, cache, sweeper, inlineMaxBytes }: WriterOptions): SnapshotWriter {
+export function createWriter(options: WriterOptions): SnapshotWriter {
+  const { db, storage, cache, sweeper, inlineMaxBytes, admission, renewSeconds } = options
+  const objects = createObjectPut({ db, storage, sweeper, renewSeconds })
+  const place = createPlace({ objects, admission, inlineMaxBytes })
+
   async function store(input: NamedInput, payload: Buffer | PayloadStream, signal?: AbortSignal): Promise<Captured> {
     // A sweeper that took the object for abandoned wins; its key is never used again. A stream cannot be read again either.
     for (let attempts = Buffer.isBuffer(payload) ? 3 : 1; attempts > 0; attempts--) {
-      const placed = await place(input, toStream(payload), signal)
-      const result = await insert(placed)
-      if (typeof result === 'object') {
+      const captured = await place({ input, payload: toStream(payload), signal }, async (placed) => {
+        const result = await insert(placed)
+        if (typeof result !== 'object') return await settle(placed, result)
         if (placed.storageUri !== null && Buffer.isBuffer(payload)) {
           cache.set(formatDigest(placed.contentDigest), payload)
         }
         return { snapshot: result.snapshot, created: true }
-      }
-      if (placed.storageUri !== null) await abandon(placed.storageUri, placed.snapshotId)
-      const earlier = result === 'seen' && (await findEarlierCapture(db, placed))
-      if (earlier) return repeatOf(earlier, placed)
+      })
+      if (captured) return captured
     }
-    throw new AppError('STORAGE_UNAVAILABLE', 'The payload could not be stored in time')
+    throw outOfTime()
   }
 
-  async function place(input: NamedInput, payload: PayloadStream, signal?: AbortSignal): Promise<NewSnapshot> {
-    const stream = openCapture(payload)
-    try {
-      const whole = await stream.readWhole((sizeBytes) => placementOf(sizeBytes, inlineMaxBytes) === 'INLINE')
-      if (whole) return { ...describeCapture(input, stream.measured()), payload: whole.toString() }
-      const storageUri = await putObject(input.snapshotId, { ...payload, chunks: stream.rest() }, signal)
-      return {
-        ...describeCapture(input, stream.measured()),
-        storageUri,
-        stored: stream.stored(),
-        contentEncoding: payload.encoding ?? 'identity',
-      }
-    } finally {
-      stream.close()
-    }
-  }
-
-  async function putObject(snapshotId: string, payload: PayloadStream, signal?: AbortSignal): Promise<string> {
-    const { chunks, sizeBytes, encoding } = payload
-    const storageUri = formatStorageUri(storage.newUri(objectKey(snapshotId, encoding)))
-    const { backend, uri } = storage.resolve(storageUri)
-    await beginObject(db, storageUri, snapshotId)
-    try {
-      await backend.put(uri, chunks, { sizeBytes, contentType: 'application/json', signal })
-      return storageUri
-    } catch (error) {
-      await abandon(storageUri, snapshotId)
-      throw error
-    }
-  }
-
-  async function abandon(storageUri: string, snapshotId: string): Promise<void> {
-    // Without this note the sweeper finds the object as well, when its grace is over.
-    await abandonObject(db, storageUri, snapshotId).catch(() => {})
-    sweeper.wake()
+  /** @returns what was stored before; null when there is nothing, and the capture may begin again. */
+  async function settle(placed: NewSnapshot, result: 'seen' | 'lost'): Promise<Captured | null> {
+    if (placed.storageUri !== null) await objects.abandon(placed.storageUri, placed.snapshotId)
+    const earlier = result === 'seen' && (await findEarlierCapture(db, placed))
+    return earlier ? repeatOf(earlier, placed) : null
   }
 
   async function insert(snapshot: NewSnapshot) {
@@ -132,7 +108,7 @@ export function createWriter({ db, storage, cache, sweeper, inlineMaxBytes }: Wr
       return await insertOrFind(db, snapshot)
     } catch (error) {
       // An object that a commit made live after all is not taken away by this.
-      if (snapshot.storageUri !== null) await abandon(snapshot.storageUri, snapshot.snapshotId)
+      if (snapshot.storageUri !== null) await objects.abandon(snapshot.storageUri, snapshot.snapshotId)
       throw error
     }
   }

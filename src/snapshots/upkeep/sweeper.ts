@@ -1,73 +1,67 @@
 import type { Database } from '../../db/connect.ts'
-import { forgetObject, takeDoomedObjects } from '../../db/queries/objects.ts'
+import { forgetEndedUploads } from '../../db/queries/uploads.ts'
+import { Departure } from '../../errors.ts'
 import type { Storage } from '../../storage/registry.ts'
+import { GRACE_SECONDS } from '../capture/lease.ts'
 import { sweepDeletions } from './deletion-sweep.ts'
-import { sweepUploads } from './upload-sweep.ts'
+import { type SweepReport, sweepObjects } from './sweep-objects.ts'
 
-export interface SweepReport {
-  readonly deletedObjects: number
-  /** Objects whose store refused or did not answer; they come up again later. */
-  readonly failedObjects: number
+export interface SweepOptions {
+  /** Ends the pass early: the report then tells of what was done. */
+  readonly signal?: AbortSignal
+  /** How many deletions are under way at once; default 8. */
+  readonly parallel?: number
 }
 
 /** Deletes the bytes that no snapshot names any more: of deleted snapshots, and of captures and uploads that never finished. */
 export interface Sweeper {
-  /** One pass over all that is due. Several sweepers at once share the work. */
-  sweep(): Promise<SweepReport>
+  /** One pass over all that is due. Several sweepers at once share the work. Problems are told, and leave the rest of it as it is. */
+  sweep(options?: SweepOptions): Promise<SweepReport>
   /** Begins a pass in the background, unless one is under way. */
   wake(): void
-  /** Ends the timer and waits for the pass that is under way. */
+  /** Ends the timer, and every pass at once: a deletion that is under way is let go, and comes up again later. */
   stop(): Promise<void>
 }
 
 export interface SweeperOptions {
   readonly db: Database
   readonly storage: Storage
-  /** How long a capture may take before its object counts as abandoned, and an upload after its ticket's end; default one hour. */
+  /**
+   * How long there may be no sign of life of a capture before its object counts as abandoned, and of an upload after its ticket's
+   * end; default one hour.
+   */
   readonly graceSeconds?: number
   /** Seconds between passes; default 60. */
   readonly intervalSeconds?: number
   readonly onProblem: (error: unknown) => void
 }
 
-const BATCH = 100
+const PARALLEL = 8
+const UPLOADS_BATCH = 500
 
 export function createSweeper(options: SweeperOptions): Sweeper {
-  const { db, storage, graceSeconds = 3600, intervalSeconds = 60, onProblem } = options
+  const { db, storage, graceSeconds = GRACE_SECONDS, intervalSeconds = 60, onProblem } = options
+  const stopping = new AbortController()
   let running: Promise<unknown> | undefined
   let again = false
-  let stopped = false
-  const stopping = new AbortController()
 
-  async function sweep(): Promise<SweepReport> {
-    const report = { deletedObjects: 0, failedObjects: 0 }
-    await sweepDeletions({ db, signal: stopping.signal }).catch(onProblem)
-    await sweepUploads({ db, storage, graceSeconds, onProblem, isStopped: () => stopped })
-    for (let taken = BATCH; taken === BATCH && !stopped; ) {
-      const uris = await takeDoomedObjects(db, { graceSeconds, limit: BATCH })
-      taken = uris.length
-      for (const uri of uris) {
-        const gone = await erase(uri)
-        report[gone ? 'deletedObjects' : 'failedObjects']++
-      }
-    }
+  async function sweep({ signal: ownSignal, parallel = PARALLEL }: SweepOptions = {}): Promise<SweepReport> {
+    const signal = ownSignal ? AbortSignal.any([stopping.signal, ownSignal]) : stopping.signal
+    await sweepDeletions({ db, signal }).catch(onProblem)
+    await sweepUploads(signal).catch(onProblem)
+    const report = await sweepObjects({ db, storage, graceSeconds, parallel, onProblem, signal })
     return report
   }
 
-  async function erase(storageUri: string): Promise<boolean> {
-    try {
-      const { backend, uri } = storage.resolve(storageUri)
-      await backend.delete(uri)
-      await forgetObject(db, storageUri)
-      return true
-    } catch (error) {
-      onProblem(error)
-      return false
+  /** The objects that uploads leave are given up, and are the next thing to be swept. */
+  async function sweepUploads(signal: AbortSignal): Promise<void> {
+    for (let forgotten = UPLOADS_BATCH; forgotten === UPLOADS_BATCH && !signal.aborted; ) {
+      forgotten = await forgetEndedUploads(db, { graceSeconds, limit: UPLOADS_BATCH })
     }
   }
 
   function wake(): void {
-    if (stopped) return
+    if (stopping.signal.aborted) return
     if (running) {
       again = true
       return
@@ -90,8 +84,7 @@ export function createSweeper(options: SweeperOptions): Sweeper {
     sweep,
     wake,
     async stop() {
-      stopped = true
-      stopping.abort()
+      stopping.abort(new Departure('The sweeper stops'))
       clearInterval(timer)
       await running
     },

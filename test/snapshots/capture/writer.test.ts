@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
+import { readdir } from 'node:fs/promises'
 import { describe, it } from 'node:test'
+import { sql } from 'kysely'
 import { AppError } from '../../../src/errors.ts'
 import { eventually } from '../../contract/byte-cache.ts'
 import { openObjects } from '../../support/objects.ts'
@@ -94,6 +96,61 @@ describe('a capture whose storage fails', () => {
       await isWhole(store, again.snapshot.storageUri)
     })
   }
+})
+
+describe('captures in a folder', () => {
+  it('D15: leave no folder of their own, whether they are refused or deleted', async () => {
+    await using store = await openStore()
+    const refusing = store.writer({ put: (real) => (uri, body) => real(uri, body, { sizeBytes: 1 }) })
+    for (let count = 0; count < 3; count++) {
+      await assert.rejects(refusing.capture({ runId: 'run' }, PAYLOAD), { code: 'BAD_REQUEST' })
+      await store.writer().capture({ runId: 'run' }, PAYLOAD)
+    }
+    await store.writer().deleteRun('run')
+    await store.sweep()
+    const entries = await readdir(store.storagePath, { recursive: true })
+    const day = /^snapshots(?:\/\d{4}(?:\/\d\d(?:\/\d\d(?:\/\.partials)?)?)?)?$/
+    assert.deepEqual(
+      entries.filter((entry) => !day.test(entry)),
+      [],
+    )
+  })
+})
+
+describe('S1, D8: a capture', () => {
+  it('notes its upload in parts while that is under way, and the version that was made of it', async () => {
+    await using store = await openStore()
+    const noted: unknown[] = []
+    const look = async () =>
+      noted.push(...(await store.db.rows(sql`select state, multipart_id, version_id from statelens_objects`)))
+    const writer = store.writer({
+      put: (real) => async (uri, body, options) => {
+        await options?.onMultipart?.('upload-1')
+        await look()
+        return { ...(await real(uri, body, options)), versionId: 'version-1' }
+      },
+    })
+    await writer.capture(INPUT, PAYLOAD)
+    await look()
+    assert.deepEqual(noted, [
+      ['pending', 'upload-1', null],
+      ['live', null, 'version-1'],
+    ])
+  })
+
+  it('ends where its object was swept before an upload in parts began', async () => {
+    await using store = await openStore()
+    const writer = store.writer({
+      put: (real) => async (uri, body, options) => {
+        await store.sweep()
+        await options?.onMultipart?.('upload-1')
+        return await real(uri, body, options)
+      },
+    })
+    await assert.rejects(writer.capture(INPUT, PAYLOAD), { code: 'STORAGE_UNAVAILABLE' })
+    await store.sweep()
+    await isEmpty(store)
+  })
 })
 
 describe('a capture whose commit is in doubt', () => {
