@@ -19,8 +19,8 @@ export interface GraphqlCall {
   /** JSON. */
   readonly variables: string
   readonly signal?: AbortSignal | undefined
-  /** Defaults to the client's; null for as long as it takes. */
-  readonly timeoutMillis?: number | null | undefined
+  /** Defaults to the client's. */
+  readonly timeoutMillis?: number | undefined
 }
 
 /** The server's calls, each made once. @throws StatelensError as the server's answer, or its absence, says. */
@@ -47,14 +47,14 @@ export function createApi({ url, token, fetch, timeoutMillis }: ApiOptions): Api
     ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
   }
   return {
-    async graphql({ query, variables, signal, timeoutMillis: most = timeoutMillis }) {
+    async graphql({ query, variables, signal, ...call }) {
       const answer = await send(fetch, {
         method: 'POST',
         url: `${base}/graphql`,
         headers: own,
         body: `{"query":${JSON.stringify(query)},"variables":${variables}}`,
         signal,
-        timeoutMillis: most ?? undefined,
+        timeoutMillis: call.timeoutMillis ?? timeoutMillis,
       })
       return readGraphql(answer)
     },

@@ -20,6 +20,7 @@ export interface CaptureSettings {
   readonly api: Api
   readonly fetch: typeof globalThis.fetch
   readonly retries: number
+  readonly timeoutMillis: number
   readonly mutationMaxBytes: number
   readonly directMinBytes: number
   readonly parallelParts: number
@@ -92,13 +93,15 @@ async function direct(settings: CaptureSettings, job: WholeJob, options: DirectO
   const { request, source, meter, signal } = job
   const slowSeconds = Math.ceil(source.sizeBytes / SLOW_BYTES_PER_SECOND)
   const longer = slowSeconds > HOUR_SECONDS ? Math.min(slowSeconds, DAY_SECONDS) : undefined
-  const seconds = settings.ticketSeconds ?? longer
-  const input = inputText(request, {
-    sizeBytes: JSON.stringify(source.sizeBytes),
-    digest: JSON.stringify(options.digest),
-    ...(seconds === undefined ? {} : { expiresIn: JSON.stringify(seconds) }),
-  })
-  return await uploadDirectly({ source, input, meter, otherwise: options.otherwise }, { ...settings, signal })
+  const input = (seconds: number | undefined) =>
+    inputText(request, {
+      sizeBytes: JSON.stringify(source.sizeBytes),
+      digest: JSON.stringify(options.digest),
+      ...(seconds === undefined ? {} : { expiresIn: JSON.stringify(seconds) }),
+    })
+  const ticketSeconds = settings.ticketSeconds ?? longer
+  const upload = { source, input, ticketSeconds, meter, otherwise: options.otherwise }
+  return await uploadDirectly(upload, { ...settings, signal })
 }
 
 /** The payload as text, where the mutation keeps it as it is: the server reads its values, and writes them again. */

@@ -27,7 +27,10 @@ export interface ClientOptions {
   readonly fetch?: typeof globalThis.fetch | undefined
   /** How often a call that fails in passing is repeated; default 4. */
   readonly retries?: number | undefined
-  /** How long a call that carries little may take before it counts as failed; default 30 seconds. */
+  /**
+   * How long a call that carries little may take before it counts as failed; default 30 seconds. A commit is asked for again after
+   * twice as long, and given up after four times as long and a second for each MiB that was sent.
+   */
   readonly timeoutMillis?: number | undefined
   /** Values up to this size go by the mutation, in one small request; default 256 KiB. The server takes some 2.5 MiB. */
   readonly mutationMaxBytes?: number | undefined

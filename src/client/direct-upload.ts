@@ -1,4 +1,5 @@
-import { type Api, type CaptureResult, failureOf, readCaptured } from './api.ts'
+import { type Api, type CaptureResult, failureOf } from './api.ts'
+import { commitUpload } from './commit.ts'
 import { StatelensError } from './errors.ts'
 import { send } from './http.ts'
 import type { WholeSource } from './payload.ts'
@@ -8,17 +9,25 @@ import { readTicket, TICKET_FIELDS, type Ticket, type TicketRange } from './tick
 
 const BEGIN = `mutation($input: BeginSnapshotUploadInput!) { beginSnapshotUpload(input: $input) { ${TICKET_FIELDS} } }`
 
-const COMMIT = `mutation($uploadId: ID!) {
-  commitSnapshotUpload(uploadId: $uploadId) { created snapshot { snapshotId seq sizeBytes digest storageTier } }
-}`
-
 /** Where the store could not be reached even once: twice is enough, when the bytes can go another way. */
 const UNREACHED_ATTEMPTS = 2
+/** How often an upload is begun at most, when its ticket ends too early or what was stored is gone. */
+const TICKETS = 4
+const DEFAULT_SECONDS = 3600
+const LONGEST_SECONDS = 86_400
+
+/** What says that a ticket is over; and what stores say to those who come too late, in words of their own or in none. */
+const ENDED = ['LINK_EXPIRED', 'NOT_FOUND']
+const LATE = ['UPLOAD_REFUSED', 'NETWORK']
+/** What a commit says where the bytes cannot be had any more: they are gone, or the server has another store by now. */
+const LOST = ['OBJECT_MISSING', 'NOT_FOUND', 'UNSUPPORTED_STORAGE_SCHEME', 'STORAGE_URI_REJECTED']
 
 export interface DirectUploadOptions {
   readonly api: Api
   readonly fetch: typeof globalThis.fetch
   readonly retries: number
+  /** For a call that carries little. */
+  readonly timeoutMillis: number
   /** Parts under way at once. */
   readonly parallelParts: number
   readonly signal: AbortSignal | undefined
@@ -26,33 +35,59 @@ export interface DirectUploadOptions {
 
 export interface DirectUpload {
   readonly source: WholeSource
-  /** JSON of the GraphQL input. */
-  readonly input: string
+  /** How long its ticket is to live; undefined for as long as the server says. */
+  readonly ticketSeconds: number | undefined
+  /** JSON of the GraphQL input for a ticket that lives so long. */
+  input(ticketSeconds: number | undefined): string
   readonly meter: ProgressMeter
   /** The way for a producer that cannot reach the store; undefined when there is none. */
   readonly otherwise: (() => Promise<CaptureResult>) | undefined
 }
 
-/** Asks for a ticket, sends the bytes where it says, and commits. */
+/**
+ * Asks for a ticket, sends the bytes where it says, and commits. Under the same idempotency key another ticket is asked for where
+ * one ended before all was sent, and where the server lost what it had, or has forgotten the upload: it then finds what it stored.
+ */
 export async function uploadDirectly(upload: DirectUpload, options: DirectUploadOptions): Promise<CaptureResult> {
-  const { api, retries, signal } = options
-  const begin = async () =>
-    readTicket(
-      await api.graphql({ query: BEGIN, variables: `{"input":${upload.input}}`, signal }),
-      upload.source.sizeBytes,
-    )
-  const ticket = await withRetries(begin, { retries, signal })
+  const { source, meter } = upload
   const store = { isReached: false }
-  try {
-    await sendRanges(ticket, { ...upload, store }, options)
-  } catch (error) {
-    if (upload.otherwise && !store.isReached && isNetworkError(error)) return await upload.otherwise()
-    throw error
+  let seconds = upload.ticketSeconds
+  for (let tickets = 1; ; tickets++) {
+    const mayBeginAnew = tickets < TICKETS
+    const ticket = await begin(upload, seconds, options)
+    meter.begin('all')
+    try {
+      await sendRanges(ticket, { ...upload, store }, options)
+    } catch (error) {
+      if (upload.otherwise && !store.isReached && isFailure(error, ['NETWORK'])) return await upload.otherwise()
+      if (!mayBeginAnew || !isFailure(error, ticket.isOver() ? [...ENDED, ...LATE] : ENDED)) throw error
+      seconds = Math.min(LONGEST_SECONDS, 2 * (seconds ?? DEFAULT_SECONDS))
+      continue
+    }
+    try {
+      return await commitUpload(ticket.uploadId, { ...options, sizeBytes: source.sizeBytes })
+    } catch (error) {
+      if (!mayBeginAnew || !isFailure(error, LOST)) throw error
+    }
   }
-  const variables = JSON.stringify({ uploadId: ticket.uploadId })
-  // The server reads all of it once more before it answers.
-  const commit = () => api.graphql({ query: COMMIT, variables, signal, timeoutMillis: null })
-  return readCaptured(await withRetries(commit, { retries, signal }), { status: 200 })
+}
+
+async function begin(upload: DirectUpload, seconds: number | undefined, options: DirectUploadOptions) {
+  const { api, signal } = options
+  const askedAt = performance.now()
+  const ask = async (ticketSeconds: number | undefined) => {
+    const call = { query: BEGIN, variables: `{"input":${upload.input(ticketSeconds)}}`, signal }
+    return readTicket(await withRetries(() => api.graphql(call), options), upload.source.sizeBytes)
+  }
+  const ticket = await ask(seconds).catch(async (error: unknown) => {
+    // It may be longer than this server lets a ticket live.
+    if (seconds === upload.ticketSeconds || !isFailure(error, ['BAD_REQUEST'])) throw error
+    return await ask(upload.ticketSeconds)
+  })
+  const lifeMillis = (seconds ?? DEFAULT_SECONDS) * 1000
+  // By both clocks: that of this machine may be wrong, and the store's key may end earlier than was asked.
+  const isOver = () => performance.now() - askedAt >= lifeMillis || Date.now() >= ticket.expiresAt
+  return { ...ticket, isOver }
 }
 
 type Sending = DirectUpload & { readonly store: { isReached: boolean } }
@@ -88,6 +123,6 @@ async function sendRange(range: TicketRange, sending: Sending, options: DirectUp
   await withRetries(attempt, { retries: options.retries, signal: options.signal, mayRepeat })
 }
 
-function isNetworkError(error: unknown): boolean {
-  return error instanceof StatelensError && error.code === 'NETWORK'
+function isFailure(error: unknown, codes: readonly string[]): boolean {
+  return error instanceof StatelensError && codes.includes(error.code)
 }

@@ -21,10 +21,23 @@ export async function withRetries<Result>(work: () => Promise<Result>, options: 
     try {
       return await work()
     } catch (error) {
-      const passing = error instanceof StatelensError && error.retryable
-      if (!passing || failures > retries || !mayRepeat(error, failures)) throw error
-      await pause(waitMillis(error, failures), signal)
+      if (!isPassing(error) || failures > retries || !mayRepeat(error, failures)) throw error
+      await pauseAfter(error, failures, signal)
     }
+  }
+}
+
+export function isPassing(error: unknown): error is StatelensError {
+  return error instanceof StatelensError && error.retryable
+}
+
+/** @param failures in a row, this one with them. @throws the signal's reason. */
+export async function pauseAfter(error: StatelensError, failures: number, signal?: AbortSignal): Promise<void> {
+  try {
+    await delay(waitMillis(error, failures), undefined, { signal })
+  } catch (aborted) {
+    signal?.throwIfAborted()
+    throw aborted
   }
 }
 
@@ -32,13 +45,4 @@ export async function withRetries<Result>(work: () => Promise<Result>, options: 
 function waitMillis({ retryAfterMillis = 0 }: StatelensError, failures: number): number {
   const longest = Math.min(LONGEST_WAIT_MILLIS, FIRST_WAIT_MILLIS * 2 ** (failures - 1))
   return Math.min(retryAfterMillis, LONGEST_ASKED_MILLIS) + longest * (0.5 + Math.random() / 2)
-}
-
-async function pause(millis: number, signal: AbortSignal | undefined): Promise<void> {
-  try {
-    await delay(millis, undefined, { signal })
-  } catch (error) {
-    signal?.throwIfAborted()
-    throw error
-  }
 }

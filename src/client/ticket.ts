@@ -1,6 +1,6 @@
 import { isRecord, StatelensError } from './errors.ts'
 
-export const TICKET_FIELDS = `uploadId alreadyStored url headers { name value }
+export const TICKET_FIELDS = `uploadId alreadyStored url headers { name value } expiresAt
   parts { url headers { name value } offset sizeBytes }`
 
 /** A range of the payload, and where it goes. */
@@ -18,19 +18,22 @@ export interface Ticket {
   readonly uploadId: string
   /** None where the bytes are stored already. */
   readonly ranges: readonly TicketRange[]
+  /** When it ends, in milliseconds since 1970. */
+  readonly expiresAt: number
 }
 
 /** @param sizeBytes of the whole payload. @throws StatelensError `UNEXPECTED_ANSWER` unless it is a ticket for all of it. */
 export function readTicket(value: unknown, sizeBytes: number): Ticket {
   if (!isRecord(value) || typeof value['uploadId'] !== 'string') throw unexpected()
   const { uploadId, alreadyStored, url, headers, parts } = value
-  if (alreadyStored === true) return { uploadId, ranges: [] }
+  const expiresAt = Date.parse(String(value['expiresAt']))
+  if (alreadyStored === true) return { uploadId, ranges: [], expiresAt }
   if (typeof url === 'string')
-    return { uploadId, ranges: [{ url, headers: readHeaders(headers), start: 0, end: sizeBytes }] }
+    return { uploadId, ranges: [{ url, headers: readHeaders(headers), start: 0, end: sizeBytes }], expiresAt }
   const ranges = Array.isArray(parts) ? parts.map(readPart) : []
   const sent = ranges.reduce((sum, { start, end }) => (sum === start ? end : Number.NaN), 0)
   if (ranges.length === 0 || sent !== sizeBytes) throw unexpected()
-  return { uploadId, ranges }
+  return { uploadId, ranges, expiresAt }
 }
 
 function readPart(part: unknown): TicketRange {

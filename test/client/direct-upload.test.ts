@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash, randomUUID } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { ClientOptions } from '../../src/client/client.ts'
 import { describeWith } from '../support/describe-with.ts'
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
@@ -96,6 +97,26 @@ function testDirectUploads(name: string, env: Record<string, string>): void {
         assert.equal(await snapshots(server), earlier + 1)
         assert.ok((await storedBytes(server.url, result)).equals(bytes))
       }
+    })
+
+    it('S12: sends by another ticket what comes too late for the first', async () => {
+      const bytes = uniqueJson(20_000)
+      let isLate = false
+      const client = clientOf({
+        ...ALWAYS,
+        ticketSeconds: 1,
+        async fetch(input, init) {
+          if (init?.method === 'PUT' && !isLate) {
+            isLate = true
+            await delay(1100)
+          }
+          return await fetch(input, init)
+        },
+      })
+      const result = await client.capture({ runId: 'late' }, { bytes })
+      assert.ok((await storedBytes(server.url, result)).equals(bytes))
+      assert.ok(client.requests.length >= 5)
+      assert.equal(await countRows(server.databaseUrl, "state_snapshots where run_id = 'late'"), 1)
     })
 
     it('says what is wrong with a state, and leaves nothing of it', async () => {
