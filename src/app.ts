@@ -80,7 +80,7 @@ export function createApp(options: AppOptions): App {
   const signers = createSigners({ secrets: linkSecrets(config, log), maxSeconds, now: options.now }, publicUrl)
   const links = createLinks({ storage, signer: signers.download, maxSeconds })
   const verifier = createVerifier({ db, payloads, admission })
-  const holders = { db, storage, sweeper, payloads, writer, admission }
+  const holders = { db, storage, sweeper, admission }
   const uploads = createUploads({ ...holders, signer: signers.upload, inlineMaxBytes, maxSeconds })
   const services = { reader, writer, payloads, verifier, links, uploads, payloadMaxBytes: config.payloadMaxBytes }
   const health = createHealth(
@@ -127,6 +127,7 @@ export function createApp(options: AppOptions): App {
     drain: () => draining.abort(),
     async close() {
       draining.abort()
+      await uploads.close()
       await sweeper.stop()
       await Promise.all([db.close(), cache.close()])
       storage.close()

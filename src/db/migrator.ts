@@ -7,6 +7,7 @@ import * as storedBytes from './migrations/0004-stored-bytes.ts'
 import * as deletions from './migrations/0005-deletions.ts'
 import * as runTags from './migrations/0006-run-tags.ts'
 import * as listIndexes from './migrations/0007-list-indexes.ts'
+import * as refusedCopies from './migrations/0008-refused-copies.ts'
 
 interface Migration {
   up(db: Kysely<unknown>): Promise<void>
@@ -21,6 +22,7 @@ const MIGRATIONS: readonly (readonly [string, Migration])[] = [
   ['0005-deletions', deletions],
   ['0006-run-tags', runTags],
   ['0007-list-indexes', listIndexes],
+  ['0008-refused-copies', refusedCopies],
 ]
 
 /** Names of the migrations that the database lacks. @throws AppError `CONFLICT` when it is that of a newer version. */

@@ -12,6 +12,9 @@ export type StorageTier = (typeof STORAGE_TIERS)[number]
 export const STORAGE_STATES = ['AVAILABLE', 'MISSING', 'CORRUPT', 'UNKNOWN'] as const
 export type StorageState = (typeof STORAGE_STATES)[number]
 
+/** The largest object that S3 holds: 5 TiB. */
+export const OBJECT_MAX_BYTES = 5 * 2 ** 40
+
 /** What a digest is of: the bytes that are read, or a text that its database has since written anew. */
 export const DIGEST_SOURCES = ['PAYLOAD', 'SOURCE'] as const
 export type DigestOf = (typeof DIGEST_SOURCES)[number]

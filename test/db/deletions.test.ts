@@ -6,7 +6,7 @@ import { deleteBatch, deleteRun } from '../../src/db/queries/deletions.ts'
 import { loadForVerification } from '../../src/db/queries/snapshot-findings.ts'
 import { loadInlinePayloads } from '../../src/db/queries/snapshots.ts'
 import { countRunsAndSteps, countSnapshots, findSamples } from '../../src/db/queries/survey.ts'
-import { findStoredContent } from '../../src/db/queries/uploads.ts'
+import { findCopySource } from '../../src/db/queries/uploads.ts'
 import { parsePage } from '../../src/model/page.ts'
 import { RUN_FIELDS, RUN_STATS_FIELDS } from '../../src/model/run.ts'
 import { SNAPSHOT_METADATA } from '../../src/model/snapshot.ts'
@@ -133,7 +133,7 @@ describe('the delete of a long run', () => {
       [reader.loadNeighbours([{ runId: RUN, seq: last?.seq ?? '' }], { side: 'previous', fields }), [null]],
       [loadInlinePayloads(db, ids), new Map()],
       [loadForVerification(db, { afterSeq: 0, limit: 10 }), []],
-      [findStoredContent(db, { contentDigest: Buffer.alloc(32), sizeBytes: 1 }), null],
+      [findCopySource(db, { contentDigest: Buffer.alloc(32), sizeBytes: 1, uriPrefix: '' }), null],
       [countSnapshots(db), []],
       [countRunsAndSteps(db), { runs: 0, steps: 0 }],
       [findSamples(db, 100), new Map()],

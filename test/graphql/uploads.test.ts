@@ -187,6 +187,19 @@ function testUploads(running: () => Running): void {
     assert.equal((await commit(server(), ticket)).created, false)
   })
 
+  it('D10: of content that only states with personal data have is sent: a digest does not stand for the bytes', async () => {
+    for (const secret of [{ piiTags: ['health'] }, { redactionPolicy: 'mask' }]) {
+      const state = { text: randomUUID().repeat(200) }
+      const source = await capture(server(), { runId: 'secret', payload: state, ...secret })
+      const ticket = await begin(server(), Buffer.from(JSON.stringify(state)), { runId: 'curious' })
+      assert.equal(ticket.alreadyStored, false)
+      assert.deepEqual(codesOf(await tryCommit(server(), ticket.uploadId)), ['OBJECT_MISSING'])
+      await server().graphql('mutation($id: ID!) { deleteSnapshot(snapshotId: $id) { deleted } }', {
+        id: source.snapshot.snapshotId,
+      })
+    }
+  })
+
   it('of content that was deleted before its commit is told to begin anew', async () => {
     const state = { text: randomUUID().repeat(200) }
     await capture(server(), { runId: 'short-lived', stepId: 's', payload: state })

@@ -1,9 +1,8 @@
 import { sql } from 'kysely'
-import { type CaptureInput, SNAPSHOT_METADATA, type Snapshot } from '../../model/snapshot.ts'
+import type { CaptureInput } from '../../model/snapshot.ts'
 import { parseJson } from '../columns.ts'
 import type { Database } from '../connect.ts'
 import type { UploadState } from '../tables.ts'
-import { loadSnapshots } from './snapshots.ts'
 import { SNAPSHOTS } from './sources.ts'
 
 const REMEMBERED_SECONDS = 86_400
@@ -50,6 +49,15 @@ export async function recordMultipart(db: Database, uploadId: string, multipartI
     .execute()
 }
 
+/** The same for an object that this server makes in parts by itself. */
+export async function recordObjectMultipart(db: Database, storageUri: string, multipartId: string): Promise<void> {
+  await db.kysely
+    .updateTable('statelens_objects')
+    .set({ multipart_id: multipartId })
+    .where('storage_uri', '=', storageUri)
+    .execute()
+}
+
 /** Null when there never was one, or when it was forgotten. */
 export async function findUpload(db: Database, uploadId: string): Promise<Upload | null> {
   const [row] = await db.rows(sql`
@@ -78,19 +86,63 @@ export async function endUpload(db: Database, uploadId: string, state: Exclude<U
     where upload_id = ${uploadId}::uuid and state = 'open'`.execute(db.kysely)
 }
 
-/** A snapshot of this server whose object has this content; null when there is none, or none that can be read. */
-export async function findStoredContent(
+/**
+ * Puts off when a sweeper may look at an upload, and at the object that is written or read for it: neither is abandoned.
+ * @returns false when the upload has ended, or is forgotten.
+ */
+export async function renewUpload(
   db: Database,
-  { contentDigest, sizeBytes }: Pick<NewUpload, 'contentDigest' | 'sizeBytes'>,
-): Promise<Snapshot | null> {
+  {
+    uploadId,
+    storageUri,
+    seconds,
+  }: { readonly uploadId: string; readonly storageUri: string; readonly seconds: number },
+): Promise<boolean> {
+  const later = sql`greatest(not_before, now() + make_interval(secs => ${seconds}))`
+  const rows = await db.rows(sql`
+    with held as (
+      update statelens_uploads set not_before = ${later} where upload_id = ${uploadId}::uuid and state = 'open' returning 1
+    ), object as (
+      update statelens_objects set not_before = ${later}
+      where storage_uri = ${storageUri} and state = 'pending' and exists (select from held)
+    )
+    select 1 from held`)
+  return rows.length > 0
+}
+
+/** An object of this server that another snapshot may be made of, without its bytes being sent again. */
+export interface CopySource {
+  readonly storageUri: string
+  /** Of the payload, which the object holds as it is. */
+  readonly preview: string
+}
+
+export interface CopySourceQuery extends Pick<NewUpload, 'contentDigest' | 'sizeBytes'> {
+  /** How the URIs of the store begin that is to copy it. */
+  readonly uriPrefix: string
+}
+
+/**
+ * An object with this content; null when there is none that can be read by whoever knows its digest. Of states with personal data
+ * or a redaction policy the digest alone gives nothing away, and neither does content whose copy has failed lately.
+ */
+export async function findCopySource(db: Database, query: CopySourceQuery): Promise<CopySource | null> {
+  const { contentDigest, sizeBytes, uriPrefix } = query
   const [row] = await db.rows(sql`
-    select s.id from statelens_objects o
+    select o.storage_uri, s.preview from statelens_objects o
     cross join lateral (select * from ${SNAPSHOTS} and s.id = o.snapshot_id and s.storage_uri = o.storage_uri) s
     where o.content_digest = ${contentDigest} and o.size_bytes = ${sizeBytes}::bigint and o.state = 'live'
-      and s.request_digest is not null and s.storage_state = 'AVAILABLE' limit 1`)
+      and starts_with(o.storage_uri, ${uriPrefix}) and s.request_digest is not null and s.content_encoding = 'identity'
+      and s.storage_state = 'AVAILABLE' and s.integrity is distinct from 'MISMATCH'
+      and coalesce(cardinality(s.pii_tags), 0) = 0 and s.redaction_policy is null
+      and not exists (
+        select from statelens_uploads u
+        where u.content_digest = o.content_digest and u.state = 'refused' and u.storage_uri is null
+      )
+    limit 1`)
   if (!row) return null
-  const [snapshot] = await loadSnapshots(db, [String(row[0])], SNAPSHOT_METADATA)
-  return snapshot ?? null
+  const [storageUri, preview] = row as [string, string | null]
+  return { storageUri, preview: preview ?? '' }
 }
 
 /**

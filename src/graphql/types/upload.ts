@@ -42,7 +42,8 @@ const UploadTicketRef = builder.objectRef<UploadTicket>('UploadTicket').implemen
   fields: (t) => ({
     uploadId: t.exposeID('uploadId', { description: 'To commit by; UUID.' }),
     alreadyStored: t.exposeBoolean('alreadyStored', {
-      description: 'These bytes are here already: send nothing, and commit.',
+      description:
+        'These bytes are here already: send nothing, and commit. Where the commit says OBJECT_MISSING all the same, begin anew.',
     }),
     direct: t.exposeBoolean('direct', {
       description: 'Whether the bytes go to the store itself and not by way of this server.',
@@ -87,7 +88,7 @@ builder.mutationFields((t) => ({
   commitSnapshotUpload: t.field({
     type: CaptureSnapshotPayload,
     description:
-      'Checks the bytes that arrived, and stores the snapshot. It is refused for good when they are not JSON, or not those that were announced; while they are not there it can be tried again.',
+      'Checks the bytes that arrived, and stores the snapshot. It is refused for good when they are not JSON, or not those that were announced; while they are not there it can be tried again. The work goes on without its caller: on a retryable error, and on STORAGE_TIMEOUT, which comes after 50 seconds, ask again and send nothing.',
     args: { uploadId: t.arg.id({ required: true, description: 'Of the ticket.' }) },
     resolve: (_root, { uploadId }, context) => changing(context, context.uploads.commit(uploadId, context.signal)),
   }),

@@ -1,21 +1,20 @@
 import { randomUUID } from 'node:crypto'
-import { createSingleFlight } from '../../cache/single-flight.ts'
-import { abandonObject } from '../../db/queries/objects.ts'
-import { beginUpload, findStoredContent, findUpload, recordMultipart, type Upload } from '../../db/queries/uploads.ts'
+import { beginUpload, recordMultipart, type Upload } from '../../db/queries/uploads.ts'
 import { AppError, isAppError } from '../../errors.ts'
 import { isUuid } from '../../model/ids.ts'
-import type { Captured, CaptureInput } from '../../model/snapshot.ts'
+import { type Captured, type CaptureInput, OBJECT_MAX_BYTES } from '../../model/snapshot.ts'
 import type { SignedPart } from '../../storage/backend.ts'
 import type { UploadLinkSigner } from '../../storage/links/upload-link.ts'
 import { formatStorageUri } from '../../storage/uri.ts'
 import { checkInput, describeCapture, findEarlier, nameInput, objectKey, repeatOf } from './capture-rules.ts'
 import type { PayloadStream } from './capture-stream.ts'
-import { checkDigests } from './checked-digests.ts'
-import { type CommitOptions, createCommit } from './upload-commit.ts'
+import { createJobs } from './jobs.ts'
+import { createStoredCopies } from './stored-copies.ts'
+import { type CommitOptions, createCommit, type Refused } from './upload-commit.ts'
+import { createReceive, type ReceiveOptions, UPLOAD_CONTENT_TYPE } from './upload-receive.ts'
 
-/** The largest object that S3 holds: 5 TiB. */
-const UPLOAD_MAX_BYTES = 5 * 2 ** 40
-const CONTENT_TYPE = 'application/json'
+/** Proxies cut a connection that is silent for a minute: whoever waits for a commit is answered before. */
+const ANSWER_MILLIS = 50_000
 
 export interface UploadInput extends CaptureInput {
   /** Of the payload, in bytes. */
@@ -31,7 +30,7 @@ export type UploadTicketPart = SignedPart
 
 export interface UploadTicket {
   readonly uploadId: string
-  /** Nothing is to be sent: the upload can be committed at once. */
+  /** Nothing is to be sent: the upload can be committed at once. Should the commit find no bytes after all, begin anew. */
   readonly alreadyStored: boolean
   /** Whether the bytes go to the store itself and not by way of this server. */
   readonly direct: boolean
@@ -63,65 +62,56 @@ export interface Uploads {
   receive(uploadId: string, body: PayloadStream, signal?: AbortSignal): Promise<void>
 
   /**
-   * Reads the bytes once more and makes the snapshot. The same upload again gives the same snapshot, and `created` false.
-   * @throws AppError `NOT_FOUND` when there is no such upload (any more); `OBJECT_MISSING` when not all of it has arrived;
-   * `INVALID_PAYLOAD` when it is not JSON, `BAD_REQUEST` when its size or digest is another than announced, `CONFLICT` as
-   * `begin` does: after these three the upload is over, and nothing of it is kept. Retryable codes leave it as it was.
+   * Reads the bytes once more and makes the snapshot. The same upload again gives the same snapshot, and `created` false. The
+   * work goes on without its caller, and whoever asks for the same upload meanwhile waits for the same work.
+   * @throws AppError `NOT_FOUND` when there is no such upload (any more); `OBJECT_MISSING` when not all of it has arrived, or when
+   * what was stored already cannot be had: then begin anew. `INVALID_PAYLOAD` when it is not JSON, `BAD_REQUEST` when its size or
+   * digest is another than announced, `CONFLICT` as `begin` does: after these three the upload is over, and nothing of it is
+   * kept. Retryable codes leave it as it was; with `STORAGE_TIMEOUT` the work may be going on. The reason of `signal`, which
+   * lets the caller go and changes nothing.
    */
   commit(uploadId: string, signal?: AbortSignal): Promise<Captured>
+
+  /** Ends the commits that are under way; their uploads stay as they are, for whoever asks the next process. */
+  close(): Promise<void>
 }
 
-export interface UploadsOptions extends CommitOptions {
+export interface UploadsOptions extends Omit<CommitOptions, 'admission'>, Omit<ReceiveOptions, 'admission'> {
+  readonly admission: CommitOptions['admission'] & ReceiveOptions['admission']
   readonly signer: UploadLinkSigner
   /** Longest life of a ticket. */
   readonly maxSeconds: number
+  /** How long a commit may keep its caller waiting; default 50,000. */
+  readonly answerMillis?: number
 }
 
 export function createUploads(options: UploadsOptions): Uploads {
-  const { db, storage, sweeper, signer, maxSeconds } = options
-  const flights = createSingleFlight<Captured>()
-  const commitOnce = createCommit(options)
+  const { db, storage, signer, maxSeconds, answerMillis = ANSWER_MILLIS } = options
+  // A snapshot is found by its row.
+  const jobs = createJobs<Captured | Refused>({ answerMillis, keeps: (result) => 'verdict' in result })
+  const copies = createStoredCopies(options)
+  const commitOnce = createCommit({ ...options, copies })
+  const receive = createReceive(options)
 
   async function sign(upload: Omit<Upload, 'state'>, storageUri: string, expiresInSeconds: number) {
     const { uploadId, sizeBytes, contentDigest } = upload
     const { backend, uri } = storage.resolve(storageUri)
     if (!backend.directUploads) {
       const { url, expiresAt } = signer.sign(uploadId, expiresInSeconds)
-      const headers = { 'content-length': String(sizeBytes), 'content-type': CONTENT_TYPE }
+      const headers = { 'content-length': String(sizeBytes), 'content-type': UPLOAD_CONTENT_TYPE }
       return { direct: false, parts: [{ url, headers, offset: 0, sizeBytes }], isInParts: false, expiresAt }
     }
-    const request = { sizeBytes, sha256: contentDigest, contentType: CONTENT_TYPE, expiresInSeconds }
+    const request = { sizeBytes, sha256: contentDigest, contentType: UPLOAD_CONTENT_TYPE, expiresInSeconds }
     const { parts, multipartId, expiresAt } = await backend.directUploads.sign(uri, request)
     // Without this note the sweeper asks the store for the name.
     if (multipartId !== null) await recordMultipart(db, uploadId, multipartId)
     return { direct: true, parts, isInParts: multipartId !== null, expiresAt }
   }
 
-  async function requireUpload(uploadId: string): Promise<Upload> {
-    const upload = isUuid(uploadId) ? await findUpload(db, uploadId) : null
-    if (!upload || upload.state === 'refused') throw new AppError('NOT_FOUND', 'There is no such upload')
-    return upload
-  }
-
-  async function put(upload: Upload, chunks: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
-    const { storageUri, sizeBytes, uploadId, input } = upload
-    // Sent for nothing: its bytes are here.
-    if (storageUri === null || upload.state === 'committed') return await drop(chunks)
-    const { backend, uri } = storage.resolve(storageUri)
-    const failure = await backend.put(uri, chunks, { sizeBytes, contentType: CONTENT_TYPE, signal }).then(
-      () => null,
-      // What is there came by this ticket, and was checked then.
-      (error: unknown) => (isAppError(error, 'CONFLICT') ? null : { error }),
-    )
-    const later = await findUpload(db, uploadId)
-    if (later?.state === 'open') {
-      if (failure) throw failure.error
-      return
-    }
-    // It ended meanwhile, and its bytes may have been swept under its hands; an object that a snapshot has is left alone.
-    await abandonObject(db, storageUri, input.snapshotId)
-    sweeper.wake()
-    if (later?.state !== 'committed') throw new AppError('NOT_FOUND', 'The time of this upload is over')
+  async function runCommit(uploadId: string, signal?: AbortSignal): Promise<Captured> {
+    const { result, isFirst } = await jobs.run(uploadId, (stopped) => commitOnce(uploadId, stopped), signal)
+    if ('verdict' in result) throw result.verdict
+    return isFirst ? result : { ...result, created: false }
   }
 
   return {
@@ -135,7 +125,7 @@ export function createUploads(options: UploadsOptions): Uploads {
       const named = nameInput(input)
       const earlier = await findEarlier(db, input, named)
       if (earlier) repeatOf(earlier, describeCapture(named, { sizeBytes, contentDigest, preview: '' }))
-      const isStored = earlier !== null || (await findStoredContent(db, { contentDigest, sizeBytes })) !== null
+      const isStored = earlier !== null || (await copies.offers({ contentDigest, sizeBytes }))
       const storageUri = isStored ? null : formatStorageUri(storage.newUri(objectKey(named.snapshotId)))
       const upload = { uploadId: randomUUID(), input: named, storageUri, sizeBytes, contentDigest }
       await beginUpload(db, { ...upload, expiresInSeconds })
@@ -146,23 +136,20 @@ export function createUploads(options: UploadsOptions): Uploads {
 
     verify: (rawQuery, uploadId) => signer.verify(rawQuery, uploadId),
 
-    async receive(uploadId, { chunks, sizeBytes }, signal) {
-      const upload = await requireUpload(uploadId)
-      if (sizeBytes !== upload.sizeBytes) throw otherLength(sizeBytes, upload.sizeBytes)
-      await put(upload, checkDigests(chunks, [upload.contentDigest]), signal)
-    },
+    receive,
 
     async commit(uploadId, signal) {
       if (!isUuid(uploadId)) throw new AppError('NOT_FOUND', 'There is no such upload')
       const key = uploadId.toLowerCase()
-      const flight = { isMine: false }
-      const load = (flightSignal: AbortSignal) => {
-        flight.isMine = true
-        return commitOnce(key, flightSignal)
-      }
-      const captured = await flights.run(key, load, signal)
-      return flight.isMine ? captured : { ...captured, created: false }
+      const hasBegun = jobs.has(key)
+      return await runCommit(key, signal).catch(async (error: unknown) => {
+        // What a job missed that was begun before may have arrived since.
+        if (!hasBegun || !isAppError(error, 'OBJECT_MISSING')) throw error
+        return await runCommit(key, signal)
+      })
     },
+
+    close: () => jobs.close(),
   }
 }
 
@@ -180,17 +167,7 @@ function readDigest(digest: string): Buffer {
 
 function requireSize(sizeBytes: number): void {
   if (!(sizeBytes >= 1)) throw new AppError('BAD_REQUEST', 'sizeBytes must be at least 1: JSON is never empty')
-  if (sizeBytes > UPLOAD_MAX_BYTES) {
-    throw new AppError('PAYLOAD_TOO_LARGE', `An upload has at most ${UPLOAD_MAX_BYTES} bytes`)
+  if (sizeBytes > OBJECT_MAX_BYTES) {
+    throw new AppError('PAYLOAD_TOO_LARGE', `An upload has at most ${OBJECT_MAX_BYTES} bytes`)
   }
-}
-
-function otherLength(sizeBytes: number | undefined, announced: number): AppError {
-  if (sizeBytes === undefined) return new AppError('BAD_REQUEST', 'The header content-length is missing')
-  const code = sizeBytes > announced ? 'PAYLOAD_TOO_LARGE' : 'BAD_REQUEST'
-  return new AppError(code, `The upload was begun for a body of ${announced} bytes`)
-}
-
-async function drop(chunks: AsyncIterable<Uint8Array>): Promise<void> {
-  for await (const _chunk of chunks);
 }

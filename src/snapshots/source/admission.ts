@@ -21,11 +21,14 @@ export interface Admission {
   readonly reads: Gate
   /** Payloads that are written to storage: sockets, and the parts that are on their way. */
   readonly uploads: Gate
+  /** Uploads that are read back, or copied by the store, as fast as it does that: perhaps nobody waits for them any more. */
+  readonly commits: Gate
   /** Bytes that are held until their last reader has them. */
   readonly memory: Gate
 }
 
 const READS_MAX = 32
+const COMMITS_MAX = 12
 const DEFAULTS: Required<AdmissionOptions> = {
   payloadStreamsMax: 64,
   uploadStreamsMax: 24,
@@ -41,6 +44,7 @@ export function createAdmission(options: AdmissionOptions = {}): Admission {
     streams: gate(limits.payloadStreamsMax),
     reads: gate(Math.min(READS_MAX, limits.payloadStreamsMax)),
     uploads: gate(limits.uploadStreamsMax),
+    commits: gate(Math.min(COMMITS_MAX, limits.uploadStreamsMax)),
     memory: gate(limits.memoryMaxBytes),
   }
 }

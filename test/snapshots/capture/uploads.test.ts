@@ -1,77 +1,12 @@
 import assert from 'node:assert/strict'
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { describe, it } from 'node:test'
-import { createMemoryCache } from '../../../src/cache/memory.ts'
-import type { Database } from '../../../src/db/connect.ts'
 import { AppError } from '../../../src/errors.ts'
-import { createUploads, type UploadInput, type Uploads } from '../../../src/snapshots/capture/uploads.ts'
-import { createAdmission } from '../../../src/snapshots/source/admission.ts'
-import { createPayloads } from '../../../src/snapshots/views/payloads.ts'
-import type { StorageBackend } from '../../../src/storage/backend.ts'
-import { createUploadLinkSigner } from '../../../src/storage/links/upload-link.ts'
 import type { Storage } from '../../../src/storage/registry.ts'
 import { expireUploads } from '../../graphql/uploads-fixture.ts'
 import { countRows, query } from '../../support/rows.ts'
-import { openStore, type TestStore, withBackends, withTransaction } from '../../support/store.ts'
-
-const SECRET = 'x'.repeat(32)
-
-interface Faults {
-  readonly db?: Database
-  readonly storage?: Storage
-  readonly inlineMaxBytes?: number
-}
-
-/** Uploads as one process has them; nothing is swept but by `store.sweep`. */
-function uploadsOf(
-  store: TestStore,
-  { db = store.db, storage = store.storage, inlineMaxBytes = 0 }: Faults = {},
-): Uploads {
-  const cache = createMemoryCache({ maxBytes: 1024, maxEntryBytes: 1, ttlSeconds: 1 })
-  return createUploads({
-    db,
-    storage,
-    sweeper: { wake() {} },
-    payloads: createPayloads({ db, storage, cache }),
-    writer: store.writer(),
-    admission: createAdmission(),
-    signer: createUploadLinkSigner({ secrets: [SECRET], publicUrl: 'http://localhost', maxSeconds: 3600 }),
-    inlineMaxBytes,
-    maxSeconds: 3600,
-  })
-}
-
-const PAYLOAD = Buffer.from(JSON.stringify({ text: 'x'.repeat(5000) }))
-const INPUT: UploadInput = {
-  runId: 'run',
-  sizeBytes: PAYLOAD.length,
-  digest: `sha256:${createHash('sha256').update(PAYLOAD).digest('hex')}`,
-  expiresInSeconds: 60,
-}
-
-async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes
-}
-
-/** An upload whose bytes have arrived. */
-async function arrived(uploads: Uploads, input: Partial<UploadInput> = {}): Promise<string> {
-  const { uploadId } = await uploads.begin({ ...INPUT, ...input })
-  await uploads.receive(uploadId, { chunks: once(PAYLOAD), sizeBytes: PAYLOAD.length })
-  return uploadId
-}
-
-/** The same storage, where every backend reads otherwise. */
-function withGet(storage: Storage, get: (real: StorageBackend['get']) => StorageBackend['get']): Storage {
-  return withBackends(storage, (backend) => ({ ...backend, get: get(backend.get) }))
-}
-
-/** Nothing is lost and nothing is left over, now and after a sweep. */
-async function isWhole(store: TestStore, snapshots: number): Promise<void> {
-  await store.sweep()
-  const { rows, live, declared, files } = await store.uris()
-  assert.deepEqual([live, declared, files], [rows, rows, rows])
-  assert.equal(await countRows(store.databaseUrl, 'state_snapshots'), snapshots)
-}
+import { openStore, withTransaction } from '../../support/store.ts'
+import { arrived, INPUT, isWhole, uploadsOf, withGet } from './uploads-fixture.ts'
 
 describe('a commit', () => {
   for (const inlineMaxBytes of [0, 10_000]) {
@@ -136,24 +71,6 @@ describe('a commit', () => {
     })
     const uploadId = await arrived(uploadsOf(store))
     await assert.rejects(uploadsOf(store, { storage }).commit(uploadId), { code: 'STORAGE_UNAVAILABLE' })
-    assert.equal((await uploadsOf(store).commit(uploadId)).created, true)
-    await isWhole(store, 1)
-  })
-
-  it('that its caller leaves keeps the bytes, and lets go of the object', async () => {
-    await using store = await openStore()
-    const controller = new AbortController()
-    const reason = new Error('gone')
-    const closed = Promise.withResolvers<void>()
-    const storage = withGet(store.storage, (real) => async (uri, options) => {
-      const object = await real(uri, options)
-      object.body.once('close', closed.resolve)
-      controller.abort(reason)
-      return object
-    })
-    const uploadId = await arrived(uploadsOf(store))
-    await assert.rejects(uploadsOf(store, { storage }).commit(uploadId, controller.signal), reason)
-    await closed.promise
     assert.equal((await uploadsOf(store).commit(uploadId)).created, true)
     await isWhole(store, 1)
   })
