@@ -93,11 +93,11 @@ export function createApp(options: AppOptions): App {
   )
   const senders = paceOfSenders(minRate)
   const basePath = () => pathOf(publicUrl())
-  const graphql = createGraphqlServer({ onHiddenError: reportTo(log) })
+  const graphql = createGraphqlServer({ services, onHiddenError: reportTo(log) })
   const routes: readonly Route[] = [
     {
       path: /^\/graphql\/?$/,
-      methods: createGraphqlRoute({ graphql, services, graphiql: createGraphiql() }),
+      methods: createGraphqlRoute({ graphql, graphiql: createGraphiql() }),
       failureBody: graphqlFailure,
     },
     { path: /^\/snapshots\/([^/]+)\/payload$/, methods: createPayloadRoute({ reader, payloads, links }) },

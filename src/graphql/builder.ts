@@ -5,6 +5,7 @@ import RelayPlugin from '@pothos/plugin-relay'
 import { decodeGlobalId, encodeGlobalId } from '../model/ids.ts'
 import type { Instant } from '../model/instant.ts'
 import type { Context } from './context.ts'
+import { costing } from './cost.ts'
 import type { RawJson } from './raw-json.ts'
 
 /** Plugins and their settings only. Types live in `types/`, one file each. */
@@ -30,19 +31,18 @@ export const builder = new SchemaBuilder<{
     brandLoadedObjects: true,
     nodeTypeOptions: { description: 'Anything with a global id.' },
     idFieldOptions: { description: 'Global id: opaque, unique over all types.' },
-    nodeQueryOptions: {
-      description: 'Anything by its global id; null when it is not there.',
-      args: { id: { description: 'Global id.' } },
-    },
-    nodesQueryOptions: {
-      description: 'The same for many ids, in the order asked; null for each that is not there.',
-      args: { ids: { description: 'Global ids.' } },
-    },
+    // Our own are in types/node.ts: one bad id does not take the others with it.
+    nodeQueryOptions: false,
+    nodesQueryOptions: false,
     pageInfoTypeOptions: { description: 'Where a page stands in its list.' },
-    edgesFieldOptions: { nullable: { list: false, items: false }, description: 'The items, each with its cursor.' },
+    edgesFieldOptions: {
+      nullable: { list: false, items: false },
+      description: 'The items, each with its cursor.',
+      extensions: costing({ items: 'page', isNode: false }),
+    },
     nodeFieldOptions: { nullable: false, description: 'The item.' },
     cursorFieldOptions: { description: 'Place of the item in the list: opaque, good for `after` and `before`.' },
-    pageInfoFieldOptions: { description: 'Where the page stands in the list.' },
+    pageInfoFieldOptions: { description: 'Where the page stands in the list.', extensions: costing({ isNode: false }) },
     hasNextPageFieldOptions: { description: 'Whether there are items after this page.' },
     hasPreviousPageFieldOptions: { description: 'Whether there are items before this page.' },
     startCursorFieldOptions: { description: 'Cursor of the first item; null on an empty page.' },

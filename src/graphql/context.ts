@@ -5,6 +5,7 @@ import type { Links } from '../snapshots/links.ts'
 import type { SnapshotReader } from '../snapshots/reader.ts'
 import type { Verifier } from '../snapshots/upkeep/verifier.ts'
 import type { Payloads } from '../snapshots/views/payloads.ts'
+import { createDeadline, type Deadline } from './deadline.ts'
 
 /** What every request shares. */
 export interface Services {
@@ -18,9 +19,33 @@ export interface Services {
   readonly payloadMaxBytes: number
 }
 
-/** Built once a request; nothing in it outlives the request. */
-export interface Context extends Services {
+/** Who asks, and whether they wait. */
+export interface Asker {
   readonly viewer: Viewer
   /** Fires when the client has gone. */
   readonly signal: AbortSignal
+}
+
+/** Built once an operation; nothing in it outlives the answer. */
+export interface Context extends Services {
+  readonly viewer: Viewer
+  /** Fires when nobody waits any more, or the time of the operation is over. */
+  readonly signal: AbortSignal
+}
+
+/** @param millis how long it may take until the deadline is told that it is done; undefined: as long as it takes. */
+export function createContext(
+  services: Services,
+  asker: Asker,
+  millis: number | undefined,
+): { readonly context: Context; readonly deadline: Deadline } {
+  const deadline = createDeadline({ client: () => asker.signal, millis })
+  const context: Context = {
+    ...services,
+    viewer: asker.viewer,
+    get signal() {
+      return deadline.signal
+    },
+  }
+  return { context, deadline }
 }

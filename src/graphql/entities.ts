@@ -1,28 +1,48 @@
 import { type GraphQLSchema, isObjectType } from 'graphql'
 import { AppError } from '../errors.ts'
+import { costing } from './cost.ts'
+
+type Reference = Readonly<Record<string, unknown>>
 
 /**
- * Makes `_entities` refuse, as a fault of the caller, references of a type that is no entity here, and those whose keys are no
- * text: the federation library would take the first for a fault of the server, and hand the second to the loaders.
+ * Makes `_entities` resolve each reference on its own: one that names no entity here, or has no complete key, is null with an
+ * error of the caller at its place. The federation library would let the whole list fall, and take it for a fault of the server.
  */
-export function guardEntities(schema: GraphQLSchema): GraphQLSchema {
+export function isolateEntities(schema: GraphQLSchema): GraphQLSchema {
   const field = schema.getQueryType()?.getFields()['_entities']
   const resolve = field?.resolve
   if (!field || !resolve) return schema
-  field.resolve = (root, args, context, info) => {
-    for (const reference of args['representations']) requireKeys(schema, reference)
-    return resolve(root, args, context, info)
+  field.resolve = (root, { representations }, context, info) => {
+    const one = async (reference: unknown) => {
+      const [entity] = (await resolve(
+        root,
+        { representations: [keyOf(schema, reference)] },
+        context,
+        info,
+      )) as unknown[]
+      return entity
+    }
+    return representations.map(one)
   }
+  const cost = costing({
+    items: (args: { readonly representations: readonly unknown[] }) => args.representations.length,
+  })
+  field.extensions = { ...field.extensions, ...cost }
   return schema
 }
 
-function requireKeys(schema: GraphQLSchema, reference: unknown): void {
-  const fields = new Map(Object.entries(typeof reference === 'object' && reference !== null ? reference : {}))
-  const keys = keysOf(schema, fields.get('__typename'))
-  const isComplete = keys.some((names) => names.every((name) => fields.has(name)))
-  if (!isComplete || keys.flat().some((name) => fields.has(name) && typeof fields.get(name) !== 'string')) {
-    throw new AppError('BAD_REQUEST', 'A reference must name a type of entity, and all fields of one of its keys')
+/** Only the fields of one key: a reference may hold others, and parts of another key. @throws AppError `BAD_REQUEST`. */
+function keyOf(schema: GraphQLSchema, reference: unknown): Reference {
+  const given = typeof reference === 'object' && reference !== null ? (reference as Reference) : {}
+  const has = (name: string) => Object.hasOwn(given, name) && typeof given[name] === 'string'
+  const names = keysOf(schema, given['__typename']).find((key) => key.every(has))
+  if (!names) {
+    throw new AppError(
+      'BAD_REQUEST',
+      'A reference must name a type of entity, and all fields of one of its keys as text',
+    )
   }
+  return Object.fromEntries(['__typename', ...names].map((name) => [name, given[name]]))
 }
 
 /** The lists of fields in the type's `@key` directives; none when it is no entity. */

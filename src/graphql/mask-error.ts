@@ -29,25 +29,14 @@ function originOf(error: unknown): unknown {
 function withKnownCode(error: GraphQLError): GraphQLError {
   const { code, http } = error.extensions
   if (typeof code === 'string' && code in ERRORS) return error
-  return inPlaceOf(error, withoutValue(error.message), { code: 'BAD_REQUEST', http })
-}
-
-/** Of a variable that does not fit graphql tells the whole value, which may hold a payload, and guesses what was meant. */
-function withoutValue(message: string): string {
-  return message
-    .replace(/^(Variable "\$\w+") got invalid value .*?( at "[\w.[\]]+")?; ([^;]*)$/s, '$1 is invalid$2: $3')
-    .replace(/( cannot represent [^:;]*): .*$/s, '$1')
-    .replace(/ Did you mean .*$/s, '')
+  return inPlaceOf(error, error.message, { code: 'BAD_REQUEST', http })
 }
 
 /** Another error at the same place of the answer and of the operation's text. */
 function inPlaceOf(error: unknown, message: string, extensions: Record<string, unknown>): GraphQLError {
   if (!(error instanceof GraphQLError)) return new GraphQLError(message, { extensions })
-  const { nodes, path, source, positions, locations } = error
-  const masked = new GraphQLError(message, { nodes, path, source, positions, extensions })
-  // Compiled operations know their locations, not their nodes.
-  if (!masked.locations && locations) Object.defineProperty(masked, 'locations', { value: locations, enumerable: true })
-  return masked
+  const { nodes, path, source, positions } = error
+  return new GraphQLError(message, { nodes, path, source, positions, extensions })
 }
 
 /** What a client reads of a failure beside its message. */

@@ -75,6 +75,10 @@ function splice(text: string, mark: string, sources: readonly RawSource[]): RawS
   return segments
 }
 
+export function isRawJson(leaf: unknown): leaf is RawJson {
+  return typeof leaf === 'object' && leaf !== null && 'source' in leaf
+}
+
 export function isLazy(source: RawSource): source is LazyJson {
   return typeof source === 'object' && 'open' in source
 }

@@ -1,22 +1,23 @@
 import { defaultFieldResolver, type GraphQLSchema, isObjectType } from 'graphql'
 import { builder } from './builder.ts'
-import { guardEntities } from './entities.ts'
+import { isolateEntities } from './entities.ts'
 import './scalars.ts'
 import './types/run.ts'
 import './types/step.ts'
 import './types/run-by-id.ts'
 import './types/snapshot.ts'
 import './types/snapshot-lists.ts'
+import './types/node.ts'
 import './types/integrity.ts'
 import './types/download.ts'
 import './types/capture.ts'
 import './types/upload.ts'
 
 export const schema = withoutDefaultResolvers(
-  guardEntities(builder.toSubGraphSchema({ linkUrl: 'https://specs.apollo.dev/federation/v2.6' })),
+  isolateEntities(builder.toSubGraphSchema({ linkUrl: 'https://specs.apollo.dev/federation/v2.6' })),
 )
 
-/** A field without a resolver is read by the executor itself, which a compiled operation does many times faster. */
+/** A field without a resolver is read by the executor itself, and that is many times faster. */
 function withoutDefaultResolvers(made: GraphQLSchema): GraphQLSchema {
   for (const type of Object.values(made.getTypeMap())) {
     for (const field of isObjectType(type) ? Object.values(type.getFields()) : []) {

@@ -3,7 +3,6 @@ import type { IncomingMessage } from 'node:http'
 import type { GraphQLError } from 'graphql'
 import type { GraphQLParams } from 'graphql-yoga'
 import { AppError } from '../errors.ts'
-import type { Context, Services } from '../graphql/context.ts'
 import { extensionsOf } from '../graphql/mask-error.ts'
 import { sendAnswer } from './answer.ts'
 import { type FailureBody, type Handler, readBody } from './http.ts'
@@ -18,32 +17,20 @@ const PLAIN_JSON = 'application/json'
 
 export interface GraphqlRouteOptions {
   readonly graphql: GraphqlServer
-  readonly services: Services
   /** Answers a browser that opens the address. */
   readonly graphiql: Handler
 }
 
 /** GraphQL over HTTP: POST of JSON, and GET of queries by clients that are not a form on a foreign page. */
-export function createGraphqlRoute({ graphql, services, graphiql }: GraphqlRouteOptions): {
+export function createGraphqlRoute({ graphql, graphiql }: GraphqlRouteOptions): {
   readonly GET: Handler
   readonly HEAD: Handler
   readonly POST: Handler
 } {
-  function contextFor(request: RequestContext): Context {
-    return {
-      ...services,
-      viewer: request.viewer,
-      get signal() {
-        return request.signal
-      },
-    }
-  }
-
   async function execute(params: GraphQLParams, asked: RequestContext): Promise<void> {
     const { request, response } = asked
     const mediaType = chooseMediaType(request.headers.accept)
-    const context = contextFor(asked)
-    const result = await graphql.execute(params, request.method === 'POST' ? 'POST' : 'GET', context)
+    const result = await graphql.execute(params, request.method === 'POST' ? 'POST' : 'GET', asked)
     if (!result || Symbol.asyncIterator in result)
       throw new AppError('BAD_REQUEST', 'That operation has no single answer')
     const { data, errors } = result
@@ -112,9 +99,9 @@ function paramsOfBody(body: Buffer): GraphQLParams {
   return params
 }
 
-/** @throws AppError `BAD_REQUEST` for parameters that nothing behind here could read. */
+/** What else a client sends along is not looked at. @throws AppError `BAD_REQUEST` for what nothing behind here could read. */
 function requireParams(params: GraphQLParams): GraphQLParams {
-  const { query, operationName, variables, extensions } = params as Readonly<Record<string, unknown>>
+  const { query, operationName, variables, extensions } = params
   if (typeof query !== 'string') throw new AppError('BAD_REQUEST', 'query must be a string')
   if (operationName != null && typeof operationName !== 'string') {
     throw new AppError('BAD_REQUEST', 'operationName must be a string')
@@ -122,7 +109,7 @@ function requireParams(params: GraphQLParams): GraphQLParams {
   if ([variables, extensions].some((value) => value != null && !isObject(value))) {
     throw new AppError('BAD_REQUEST', 'variables and extensions must be objects')
   }
-  return params
+  return { query, operationName, variables, extensions }
 }
 
 function isObject(value: unknown): value is object {

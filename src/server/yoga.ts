@@ -1,33 +1,68 @@
-import { type ExecutionArgs, type ExecutionResult, GraphQLError, getOperationAST, validate } from 'graphql'
+import { type ExecutionArgs, type ExecutionResult, type GraphQLError, OperationTypeNode, validate } from 'graphql'
 import { createYoga, type GraphQLParams, type Plugin } from 'graphql-yoga'
 import { LRUCache } from 'lru-cache'
-import type { Context } from '../graphql/context.ts'
-import { LIMITS, limitsRule, refuseLargePages, tooComplex } from '../graphql/limits.ts'
+import { type Asker, createContext, type Services } from '../graphql/context.ts'
+import { createOperation, type Operation } from '../graphql/execution/operation.ts'
+import { createLimitsRule, DEFAULT_LIMITS, excessOf, type Limits, tokensIn } from '../graphql/limits.ts'
 import { createErrorMask } from '../graphql/mask-error.ts'
 import { schema } from '../graphql/schema.ts'
-import { createCompiledExecution } from './compiled-execution.ts'
 
 export interface YogaOptions {
+  readonly services: Services
   /** Told of every failure whose cause clients do not see. */
   readonly onHiddenError: (error: unknown) => void
+  readonly limits?: Partial<Limits> | undefined
+  /** How long a query may take until its answer begins; 30,000 when left out. A mutation takes the time that it takes. */
+  readonly queryMillis?: number | undefined
 }
 
 export type GraphqlResult = ExecutionResult | AsyncIterable<ExecutionResult> | undefined
 
 export interface GraphqlServer {
   /** @param method of the request: a GET executes no mutation. */
-  execute(params: GraphQLParams, method: string, context: Context): Promise<GraphqlResult>
+  execute(params: GraphQLParams, method: string, asker: Asker): Promise<GraphqlResult>
   /** Turns any failure into what a client may read. */
   readonly maskError: (error: unknown) => GraphQLError
 }
 
-/** Yoga parses, validates, executes and masks; HTTP is not its part: bodies leave by `node:http` alone. */
-export function createGraphqlServer({ onHiddenError }: YogaOptions): GraphqlServer {
+interface YogaContext {
+  readonly asker: Asker
+}
+
+/**
+ * Yoga parses, validates, and decides what may be executed; that is not asked again for a query that comes again. HTTP is not
+ * its part: bodies leave by `node:http` alone.
+ */
+export function createGraphqlServer({ services, onHiddenError, ...options }: YogaOptions): GraphqlServer {
+  const { queryMillis = 30_000 } = options
+  const limits = { ...DEFAULT_LIMITS, ...options.limits }
   const maskError = createErrorMask(onHiddenError)
-  const compiled = createCompiledExecution(maskError)
-  const yoga = createYoga<Context>({
+  const known = new LRUCache<string, Operation>({ max: 256 })
+
+  async function answer(operation: Operation, params: GraphQLParams, asker: Asker): Promise<ExecutionResult> {
+    const millis = operation.type === OperationTypeNode.QUERY ? queryMillis : undefined
+    const { context, deadline } = createContext(services, asker, millis)
+    const { data, errors } = await operation.execute(params.variables ?? {}, context)
+    deadline.keep()
+    return errors ? { errors: errors.map(maskError), ...(data === undefined ? {} : { data }) } : { data }
+  }
+
+  const execution: Plugin<YogaContext> = {
+    onExecute({ args, setExecuteFn }) {
+      const { document, operationName, contextValue } = args as ExecutionArgs & {
+        contextValue: YogaContext & { params: GraphQLParams }
+      }
+      const { params, asker } = contextValue
+      setExecuteFn(async () => {
+        const operation = createOperation({ schema, document, operationName, limits })
+        if (operation.type === OperationTypeNode.QUERY) known.set(keyOf(params), operation)
+        return await answer(operation, params, asker)
+      })
+    },
+  }
+  const yoga = createYoga<YogaContext>({
     schema,
-    plugins: [useLimits(), compiled.plugin],
+    plugins: [useLimits(limits), execution],
     maskedErrors: { maskError, isDev: false },
     parserAndValidationCache: { documentCache: boundedCache(), errorCache: boundedCache() },
     logging: false,
@@ -39,12 +74,18 @@ export function createGraphqlServer({ onHiddenError }: YogaOptions): GraphqlServ
   })
   return {
     maskError,
-    async execute(params, method, context) {
-      const result = await compiled.execute(params, context)
+    async execute(params, method, asker) {
+      const operation = known.get(keyOf(params))
+      if (operation) return await answer(operation, params, asker)
       // What Yoga's hooks look at of a request: the method decides whether mutations may run.
-      return result ?? (await yoga.getResultForParams({ params, request: { method } as Request }, context))
+      return await yoga.getResultForParams({ params, request: { method } as Request }, { asker })
     },
   }
+}
+
+/** An empty name is none of the document's, and not the lack of one. */
+function keyOf({ query, operationName }: GraphQLParams): string {
+  return operationName == null ? ` ${query}` : `${JSON.stringify(operationName)} ${query}`
 }
 
 /** Keys are whole query texts, so few of them, none above the limit of their size. */
@@ -56,38 +97,33 @@ function boundedCache<T extends object>() {
   }
 }
 
-function useLimits(): Plugin<Context> {
+function useLimits(limits: Limits): Plugin<YogaContext> {
+  const rule = createLimitsRule(limits)
   return {
     onParse({ params, setParseFn, parseFn }) {
+      const text = params.source.toString()
       // One literal is one token, however long: the text is bounded by itself.
-      if (Buffer.byteLength(params.source.toString()) > LIMITS.queryBytes) throw tooLong()
-      setParseFn((source, options) => parseWithin(() => parseFn(source, { ...options, maxTokens: LIMITS.tokens })))
+      const excess = excessOf({ queryBytes: Buffer.byteLength(text) }, limits)
+      if (excess) throw excess
+      setParseFn((source, options) =>
+        parseWithin(limits, text, () => parseFn(source, { ...options, maxTokens: limits.tokens })),
+      )
     },
     onValidate({ addValidationRule, setValidationFn }) {
-      addValidationRule(limitsRule)
+      addValidationRule(rule)
       setValidationFn((validatedSchema, document, rules) =>
         validate(validatedSchema, document, rules, { maxErrors: 10, hideSuggestions: true }),
       )
     },
-    onExecute({ args }) {
-      const { document, operationName, variableValues } = args as ExecutionArgs
-      const operation = getOperationAST(document, operationName)
-      if (operation) refuseLargePages(operation, document, variableValues ?? {})
-    },
   }
 }
 
-/** Few tokens are enough to nest lists deeper than the parser can follow. */
-function parseWithin<Document>(parse: () => Document): Document {
+function parseWithin<Document>(limits: Limits, text: string, parse: () => Document): Document {
   try {
     return parse()
   } catch (error) {
-    throw error instanceof RangeError ? tooComplex() : error
+    const tokens = tokensIn(text)
+    // Few of them are enough to nest lists deeper than the parser can follow.
+    throw excessOf({ tokens, depth: error instanceof RangeError ? tokens : 0 }, limits) ?? error
   }
-}
-
-function tooLong(): GraphQLError {
-  return new GraphQLError(`The operation's text is longer than ${LIMITS.queryBytes} bytes`, {
-    extensions: { code: 'QUERY_TOO_COMPLEX', http: { status: 400 } },
-  })
 }

@@ -1,5 +1,6 @@
 import { DISPOSITIONS, type DownloadTicket } from '../../snapshots/links.ts'
 import { builder } from '../builder.ts'
+import { costing, PARTS } from '../cost.ts'
 import { HttpHeaderRef } from './common.ts'
 import { SnapshotRef } from './snapshot.ts'
 
@@ -16,6 +17,7 @@ const DownloadTicketRef = builder.objectRef<DownloadTicket>('DownloadTicket').im
     headers: t.field({
       type: [HttpHeaderRef],
       description: 'To be sent along.',
+      extensions: costing(PARTS),
       resolve: ({ headers }) => [...headers],
     }),
     expiresAt: t.field({

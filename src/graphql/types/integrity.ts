@@ -1,5 +1,6 @@
 import type { DIGEST_SOURCES, INTEGRITIES, Integrity, Snapshot } from '../../model/snapshot.ts'
 import { builder } from '../builder.ts'
+import { costing } from '../cost.ts'
 import { createLoader } from '../loader.ts'
 import { SnapshotRef } from './snapshot.ts'
 
@@ -56,6 +57,7 @@ builder.objectFields(SnapshotRef, (t) => ({
         description: 'True reads the payload from where it is stored, and records what that shows.',
       }),
     },
+    extensions: costing({ verifications: ({ verify }: { verify?: boolean | null }) => (verify ? 1 : 0) }),
     resolve: (snapshot, { verify }, context) =>
       verify ? loadVerification(context).load(snapshot) : snapshot.integrity,
   }),

@@ -4,6 +4,7 @@ import { CURSOR_INSTANT, CURSOR_TEXT, parsePage } from '../../model/page.ts'
 import { RUN_FIELDS, RUN_ORDERS, RUN_STATS_FIELDS, RUN_STATUSES, type Run, type RunStats } from '../../model/run.ts'
 import { builder } from '../builder.ts'
 import { toConnection } from '../connection.ts'
+import { CONNECTION, costing, PART, PARTS } from '../cost.ts'
 import { changing, createLoader } from '../loader.ts'
 import { hasCursors, loadRun, runNeeds } from '../loaders.ts'
 import { itemsOf, selectionOf } from '../look-ahead.ts'
@@ -59,12 +60,16 @@ const RunConnection = builder.connectionObject(
 builder.node(RunRef, {
   description: 'One execution of a workflow.',
   id: { resolve: ({ runId }) => runId, description: 'Global id.' },
-  loadWithoutCache: (runId, context) => loadRun(context).load(runId, RUN_FIELDS.all),
   fields: (t) => ({
     runId: t.exposeString('runId', { description: "The caller's own id, 1 to 512 bytes of any text." }),
     workflowName: t.exposeString('workflowName', { nullable: true, description: 'What was executed.' }),
     status: t.expose('status', { type: RunStatusRef, description: 'UNKNOWN until a producer says otherwise.' }),
-    tags: t.field({ type: [TagRef], description: 'Labels.', resolve: ({ tags }) => [...tags] }),
+    tags: t.field({
+      type: [TagRef],
+      description: 'Labels.',
+      extensions: costing(PARTS),
+      resolve: ({ tags }) => [...tags],
+    }),
     startedAt: t.expose('startedAt', { type: 'DateTime', nullable: true, description: 'When it began.' }),
     endedAt: t.expose('endedAt', { type: 'DateTime', nullable: true, description: 'When it ended.' }),
     durationMs: t.float({
@@ -86,7 +91,12 @@ builder.node(RunRef, {
       resolve: ({ parentRunId }, _args, context, info) =>
         parentRunId === null ? null : loadRun(context).load(parentRunId, runNeeds(selectionOf(info))),
     }),
-    error: t.expose('error', { type: ErrorInfoRef, nullable: true, description: 'Why it failed.' }),
+    error: t.expose('error', {
+      type: ErrorInfoRef,
+      nullable: true,
+      description: 'Why it failed.',
+      extensions: costing(PART),
+    }),
     stats: t.field({
       type: RunStatsRef,
       description: 'Counts and bytes.',
@@ -100,6 +110,7 @@ builder.queryField('runs', (t) =>
     {
       type: RunRef,
       description: 'Runs, newest first. At most 100 a page; 20 where no size is given.',
+      extensions: costing(CONNECTION),
       args: {
         filter: t.arg({ type: RunFilter, description: 'Which runs.' }),
         orderBy: t.arg({

@@ -10,6 +10,7 @@ import {
 import type { HistoryPoint, SnapshotPageOptions, SnapshotParent } from '../../snapshots/reader.ts'
 import { builder } from '../builder.ts'
 import { toConnection } from '../connection.ts'
+import { CONNECTION, costing } from '../cost.ts'
 import { createLoaderWithArgs } from '../loader.ts'
 import { hasCursors, loadNewestOfStep, snapshotNeeds } from '../loaders.ts'
 import { itemsOf, type Selection, selectionOf } from '../look-ahead.ts'
@@ -84,6 +85,7 @@ builder.objectFields(RunRef, (t) => ({
     {
       type: SnapshotRef,
       description: 'Snapshots of the run and its steps. At most 100 a page; 20 where no size is given.',
+      extensions: costing(CONNECTION),
       args: {
         filter: t.arg({ type: SnapshotFilter, description: 'Which snapshots.' }),
         orderBy: t.arg({
@@ -134,6 +136,7 @@ builder.objectFields(StepRef, (t) => ({
     {
       type: SnapshotRef,
       description: 'Snapshots of the step, oldest first. At most 100 a page; 20 where no size is given.',
+      extensions: costing(CONNECTION),
       args: {
         orderBy: t.arg({
           type: SnapshotOrderRef,

@@ -6,7 +6,6 @@ import { idOfType } from '../../model/ids.ts'
 import {
   SMALL_PAYLOAD_BYTES,
   SNAPSHOT_KINDS,
-  SNAPSHOT_METADATA,
   type Snapshot,
   STORAGE_STATES,
   type STORAGE_TIERS,
@@ -15,6 +14,7 @@ import {
 import { refuseAbove } from '../../snapshots/views/payload-bytes.ts'
 import { builder } from '../builder.ts'
 import type { Context } from '../context.ts'
+import { costing, PARTS } from '../cost.ts'
 import { createLoaderWithArgs } from '../loader.ts'
 import { loadNewestOfStep, loadSnapshot, loadStep, requireRun, snapshotNeeds, stepNeeds } from '../loaders.ts'
 import { selectionOf } from '../look-ahead.ts'
@@ -61,7 +61,6 @@ export const SnapshotRef = builder.objectRef<SnapshotNode>('Snapshot')
 builder.node(SnapshotRef, {
   description: 'One captured state. Selecting anything but the payload reads no payload.',
   id: { resolve: ({ snapshotId }) => snapshotId, description: 'Global id.' },
-  loadWithoutCache: (id, context) => loadSnapshot(context).load(id, SNAPSHOT_METADATA),
   fields: (t) => ({
     snapshotId: t.exposeID('snapshotId', { description: 'UUID.' }),
     runId: t.exposeString('runId', { description: "The run's own id." }),
@@ -85,6 +84,7 @@ builder.node(SnapshotRef, {
     replaySafe: t.exposeBoolean('replaySafe', { description: 'Whether a run may start again from it.' }),
     piiTags: t.stringList({
       description: 'Kinds of personal data in it, in the words of its producer.',
+      extensions: costing(PARTS),
       resolve: ({ piiTags }) => [...piiTags],
     }),
     redactionPolicy: t.exposeString('redactionPolicy', {

@@ -1,9 +1,10 @@
 import { decodeStepKey, idOfType } from '../../model/ids.ts'
 import { millisBetween } from '../../model/instant.ts'
 import { CURSOR_INTEGER, type PageArgs, parsePage } from '../../model/page.ts'
-import { STEP_FIELDS, STEP_STATUSES, type Step, type StepKey, stepPosition } from '../../model/step.ts'
+import { STEP_STATUSES, type Step, type StepKey, stepPosition } from '../../model/step.ts'
 import { builder } from '../builder.ts'
 import { toConnection } from '../connection.ts'
+import { CONNECTION, costing, PART } from '../cost.ts'
 import { changing } from '../loader.ts'
 import {
   hasCursors,
@@ -34,7 +35,6 @@ const StepConnection = builder.connectionObject(
 builder.node(StepRef, {
   description: 'One stage of a run; its id is unique within the run.',
   id: { resolve: nameOfStep, description: 'Global id.' },
-  loadWithoutCache: (id, context) => loadStep(context).load(decodeStepKey(id), STEP_FIELDS.all),
   fields: (t) => ({
     runId: t.exposeString('runId', { description: "The run's own id." }),
     stepId: t.exposeString('stepId', { description: "The caller's own id, unique within the run." }),
@@ -53,7 +53,12 @@ builder.node(StepRef, {
       description: 'Milliseconds from start to end; null while either is not known.',
       resolve: ({ startedAt, endedAt }) => millisBetween(startedAt, endedAt),
     }),
-    error: t.expose('error', { type: ErrorInfoRef, nullable: true, description: 'Why it failed.' }),
+    error: t.expose('error', {
+      type: ErrorInfoRef,
+      nullable: true,
+      description: 'Why it failed.',
+      extensions: costing(PART),
+    }),
     run: t.field({
       type: RunRef,
       description: 'The run that it is a part of.',
@@ -80,6 +85,7 @@ builder.objectFields(RunRef, (t) => ({
     {
       type: StepRef,
       description: 'Steps in their order. At most 100 a page; 20 where no size is given.',
+      extensions: costing(CONNECTION),
       resolve: async ({ runId }, args, context, info) => {
         const selection = selectionOf(info)
         const page = await loadStepPage(context, stepsArgs(args, selection)).load(runId)

@@ -1,10 +1,13 @@
 import type { UploadTicket, UploadTicketPart } from '../../snapshots/capture/uploads.ts'
 import { builder } from '../builder.ts'
+import { costing, PARTS } from '../cost.ts'
 import { changing } from '../loader.ts'
 import { CaptureSnapshotPayload, captureFields, metadataText } from './capture.ts'
 import { HttpHeaderRef } from './common.ts'
 
 const DEFAULT_SECONDS = 3600
+/** A payload has more of them only where it is larger than some gigabytes. */
+const PARTS_USUAL = 100
 
 const BeginSnapshotUploadInput = builder.inputType('BeginSnapshotUploadInput', {
   description: 'A state whose bytes are to come on their own, and what is known of it.',
@@ -27,6 +30,7 @@ const UploadPartRef = builder.objectRef<UploadTicketPart & { readonly partNumber
     headers: t.field({
       type: [HttpHeaderRef],
       description: 'To be sent along, exactly.',
+      extensions: costing(PARTS),
       resolve: ({ headers }) => listHeaders(headers),
     }),
     offset: t.expose('offset', { type: 'BigInt', description: 'Where it begins in the payload, in bytes.' }),
@@ -58,11 +62,13 @@ const UploadTicketRef = builder.objectRef<UploadTicket>('UploadTicket').implemen
     headers: t.field({
       type: [HttpHeaderRef],
       description: 'To be sent along with all of it, exactly. An answer of 412 then means that it is there.',
+      extensions: costing(PARTS),
       resolve: (ticket) => listHeaders(wholeOf(ticket)?.headers ?? {}),
     }),
     parts: t.field({
       type: [UploadPartRef],
       description: 'In order; may be sent in any, and again. Empty when all of it is sent at once.',
+      extensions: costing({ items: PARTS_USUAL }),
       resolve: ({ parts, isInParts }) =>
         isInParts ? parts.map((part, index) => ({ ...part, partNumber: index + 1 })) : [],
     }),

@@ -1,42 +1,12 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
-import {
-  type ExecutionResult,
-  execute,
-  GraphQLError,
-  getIntrospectionQuery,
-  isObjectType,
-  parse,
-  TypeInfo,
-  validate,
-  visit,
-  visitWithTypeInfo,
-} from 'graphql'
-import { ANYONE } from '../../src/auth/viewer.ts'
-import { createMemoryCache } from '../../src/cache/memory.ts'
-import { createDatabase } from '../../src/db/connect.ts'
-import type { Context } from '../../src/graphql/context.ts'
-import { createErrorMask } from '../../src/graphql/mask-error.ts'
-import { isLazy, type RawSource, toJsonSegments } from '../../src/graphql/raw-json.ts'
+import { getIntrospectionQuery, isObjectType, parse, TypeInfo, validate, visit, visitWithTypeInfo } from 'graphql'
 import { schema } from '../../src/graphql/schema.ts'
 import { encodeGlobalId } from '../../src/model/ids.ts'
-import { createCompiledExecution } from '../../src/server/compiled-execution.ts'
-import { createLinks } from '../../src/snapshots/links.ts'
-import { createReader } from '../../src/snapshots/reader.ts'
-import { createVerifier } from '../../src/snapshots/upkeep/verifier.ts'
-import { createPayloads } from '../../src/snapshots/views/payloads.ts'
-import { createLinkSigner } from '../../src/storage/links/signed-link.ts'
-import { createStorage } from '../../src/storage/registry.ts'
 import { dataOf, rawPost } from '../support/answers.ts'
-import { openObjects, storageOptions } from '../support/objects.ts'
-import { insertForeign, query } from '../support/rows.ts'
+import { createPlainExecution, type GraphqlOperation, type PlainExecution } from '../support/plain-execution.ts'
+import { fillSample, now, SAMPLE } from '../support/sample-store.ts'
 import { startServer, type TestServer } from '../support/server.ts'
-
-interface Operation {
-  readonly query: string
-  readonly variables?: Readonly<Record<string, unknown>>
-  readonly operationName?: string
-}
 
 const RUN = `__typename id runId workflowName status tags { __typename key value } startedAt endedAt durationMs createdAt
   updatedAt expiresAt error { __typename message type stack } stats { stepCount snapshotCount objectCount goldenCount totalBytes }`
@@ -47,28 +17,24 @@ const SNAPSHOT = `__typename id snapshotId runId stepId attempt seq kind created
 const PAGE = 'pageInfo { __typename hasNextPage hasPreviousPage startCursor endCursor }'
 const list = (item: string) => `__typename edges { __typename cursor node { ${item} } } ${PAGE}`
 
-const ids = (stepCount: number) =>
-  Array.from({ length: stepCount }, (_, index) => `00000000-0000-4000-8000-00000000000${index}`)
-const [INLINE = '', LAZY = '', OBJECT = '', LOST = ''] = ids(4)
+const { inline: INLINE, lazy: LAZY, object: OBJECT, lost: LOST } = SAMPLE
 const RUN_ID = encodeGlobalId('Run', 'run 1')
 const SNAPSHOT_ID = encodeGlobalId('Snapshot', INLINE)
-/** Links end at one time, whoever is asked and when. */
-const now = () => Date.UTC(2026, 10, 23)
 
 describe('the same answer from interpreted, compiled and plain execution', () => {
   const cleanup = new AsyncDisposableStack()
   let server: TestServer
-  let plain: (operation: Operation) => Promise<string>
+  let plain: PlainExecution
   let cursors: { readonly steps: string; readonly snapshots: string; readonly runs: string }
   const covered = new Set<string>()
 
   before(async () => {
     const env = { SNAPSHOT_INLINE_MAX_BYTES: '100000' }
     const first = cleanup.use(await startServer({ env }))
-    await fill(first)
+    await fillSample(first)
     // Its cache holds nothing of what was captured.
     server = cleanup.use(await startServer({ env, store: first, now }))
-    plain = createPlainExecution(server, cleanup)
+    plain = cleanup.use(createPlainExecution({ server, now }))
     const { run, runs } = await dataOf(
       server.graphql<Record<string, { [list: string]: { pageInfo: { endCursor: string } } }>>(`{
         run(runId: "run 1") { steps(first: 2) { ${PAGE} } snapshots(first: 2) { ${PAGE} } }
@@ -83,7 +49,7 @@ describe('the same answer from interpreted, compiled and plain execution', () =>
   })
   after(() => cleanup.disposeAsync())
 
-  async function check(operations: readonly (string | Operation)[]): Promise<void> {
+  async function check(operations: readonly (string | GraphqlOperation)[]): Promise<void> {
     for (const operation of operations) {
       const one = typeof operation === 'string' ? { query: operation } : operation
       await checkOne({ ...one, query: `${one.query} # ${covered.size}, ${JSON.stringify(one.variables)}` })
@@ -91,7 +57,7 @@ describe('the same answer from interpreted, compiled and plain execution', () =>
     }
   }
 
-  async function checkOne(operation: Operation): Promise<void> {
+  async function checkOne(operation: GraphqlOperation): Promise<void> {
     const ask = () => rawPost(server.url, JSON.stringify(operation))
     const interpreted = await ask()
     await ask()
@@ -101,7 +67,7 @@ describe('the same answer from interpreted, compiled and plain execution', () =>
     assert.equal(compiled.status, interpreted.status, text)
     // Faults of the text are told before anything is executed.
     if (validate(schema, parse(text)).length > 0) return
-    const expected = await plain(operation)
+    const expected = await plain.answer(operation)
     assert.equal(shown(compiled.bytes.toString()), shown(expected), text)
     assert.equal(compiled.status, expected.startsWith('{"data":') ? 200 : 400, text)
   }
@@ -355,36 +321,6 @@ describe('the same answer from interpreted, compiled and plain execution', () =>
   })
 })
 
-describe('an operation', () => {
-  const two = 'query A { __typename } query B { __typename }'
-  const context = {} as Context
-
-  /** Whether each use was answered without Yoga, which executes every one that is not. */
-  async function uses(all: readonly Pick<Operation, 'query' | 'operationName'>[]): Promise<boolean[]> {
-    const { plugin, execute: executeCompiled } = createCompiledExecution(createErrorMask(() => {}))
-    const answered: boolean[] = []
-    for (const params of all) {
-      const result = await executeCompiled(params, context)
-      answered.push(result !== undefined)
-      const args = { schema, document: parse(params.query), ...params, contextValue: { params } }
-      if (!result) plugin.onExecute?.({ args } as never)
-    }
-    return answered
-  }
-
-  it('is compiled when it comes again, each of a document by itself', async () => {
-    const [a, b] = ['A', 'B'].map((operationName) => ({ query: two, operationName })) as [Operation, Operation]
-    assert.deepEqual(await uses([a, a, a, b, b, b, a]), [false, false, true, false, false, true, true])
-  })
-
-  it('is left to Yoga each time when it writes, or when its variables do not fit', async () => {
-    const write = { query: 'mutation { deleteRun(runId: "x") { deleted } }' }
-    assert.deepEqual(await uses([write, write, write]), [false, false, false])
-    const lacking = { query: 'query($id: String!) { run(runId: $id) { runId } }' }
-    assert.deepEqual(await uses([lacking, lacking, lacking]), [false, false, false])
-  })
-})
-
 /** Without what differs from one moment to the next, which is when a link ends, and its signature; long texts by their length. */
 function shown(text: string): string {
   return text.replace(/\/payload\?[^"]*"/g, '/payload"').replace(/ü{20,}/g, ({ length }) => `${length} ü`)
@@ -397,101 +333,4 @@ function collectFields(text: string, covered: Set<string>): void {
     if (parent && field) covered.add(`${parent.name}.${field.name}`)
   }
   visit(parse(text), visitWithTypeInfo(types, { Field: { enter } }))
-}
-
-/** graphql-js alone, on parts of its own over the same store: the text that an answer should have. */
-function createPlainExecution(server: TestServer, cleanup: AsyncDisposableStack): (one: Operation) => Promise<string> {
-  const db = createDatabase({ url: server.databaseUrl })
-  cleanup.defer(() => db.close())
-  const storage = createStorage(storageOptions({ storagePath: server.storagePath }))
-  const cache = createMemoryCache({ maxBytes: 1, maxEntryBytes: 1, ttlSeconds: 1 })
-  const signer = createLinkSigner({ secrets: ['x'.repeat(32)], publicUrl: server.url, maxSeconds: 86_400, now })
-  const maskError = createErrorMask(() => {})
-  const payloads = createPayloads({ db, storage, cache })
-  // Only mutations upload.
-  const contextOf = (): Omit<Context, 'uploads'> => ({
-    reader: createReader(db),
-    writer: server.app.writer,
-    payloads,
-    verifier: createVerifier({ db, payloads }),
-    links: createLinks({ storage, signer, maxSeconds: 86_400 }),
-    payloadMaxBytes: 67_108_864,
-    viewer: ANYONE,
-    signal: new AbortController().signal,
-  })
-  return async ({ query: source, variables: variableValues, operationName }) => {
-    const contextValue = contextOf()
-    const result = await execute({ schema, document: parse(source), variableValues, operationName, contextValue })
-    return await textOf(result, maskError)
-  }
-}
-
-async function textOf(
-  { data, errors = [] }: ExecutionResult,
-  maskError: (error: unknown) => GraphQLError,
-): Promise<string> {
-  const all = errors.map(maskError)
-  const textOfLeaf = async (source: RawSource) => {
-    if (!isLazy(source)) return source.toString()
-    const { nodes, path } = source
-    return await source.open().then(
-      async ({ body }) => (Buffer.isBuffer(body) ? body : Buffer.concat(await body.toArray())).toString(),
-      (originalError) => {
-        all.push(maskError(new GraphQLError('', { nodes, path, originalError })))
-        return 'null'
-      },
-    )
-  }
-  const parts: string[] = []
-  if (data !== undefined) for (const segment of toJsonSegments({ data })) parts.push(await textOfLeaf(segment))
-  const wire = all.map((error) => {
-    const { message, locations, path, extensions: { http: _http, ...extensions } = {} } = error.toJSON()
-    return { message, locations, path, extensions }
-  })
-  const text = parts.join('')
-  if (wire.length === 0) return text
-  return text === '' ? `{"errors":${JSON.stringify(wire)}}` : `${text.slice(0, -1)},"errors":${JSON.stringify(wire)}}`
-}
-
-async function fill(server: TestServer): Promise<void> {
-  const { writer } = server.app
-  const error = { message: 'it “broke”', type: 'E', stack: 'at ü' }
-  const times = { startedAt: '2026-01-01T00:00:00.123456Z', endedAt: '2026-01-01T00:00:01Z' }
-  await writer.upsertRun({ runId: 'run 2', workflowName: '2f4d7e5a-0000-4000-8000-0000000000000:' })
-  const tags = [{ key: 'team', value: 'ü' }]
-  await writer.upsertRun({ runId: 'run 1', parentRunId: 'run 2', status: 'FAILED', tags, error, ...times })
-  for (const [index, snapshotId] of ids(4).entries()) {
-    const step = { runId: 'run 1', stepId: `step ${index + 1}` }
-    await writer.upsertStep({
-      ...step,
-      index: index === 1 ? null : index,
-      name: `näme ${index}`,
-      kind: 'tool',
-      error,
-      ...times,
-    })
-    const text = 'ü'.repeat([10, 40_000, 75_000, 75_000][index] ?? 0)
-    const notes = { metadata: '{ "b" : 1.0 }', piiTags: ['mail'], isSuccessState: true }
-    await writer.capture(
-      { ...step, ...notes, snapshotId, kind: 'OUTPUT' },
-      Buffer.from(JSON.stringify({ text, index })),
-    )
-  }
-  await writer.upsertStep({ runId: 'run 1', stepId: 'step 5', error: { message: 'no more' } })
-  for (const kind of ['INPUT', 'ERROR'] as const) await writer.capture({ runId: 'run 1', kind }, Buffer.from('[1e2]'))
-  await insertForeign(server.databaseUrl, { runId: 'foreign', stepId: 'null tag', payload: '1' })
-  await query(server.databaseUrl, `update state_snapshots set pii_tags = '{a,null}' where step_id = 'null tag'`)
-  await insertForeign(server.databaseUrl, { runId: 'foreign', stepId: 'step 1', payload: '{"a" : [1.0, "ü"]}' })
-  const storageUri = 'file:///foreign/lost.json'
-  await insertForeign(server.databaseUrl, { runId: 'foreign', stepId: 'lost', storageUri })
-  using objects = openObjects(server)
-  const select = 'select storage_uri from state_snapshots where id = $1'
-  const [lost] = await query<{ storage_uri: string }>(server.databaseUrl, select, [LOST])
-  await objects.remove(lost?.storage_uri ?? '')
-  // What a first read would note.
-  await query(
-    server.databaseUrl,
-    `update state_snapshots set storage_state = 'MISSING' where id = $1 or step_id = 'lost'`,
-    [LOST],
-  )
 }

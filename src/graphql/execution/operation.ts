@@ -1,0 +1,134 @@
+import {
+  type DocumentNode,
+  type ExecutionResult,
+  type FragmentDefinitionNode,
+  GraphQLError,
+  type GraphQLObjectType,
+  type GraphQLSchema,
+  getOperationAST,
+  Kind,
+  type OperationDefinitionNode,
+  OperationTypeNode,
+} from 'graphql'
+import { LRUCache } from 'lru-cache'
+import type { Context } from '../context.ts'
+import { measure } from '../cost.ts'
+import { excessOf, type Limits } from '../limits.ts'
+import { conditionVariables, evaluateConditions } from './conditions.ts'
+import {
+  addError,
+  createExecution,
+  type Document,
+  type Execution,
+  isPromise,
+  type ObjectPlan,
+  type Variables,
+} from './execution.ts'
+import { executeFields, executeSerially } from './fields.ts'
+import { planObject } from './plan.ts'
+import { createVariables } from './variables.ts'
+
+/** One operation of a document that was validated; it may be executed any number of times. */
+export interface Operation {
+  readonly type: OperationTypeNode
+  /**
+   * Answers as graphql-js does, to the order of keys and errors. It never rejects; errors are not masked yet.
+   * @param given the variables as a client sent them.
+   */
+  execute(given: Variables, context: Context): ExecutionResult | Promise<ExecutionResult>
+}
+
+export interface OperationOptions {
+  readonly schema: GraphQLSchema
+  readonly document: DocumentNode
+  /** Null or undefined: the only one there is. */
+  readonly operationName: string | null | undefined
+  readonly limits: Limits
+}
+
+/** What the conditions leave of an operation. */
+interface Variant {
+  readonly document: Document
+  /** @throws GraphQLError for a condition that has no value. */
+  readonly root: () => ObjectPlan
+}
+
+/** Of an operation with many conditions those that come again are few. */
+const VARIANTS_MAX = 32
+
+/** @throws GraphQLError when the document has no such operation, or the schema nothing to execute it. */
+export function createOperation({ schema, document, operationName, limits }: OperationOptions): Operation {
+  const operation = getOperationAST(document, operationName)
+  if (!operation) throw new GraphQLError('The document has no operation of that name, or several and none is named')
+  const type = rootTypeOf(schema, operation)
+  const whole: Document = { schema, operation, fragments: fragmentsOf(document) }
+  const coerce = createVariables(schema, operation)
+  const conditions = conditionVariables(whole)
+  const variants = new LRUCache<string, Variant>({ max: VARIANTS_MAX })
+
+  function variantFor(variables: Variables): Variant {
+    const key = conditions.map((name) => String(variables[name])).join()
+    const known = variants.get(key)
+    if (known) return known
+    // Only these are kept: the other variables may be large.
+    const values = Object.fromEntries(Object.entries(variables).filter(([name]) => conditions.includes(name)))
+    const evaluated = evaluateConditions(whole, values)
+    const sets = [evaluated.operation.selectionSet]
+    let root: ObjectPlan | undefined
+    const made: Variant = {
+      document: evaluated,
+      root() {
+        root ??= planObject(evaluated, type, { sets, conditions: values })
+        return root
+      },
+    }
+    variants.set(key, made)
+    return made
+  }
+
+  return {
+    type: operation.operation,
+    execute(given, context) {
+      const { values: variables, errors } = coerce(given)
+      if (errors.length > 0) return { errors }
+      const { document: evaluated, root } = variantFor(variables)
+      return run(createExecution({ document: evaluated, context, variables, bytesMax: limits.bytes }), root, limits)
+    },
+  }
+}
+
+function rootTypeOf(schema: GraphQLSchema, operation: OperationDefinitionNode): GraphQLObjectType {
+  const type = schema.getRootType(operation.operation)
+  if (!type) throw new GraphQLError(`There is no ${operation.operation} here`, { nodes: operation })
+  return type
+}
+
+function fragmentsOf({ definitions }: DocumentNode): Record<string, FragmentDefinitionNode> {
+  const fragments: Record<string, FragmentDefinitionNode> = Object.create(null)
+  for (const node of definitions) if (node.kind === Kind.FRAGMENT_DEFINITION) fragments[node.name.value] = node
+  return fragments
+}
+
+function run(execution: Execution, planRoot: Variant['root'], limits: Limits): ReturnType<Operation['execute']> {
+  const { errors, document } = execution
+  const isSerial = document.operation.operation === OperationTypeNode.MUTATION
+  const answer = (data: unknown) => {
+    const excess = excessOf({ bytes: execution.bytes }, limits)
+    // Whoever changed something is told that the answer is lost, not that nothing was done.
+    if (excess) return isSerial ? { errors: [excess], data: null } : { errors: [excess] }
+    return (errors.length === 0 ? { data } : { errors, data }) as ExecutionResult
+  }
+  const failed = (error: unknown) => {
+    addError(execution, error as GraphQLError, undefined)
+    return answer(null)
+  }
+  try {
+    const root = planRoot()
+    const excess = excessOf(measure(execution, root), limits)
+    if (excess) return { errors: [excess] }
+    const data = isSerial ? executeSerially(execution, root) : executeFields(execution, root, undefined, undefined)
+    return isPromise(data) ? data.then(answer, failed) : answer(data)
+  } catch (error) {
+    return failed(error)
+  }
+}
