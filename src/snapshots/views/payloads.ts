@@ -12,7 +12,7 @@ import { discard, type OpenOptions, type OpenPayload } from './open-payload.ts'
 import { createRangeView } from './range.ts'
 import { createWholeView } from './whole.ts'
 
-export type { CodedPayload, OpenOptions, OpenPayload, Source }
+export type { ByteRange, CodedPayload, OpenOptions, OpenPayload, Source }
 
 /**
  * Payloads, and what can be done with them: a row is resolved to its source once, and each view is made of that.
