@@ -28,7 +28,7 @@ export async function indexTags(db: Kysely<unknown>, { onProgress, signal }: Ste
   const total = await estimateRuns(db)
   let last: string | null = null
   for (let done = 0; ; done += BATCH) {
-    onProgress(Math.min(done, total), total)
+    onProgress(done, Math.max(done, total))
     last = await withBriefLock(() => indexBatch(db, last), signal)
     if (last === null) break
   }

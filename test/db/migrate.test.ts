@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import pg from 'pg'
-import { migrate, pendingMigrations } from '../../src/db/migrate.ts'
+import { lookAtDatabase } from '../../src/commands/doctor/database.ts'
+import { createDatabase } from '../../src/db/connect.ts'
+import { migrate, pendingMigrations, planMigration } from '../../src/db/migrate.ts'
 import { capture, dataOf, payloadBytes } from '../support/answers.ts'
 import { freshDatabase } from '../support/database.ts'
+import { insertOldRow, OLD_TABLES } from '../support/old-system.ts'
 import { query } from '../support/rows.ts'
 import { startServer } from '../support/server.ts'
 import { temporaryFolder } from '../support/tmp.ts'
@@ -92,6 +95,99 @@ describe('migrate', () => {
         assert.ok(!error.message.includes(password) && !error.message.includes(url.pathname.slice(1)))
         return true
       })
+    }
+  })
+})
+
+/** The same database, where another schema is looked at first. */
+function withSearchPath(url: string, path: string): string {
+  const result = new URL(url)
+  result.searchParams.set('options', `-c search_path=${path}`)
+  return result.href
+}
+
+describe('data 1.14: migrate', () => {
+  it('names a database of a newer version in one sentence, as a server and the doctor do, and changes nothing', async () => {
+    await using database = await freshDatabase()
+    await query(database.url, "insert into statelens_migrations values ('9999-from-the-future', 'then')")
+    const shape = await shapeOf(database.url)
+    for (const work of [migrate, pendingMigrations, planMigration]) {
+      await assert.rejects(work(database.url), (error: Error & { code: string }) => {
+        assert.equal(error.code, 'CONFLICT')
+        assert.match(
+          error.message,
+          /^The database is that of a newer statelens \(it has 9999-from-the-future\): [^.]+\.$/,
+        )
+        return true
+      })
+    }
+    const db = createDatabase({ url: database.url })
+    const { findings, isReadable } = await lookAtDatabase(db, database.url)
+    await db.close()
+    assert.deepEqual([isReadable, findings.map(({ mark }) => mark)], [false, ['ok', 'wrong']])
+    assert.match(findings[1]?.text ?? '', /newer statelens/)
+    assert.deepEqual(await shapeOf(database.url), shape)
+  })
+
+  it('makes its tables in a second schema, whatever there is in the first', async () => {
+    await using database = await freshDatabase({ template: 'empty' })
+    await query(database.url, 'create schema a; create schema b')
+    for (const schema of ['a', 'b']) {
+      const url = withSearchPath(database.url, schema)
+      assert.ok((await pendingMigrations(url)).length > 0)
+      await migrate(url)
+      assert.deepEqual(await pendingMigrations(url), [])
+      await using folder = await temporaryFolder()
+      await using server = await startServer({ store: { databaseUrl: url, storagePath: folder.path } })
+      await capture(server, { runId: `of ${schema}`, payload: 1 })
+    }
+    const runs = await query(
+      database.url,
+      'select run_id from a.statelens_runs union all select run_id from b.statelens_runs',
+    )
+    assert.deepEqual(runs, [{ run_id: 'of a' }, { run_id: 'of b' }])
+  })
+
+  it('adopts an old table that is not in the first schema of the search path, beside it', async () => {
+    await using database = await freshDatabase({ template: 'empty' })
+    await query(database.url, `${OLD_TABLES.first}; create schema first`)
+    await insertOldRow(database.url, { runId: 'old', snapshot: '{"old":1}' })
+    const url = withSearchPath(database.url, 'first,public')
+    const planned = (await planMigration(url)).pending
+    assert.deepEqual((await migrate(url)).applied, planned)
+    const tables = await query<{ name: string }>(
+      database.url,
+      "select oid::regclass::text as name from pg_class where relname ~ '^statel?ens_' and relkind in ('r', 'S') and relnamespace <> 'public'::regnamespace",
+    )
+    assert.deepEqual(tables, [])
+    await insertOldRow(url, { runId: 'new', snapshot: '{"new":1}' })
+    await insertOldRow(database.url, { runId: 'other path', snapshot: '2' })
+    await using folder = await temporaryFolder()
+    await using server = await startServer({ store: { databaseUrl: url, storagePath: folder.path } })
+    await capture(server, { runId: 'own', stepId: 'step', payload: 1 })
+    const { runs } = await dataOf<{ runs: { edges: { node: { runId: string } }[] } }>(
+      server.graphql('{ runs { edges { node { runId latestSnapshot { payload } } } } }'),
+    )
+    assert.deepEqual(runs.edges.map(({ node }) => node.runId).toSorted(), ['new', 'old', 'other path', 'own'])
+  })
+
+  it('names the right that is missing to do so, before anything changes', async () => {
+    await using database = await freshDatabase({ template: 'empty' })
+    const role = `owner_${process.pid}`
+    await query(
+      database.url,
+      `${OLD_TABLES.first}; create role ${role} login password 'x'; alter table state_snapshots owner to ${role};
+      revoke create on schema public from public`,
+    )
+    const url = new URL(database.url)
+    url.username = role
+    url.password = 'x'
+    try {
+      const { table } = await planMigration(url.href)
+      assert.deepEqual(table?.problems, ['The user may not make tables beside it: grant CREATE on the schema public.'])
+      await assert.rejects(migrate(url.href), { code: 'CONFLICT', message: /grant CREATE on the schema public/ })
+    } finally {
+      await query(database.url, `drop owned by ${role}; drop role ${role}`)
     }
   })
 })

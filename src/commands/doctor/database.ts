@@ -8,6 +8,7 @@ import {
   type ServerFacts,
   troubleOf,
 } from '../../db/queries/survey.ts'
+import { isAppError } from '../../errors.ts'
 import { type Finding, fine, warning, wordOf, wrong } from './finding.ts'
 
 const OLDEST_VERSION = 140_000
@@ -43,7 +44,8 @@ export async function lookAtDatabase(db: Database, url: string): Promise<Databas
     if (missing.length > 0) {
       return { findings: [...server, wrong(`the user lacks rights: grant ${missing.join('; ')}`)], isReadable: false }
     }
-    const pending = await pendingMigrations(lookingUrl(url))
+    const pending = await pendingMigrations(lookingUrl(url)).catch(conflictIn)
+    if (typeof pending === 'string') return { findings: [...server, wrong(pending)], isReadable: false }
     if (pending.length > 0) {
       return { findings: [...server, ...(await judgePending(pending, facts, url))], isReadable: false }
     }
@@ -51,6 +53,12 @@ export async function lookAtDatabase(db: Database, url: string): Promise<Databas
   } catch (error) {
     return { findings: [wrong(`DATABASE_URL: ${describeTrouble(error)}`)], isReadable: false }
   }
+}
+
+/** What stands against it, in words. @throws what is no conflict. */
+function conflictIn(error: unknown): string {
+  if (isAppError(error, 'CONFLICT')) return error.message
+  throw error
 }
 
 function describeTrouble(error: unknown): string {

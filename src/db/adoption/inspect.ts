@@ -54,9 +54,10 @@ interface Constraint {
 /** Null where there is no such table yet. */
 export async function inspectSnapshotTable(db: Kysely<unknown>): Promise<SnapshotTable | null> {
   const table = (
-    await sql<{ kind: string; estimate: string; heap: string; size: string; encoding: string }>`
+    await sql<Table & { estimate: string; heap: string; size: string }>`
       select relkind as kind, reltuples::bigint as estimate, pg_relation_size(oid) as heap, pg_total_relation_size(oid) as size,
-        current_setting('server_encoding') as encoding
+        current_setting('server_encoding') as encoding, relnamespace::regnamespace::text as schema,
+        has_schema_privilege(relnamespace, 'CREATE') as "mayCreate"
       from pg_class where oid = to_regclass('state_snapshots')`.execute(db)
   ).rows[0]
   if (!table) return null
@@ -93,11 +94,16 @@ function estimateOf({ estimate }: { readonly estimate: string }): number | null 
   return Number(estimate) < 0 ? null : Number(estimate)
 }
 
-function problemsOf(
-  { kind, encoding }: { readonly kind: string; readonly encoding: string },
-  columns: readonly Column[],
-): readonly string[] {
+interface Table {
+  readonly kind: string
+  readonly encoding: string
+  readonly schema: string
+  readonly mayCreate: boolean
+}
+
+function problemsOf({ kind, encoding, schema, mayCreate }: Table, columns: readonly Column[]): readonly string[] {
   const problems: string[] = []
+  if (!mayCreate) problems.push(`The user may not make tables beside it: grant CREATE on the schema ${schema}.`)
   if (kind !== 'r') problems.push('state_snapshots is not a plain table (a view, or partitioned).')
   if (encoding !== 'UTF8') problems.push(`The database is encoded in ${encoding}; it must be UTF8.`)
   for (const name of ['run_id', 'snapshot', 'storage_uri']) {

@@ -66,10 +66,10 @@ const WIDENING = [
       and not exists (select from pg_index where indrelid = attrelid and indisprimary and attnum = any(indkey))
     loop execute format('alter table state_snapshots alter column %I drop not null', name); end loop;
   end $$`,
-  // No page holds more than 291 rows, so this begins above their number, without counting them.
+  // A row takes 28 bytes of its page at the least, so this begins above their number, without counting them.
   `do $$ begin
     execute format('create sequence state_snapshots_seq_seq start with %s owned by state_snapshots.seq',
-      pg_relation_size('state_snapshots') / current_setting('block_size')::bigint * 291 + 1);
+      pg_relation_size('state_snapshots') / 28 + 1);
   end $$`,
   `alter table state_snapshots alter column seq set default nextval('state_snapshots_seq_seq')`,
 ]
