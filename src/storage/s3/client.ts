@@ -29,6 +29,10 @@ export interface S3Connection {
   readonly secretKey?: string
   /** Bucket in the path and not in the host; by default where an endpoint is given. */
   readonly forcePathStyle?: boolean
+  /** Most connections for bodies that come out of the store; 192 when left out. */
+  readonly readSockets?: number
+  /** Most connections for bodies that go into it; 72 when left out. */
+  readonly writeSockets?: number
 }
 
 /** Sockets of their own for each, and a retry budget: none of them can use up another's. */
@@ -46,10 +50,11 @@ export interface S3Clients {
 
 export function createS3Clients(connection: S3Connection): S3Clients {
   const { endpointUrl, publicEndpointUrl = endpointUrl } = connection
+  const { readSockets = READ_SOCKETS, writeSockets = WRITE_SOCKETS } = connection
   const create = (maxSockets: number) => createClient(connection, { endpoint: endpointUrl, maxSockets })
   const clients = {
-    read: create(READ_SOCKETS),
-    write: create(WRITE_SOCKETS),
+    read: create(readSockets),
+    write: create(writeSockets),
     control: create(CONTROL_SOCKETS),
     signing: createClient(connection, { endpoint: publicEndpointUrl, maxSockets: 1 }),
   }

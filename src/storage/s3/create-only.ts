@@ -6,7 +6,7 @@ import type { S3Clients } from './client.ts'
 import { httpStatus, objectError } from './errors.ts'
 
 /** Of the deadline for small requests: a look comes after one that has failed. */
-const LOOK_SHARE = 0.3
+const LOOK_SHARE = 0.2
 const PUT_ID = 'put-id'
 
 /** One object that is about to be made. */

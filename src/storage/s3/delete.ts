@@ -8,10 +8,12 @@ import {
 import { isAppError } from '../../errors.ts'
 import { unlessAborted, withDeadline } from '../abort.ts'
 import type { DoomedObject, StorageUri } from '../backend.ts'
+import { unusable } from './answers.ts'
 import { httpStatus, objectError } from './errors.ts'
 import type { Multipart } from './multipart.ts'
 
 const PAGE_VERSIONS = 100
+const MAX_PAGES = 100
 
 export interface DeleteStore {
   readonly control: S3Client
@@ -88,7 +90,7 @@ export function createS3Delete({ control, multipart, deadlineMs }: DeleteStore):
     const { bucket, key } = uri
     if (isMarked) versioned.set(bucket, Promise.resolve(true))
     else if (!(await unlessAborted(keepsVersions(bucket), signal))) return
-    while (true) {
+    for (let pages = 0; pages < MAX_PAGES; pages += 1) {
       const command = new ListObjectVersionsCommand({ Bucket: bucket, Prefix: key, MaxKeys: PAGE_VERSIONS })
       const page = await ask(signal, (options) => control.send(command, options))
       // In the order of their keys: those of this key come first.
@@ -96,6 +98,7 @@ export function createS3Delete({ control, multipart, deadlineMs }: DeleteStore):
       for (const { VersionId } of versions) await deleteOne(uri, VersionId, signal)
       if (!page.IsTruncated || versions.length === 0) return
     }
+    throw unusable('versions that stay')
   }
 
   return {

@@ -41,51 +41,86 @@ export async function sendParts(store: PartsStore, transfer: PartsTransfer): Pro
 
 async function sendHeldParts(store: PartsStore, transfer: PartsTransfer, first: Buffer): Promise<CompletedPart[]> {
   const { plan, reader, signal, fail } = transfer
-  const parts: CompletedPart[] = []
-  const flights = new Set<Promise<void>>()
-  /** Buffers that the store has taken all of. */
-  const spare: Buffer[] = []
-  let heldBytes = 0
-
-  function launch(index: number, bytes: Buffer): void {
-    heldBytes += bytes.length
-    const flight = sendPart(store, transfer, { index, bytes })
-      .then((part) => {
-        parts[index] = part
-        spare.push(bytes)
-      }, fail)
-      .finally(() => {
-        heldBytes -= bytes.length
-        flights.delete(flight)
-      })
-    flights.add(flight)
-  }
-
-  async function roomFor(sizeBytes: number): Promise<Buffer> {
-    while (flights.size > 0 && heldBytes + sizeBytes > store.rules.heldBytes) await Promise.race(flights)
-    const fitting = spare.splice(0).filter(({ length }) => length === sizeBytes)
-    const buffer = fitting.pop() ?? Buffer.allocUnsafeSlow(sizeBytes)
-    spare.push(...fitting)
-    return buffer
-  }
-
+  const { maxParts, heldBytes } = store.rules
+  const flights = createFlights({ heldBytes, send: (part) => sendPart(store, transfer, part), fail })
   try {
     let bytes = first
     for (let index = 0; ; index += 1) {
-      if (flights.size === PARTS_IN_FLIGHT) await Promise.race(flights)
+      await flights.turn()
       signal.throwIfAborted()
-      launch(index, bytes)
+      flights.launch({ index, bytes })
       if (await reader.isOver()) break
-      if (index + 1 === store.rules.maxParts) throw tooLarge(plan)
-      bytes = await reader.fill(await roomFor(plan.sizeOf(index + 1)))
+      if (index + 1 === maxParts) throw tooLarge(plan)
+      bytes = await reader.fill(await flights.room(plan.sizeOf(index + 1)))
     }
-    await Promise.all(flights)
+    const parts = await flights.landed()
     signal.throwIfAborted()
     return parts
   } catch (error) {
     fail(error)
-    await Promise.all(flights)
+    await flights.landed()
     throw error
+  }
+}
+
+interface HeldPart {
+  readonly index: number
+  readonly bytes: Buffer
+}
+
+interface FlightOptions {
+  /** The most that is held, the part that is being filled included. */
+  readonly heldBytes: number
+  send(part: HeldPart): Promise<CompletedPart>
+  fail(error: unknown): void
+}
+
+/** The parts that are on their way. Nothing here rejects: `fail` hears of what fails. */
+interface Flights {
+  /** Resolves when another part may leave. */
+  turn(): Promise<void>
+  launch(part: HeldPart): void
+  /** A buffer for the next part, as soon as there is room for it: one that the store has taken all of, or a new one. */
+  room(sizeBytes: number): Promise<Buffer>
+  /** All that arrived, in order, once none is under way any more. */
+  landed(): Promise<CompletedPart[]>
+}
+
+function createFlights({ heldBytes, send, fail }: FlightOptions): Flights {
+  const parts: CompletedPart[] = []
+  const flights = new Set<Promise<void>>()
+  let spare: Buffer[] = []
+  let flyingBytes = 0
+
+  return {
+    async turn() {
+      if (flights.size === PARTS_IN_FLIGHT) await Promise.race(flights)
+    },
+
+    launch(part) {
+      flyingBytes += part.bytes.length
+      const flight = send(part)
+        .then((completed) => {
+          parts[part.index] = completed
+          spare.push(part.bytes)
+        }, fail)
+        .finally(() => {
+          flyingBytes -= part.bytes.length
+          flights.delete(flight)
+        })
+      flights.add(flight)
+    },
+
+    async room(sizeBytes) {
+      while (flights.size > 0 && flyingBytes + sizeBytes > heldBytes) await Promise.race(flights)
+      spare = spare.filter(({ length }) => length === sizeBytes)
+      return spare.pop() ?? Buffer.allocUnsafeSlow(sizeBytes)
+    },
+
+    async landed() {
+      await Promise.all(flights)
+      return parts
+    },
   }
 }
 
@@ -111,7 +146,7 @@ async function streamParts(store: PartsStore, transfer: PartsTransfer): Promise<
 async function sendPart(
   { write, whileAlive }: PartsStore,
   { place, signal }: PartsTransfer,
-  { index, bytes }: { readonly index: number; readonly bytes: Buffer },
+  { index, bytes }: HeldPart,
 ): Promise<CompletedPart> {
   const PartNumber = index + 1
   const command = new UploadPartCommand({ ...place, PartNumber, Body: bytes })

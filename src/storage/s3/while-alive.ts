@@ -5,7 +5,8 @@ import { createPatience, type Patience } from '../patience.ts'
 import { httpStatus } from './errors.ts'
 
 /** Of the deadline for small requests: silence until the store is asked whether it lives, and what it then has to answer. */
-const SILENCE_SHARE = 0.7
+const SILENCE_SHARE = 0.6
+const ANSWER_SHARE = 0.3
 
 export interface AliveRequest {
   /** Milliseconds that the store may take in all, silent or not; the time in which it waits for us is not counted. */
@@ -42,7 +43,7 @@ export interface WhileAliveOptions {
 
 export function createWhileAlive({ control, bucket, deadlineMs }: WhileAliveOptions): WhileAlive {
   const silenceMs = deadlineMs * SILENCE_SHARE
-  const answerMs = deadlineMs - silenceMs
+  const answerMs = deadlineMs * ANSWER_SHARE
   let asking: Promise<boolean> | undefined
 
   /** One question at a time, however many want to know. Any answer will do. */

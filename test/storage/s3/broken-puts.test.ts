@@ -74,7 +74,7 @@ describe('D2: a store that breaks a body while it is sent', () => {
   const busyTwice = new Array<BodyFault>(2).fill({ how: 'busy', afterBytes: 700 * KIB })
   for (const [sizeBytes, scenes] of [
     [2 * MIB, FAULTS.filter((_, index) => index % 2 === 1)],
-    [6 * MIB, [...FAULTS, ...FAULTS.toReversed()]],
+    [6 * MIB, FAULTS],
     [24 * MIB, FAULTS.filter((_, index) => index % 3 === 1)],
     [70 * MIB, FAULTS.slice(1, 2)],
   ] as const) {
@@ -84,8 +84,8 @@ describe('D2: a store that breaks a body while it is sent', () => {
       for (const [index, faults] of [...scenes.map((fault) => [fault]), busyTwice].entries()) {
         const uri = { ...URI, key: String(index) }
         store.breakNext(...faults)
-        // Every second one does not say its length.
-        await backend.put(uri, body(sizeBytes), { sizeBytes: index % 2 === 0 ? sizeBytes : undefined })
+        // Two of four do not say their length.
+        await backend.put(uri, body(sizeBytes), { sizeBytes: index % 4 < 2 ? sizeBytes : undefined })
         const { sizeBytes: stored, digest: storedDigest } = store.objects.get(uri.key) ?? assert.fail()
         assert.deepEqual([stored, storedDigest], [sizeBytes, digest])
       }
@@ -202,7 +202,7 @@ describe('N4: a store that hangs while it is written to', () => {
   })
 
   it('is waited for when it is slow, but moves on', async () => {
-    const { store, proxy, backend } = await play({ deadlineMs: 1000 })
+    const { store, proxy, backend } = await play({ deadlineMs: 1500 })
     proxy.bandwidth(2 * MIB)
     const from = performance.now()
     await backend.put(URI, body(6 * MIB), { sizeBytes: 6 * MIB })
@@ -211,8 +211,8 @@ describe('N4: a store that hangs while it is written to', () => {
   })
 
   it('is waited for when it takes long to answer, as long as it lives', async () => {
-    const { store, backend } = await play({ deadlineMs: 500 })
-    store.hold(new Promise((resolve) => setTimeout(resolve, 1500)))
+    const { store, backend } = await play({ deadlineMs: 1500 })
+    store.hold(new Promise((resolve) => setTimeout(resolve, 1800)))
     await backend.put(URI, body(MIB), { sizeBytes: MIB })
     assert.equal(store.objects.get('a')?.sizeBytes, MIB)
   })

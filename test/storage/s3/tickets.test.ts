@@ -21,7 +21,13 @@ async function play(...steps: readonly Step[]) {
   const server = await startScriptedS3(...steps)
   const connection = { region: 'us-east-1', endpointUrl: server.endpoint, accessKey: 'key', secretKey: 'secret' }
   const publicEndpointUrl = 'https://public.example.com'
-  const backend = createS3Backend({ scheme: 's3', bucket: 'bucket', ...connection, publicEndpointUrl, deadlineMs: 500 })
+  const backend = createS3Backend({
+    scheme: 's3',
+    bucket: 'bucket',
+    ...connection,
+    publicEndpointUrl,
+    deadlineMs: 5000,
+  })
   running.push(backend, server)
   return { server, backend, uploads: uploadsOf(backend) }
 }
