@@ -10,7 +10,7 @@ import { createCaptureRoute } from './server/capture-route.ts'
 import { createCors } from './server/cors.ts'
 import { createGraphiql } from './server/graphiql.ts'
 import { createGraphqlRoute, graphqlFailure } from './server/graphql-route.ts'
-import { createHealth } from './server/health.ts'
+import { createHealth, type Dependency } from './server/health.ts'
 import { createHosts } from './server/hosts.ts'
 import { createFront, type Route } from './server/http.ts'
 import { paceOfReaders, paceOfSenders } from './server/pace.ts'
@@ -66,35 +66,68 @@ export interface AppOptions {
 
 /** Builds every part once. */
 export function createApp(options: AppOptions): App {
-  const { config, log, publicUrl, isMigrated = () => true, onStatement } = options
-  const { inlineMaxBytes, signedUrlMaxSeconds: maxSeconds, transferMinBytesPerSecond: minRate } = config
+  const { config, log } = options
   const draining = new AbortController()
+  const parts = createParts(options)
+  const { db, storage, cache, sweeper, writer, uploads } = parts
+  return {
+    handler: createFront({
+      routes: createRoutes(parts, options, draining.signal),
+      log,
+      cors: createCors(config.corsOrigins),
+      hosts: createHosts(config),
+      draining: draining.signal,
+      readers: paceOfReaders(config.transferMinBytesPerSecond),
+    }),
+    writer,
+    drain: () => draining.abort(),
+    async close() {
+      draining.abort()
+      await uploads.close()
+      await sweeper.stop()
+      await Promise.all([db.close(), cache.close()])
+      storage.close()
+    },
+  }
+}
+
+type Parts = ReturnType<typeof createParts>
+
+function createParts(options: AppOptions) {
+  const { config, log, publicUrl, onStatement } = options
+  const { inlineMaxBytes, signedUrlMaxSeconds: maxSeconds } = config
   const db = createDatabase({ url: config.databaseUrl, onStatement })
   const storage = openStorage(config)
   const cache = openCache(config, log)
   const sweeper = createSweeper({ db, storage, onProblem: (error) => log.warn({ err: error }, 'sweep failed') })
-  const reader = createReader(db)
   const admission = createAdmission({ ...admissionOf(config), ...options.admission })
   const payloads = createPayloads({ db, storage, cache, admission })
   const writer = createWriter({ db, storage, cache, sweeper, inlineMaxBytes, admission })
   const signers = createSigners({ secrets: linkSecrets(config, log), maxSeconds, now: options.now }, publicUrl)
-  const links = createLinks({ storage, signer: signers.download, maxSeconds })
-  const verifier = createVerifier({ db, payloads, admission })
-  const holders = { db, storage, sweeper, admission }
-  const uploads = createUploads({ ...holders, signer: signers.upload, inlineMaxBytes, maxSeconds })
+  return {
+    db,
+    storage,
+    cache,
+    sweeper,
+    admission,
+    payloads,
+    writer,
+    reader: createReader(db),
+    verifier: createVerifier({ db, payloads, admission }),
+    links: createLinks({ storage, signer: signers.download, maxSeconds }),
+    uploads: createUploads({ db, storage, sweeper, admission, signer: signers.upload, inlineMaxBytes, maxSeconds }),
+  }
+}
+
+function createRoutes(parts: Parts, options: AppOptions, draining: AbortSignal): readonly Route[] {
+  const { reader, writer, payloads, verifier, links, uploads } = parts
+  const { config, log, publicUrl } = options
   const services = { reader, writer, payloads, verifier, links, uploads, payloadMaxBytes: config.payloadMaxBytes }
-  const health = createHealth(
-    [
-      { name: 'database', required: true, isUp: async () => isMigrated() && (await answers(db.check())) },
-      { name: 'storage', required: true, isUp: () => answers(storage.check()) },
-      { name: 'cache', required: false, isUp: () => cache.isUp() },
-    ],
-    draining.signal,
-  )
-  const senders = paceOfSenders(minRate)
-  const basePath = () => pathOf(publicUrl())
   const graphql = createGraphqlServer({ services, onHiddenError: reportTo(log) })
-  const routes: readonly Route[] = [
+  const health = createHealth(dependencies(parts, options), draining)
+  const senders = paceOfSenders(config.transferMinBytesPerSecond)
+  const basePath = () => pathOf(publicUrl())
+  return [
     {
       path: /^\/graphql\/?$/,
       methods: createGraphqlRoute({ graphql, graphiql: createGraphiql() }),
@@ -114,25 +147,14 @@ export function createApp(options: AppOptions): App {
     { path: /^\/health\/live$/, methods: { GET: health.live, HEAD: health.live }, isForAnyHost: true },
     { path: /^\/health\/ready$/, methods: { GET: health.ready, HEAD: health.ready }, isForAnyHost: true },
   ]
-  return {
-    handler: createFront({
-      routes,
-      log,
-      cors: createCors(config.corsOrigins),
-      hosts: createHosts(config),
-      draining: draining.signal,
-      readers: paceOfReaders(minRate),
-    }),
-    writer,
-    drain: () => draining.abort(),
-    async close() {
-      draining.abort()
-      await uploads.close()
-      await sweeper.stop()
-      await Promise.all([db.close(), cache.close()])
-      storage.close()
-    },
-  }
+}
+
+function dependencies({ db, storage, cache }: Parts, { isMigrated = () => true }: AppOptions): readonly Dependency[] {
+  return [
+    { name: 'database', required: true, isUp: async () => isMigrated() && (await answers(db.check())) },
+    { name: 'storage', required: true, isUp: () => answers(storage.check()) },
+    { name: 'cache', required: false, isUp: () => cache.isUp() },
+  ]
 }
 
 /** The storage of every command. */

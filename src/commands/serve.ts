@@ -3,6 +3,7 @@ import { type AppOptions, createApp } from '../app.ts'
 import type { Config } from '../config.ts'
 import { isAppError, isRetryable } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { isAnyAddress } from '../server/hosts.ts'
 import { type CloseOptions, LISTEN_ON_MILLIS, listen } from '../server/listen.ts'
 import type { SnapshotWriter } from '../snapshots/capture/writer.ts'
 import { openDatabase, requireMigrated } from './open-database.ts'
@@ -85,6 +86,9 @@ export async function runServe({ config, log, stopping }: ServeCommand): Promise
     let listenOnMillis = 0
     try {
       log.info({ url: `${service.publicUrl}/graphql` }, 'listening')
+      if (config.publicUrl === undefined && isAnyAddress(config.host)) {
+        log.warn('PUBLIC_URL is not set: nobody is served who comes by an address or name of a network')
+      }
       const told = await Promise.race([stopping, look.refusal])
       if (told === 'SIGTERM') listenOnMillis = LISTEN_ON_MILLIS
     } finally {

@@ -27,8 +27,13 @@ export function createHosts({ host, publicUrl }: HostsOptions): Hosts {
     if (!authority) return true
     const name = normalize(authority.replace(/:\d*$/, ''))
     if (LOOPBACK.test(name) || SINGLE_LABEL.test(name)) return true
-    return names.has(name) && !ANY_ADDRESS.test(name)
+    return names.has(name) && !isAnyAddress(name)
   }
+}
+
+/** Where a server listens that does so everywhere; nobody calls it by that. */
+export function isAnyAddress(host: string): boolean {
+  return ANY_ADDRESS.test(hostInUrl(host))
 }
 
 /** An address of IPv6 stands in brackets there. */

@@ -5,15 +5,12 @@ import { Agent, get } from 'node:http'
 import { describe, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { freshDatabase } from '../support/database.ts'
 import { describeWith } from '../support/describe-with.ts'
 import { s3Env } from '../support/objects.ts'
-import { startProcess } from '../support/process.ts'
 import { put, startPut, storedOf } from '../support/put.ts'
 import { startServer } from '../support/server.ts'
 import { s3 } from '../support/services.ts'
 import { readSlowly } from '../support/slow-reader.ts'
-import { temporaryFolder } from '../support/tmp.ts'
 
 /** Clients at the very rate that the defaults want, in real time. `test/server/slow-readers.test.ts` has the same faster. */
 const skip = process.env['STATELENS_LONG_TESTS'] === '1' ? false : 'takes five minutes: set STATELENS_LONG_TESTS=1'
@@ -32,17 +29,11 @@ interface Stored extends AsyncDisposable {
   readonly ways: readonly Way[]
 }
 
-/** A server of its own process, so that a busy reader does not slow it down. */
 async function serveStored(env: Record<string, string>): Promise<Stored> {
-  await using cleanup = new AsyncDisposableStack()
-  const database = cleanup.use(await freshDatabase())
-  const folder = cleanup.use(await temporaryFolder())
-  const settings = { PORT: '0', DATABASE_URL: database.url, DATA_DIR: folder.path, ...env }
-  const url = await cleanup.use(startProcess({ args: ['serve'], env: settings })).waitForUrl()
-  const { snapshotId } = storedOf(await put(url, PAYLOAD))
-  const owned = cleanup.move()
+  const server = await startServer({ env })
+  const { snapshotId } = storedOf(await put(server.url, PAYLOAD))
   const ways = [{ target: `/snapshots/${snapshotId}/payload` }, { target: '/graphql', body: QUERY }]
-  return { url, ways, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  return { url: server.url, ways, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
 }
 
 async function assertAllServed(env: Record<string, string>): Promise<void> {
@@ -83,7 +74,7 @@ async function assertAllCut(env: Record<string, string>): Promise<void> {
 
 const OPTIONS = { skip, timeout: 400_000 }
 
-describe('clients and the defaults, with a folder', { concurrency: true, timeout: 400_000 }, () => {
+describe('clients and the defaults, with a folder', { timeout: 900_000 }, () => {
   it('N3: a steady 64 KiB/s gets all of 14 MB', OPTIONS, () => assertAllServed({}))
   it('N3: who takes nothing, or a byte a second, is cut within 25 seconds', OPTIONS, () => assertAllCut({}))
 

@@ -1,10 +1,10 @@
-import { type Config, ConfigError, type ObjectStoreConfig, readConfig } from '../../config.ts'
+import { type Config, ConfigError, type ObjectStoreConfig, readConfig, unknownSettings } from '../../config.ts'
 import { createDatabase } from '../../db/connect.ts'
 import { lookingUrl, readOnlyUrl } from '../../db/queries/survey.ts'
 import { lookAtLinks } from './addresses.ts'
 import { lookAtCache } from './cache.ts'
 import { lookAtDatabase } from './database.ts'
-import { createReport, type Finding, fine, inTime, wrong } from './finding.ts'
+import { createReport, type Finding, fine, inTime, warning, wrong } from './finding.ts'
 import { lookAtFolder } from './folder.ts'
 import { lookAtStore, type StoreLook } from './object-store.ts'
 import { lookAtRows } from './rows.ts'
@@ -30,7 +30,8 @@ export async function runDoctor({ env, print }: DoctorOptions): Promise<number> 
     report.section('settings', config.problems.map(wrong))
     return report.end() ? 0 : 1
   }
-  report.section('settings', [fine('every setting is understood')])
+  const misspelt = unknownSettings(env).map((name) => warning(`${name} is no setting: misspelt?`))
+  report.section('settings', [fine('every setting is understood'), ...misspelt])
   const storage = inTime(lookAtStorage(config, env), { subject: 'storage', seconds: 12 })
   const links = inTime(lookAtLinks(config, env), { subject: 'links', seconds: 6 })
   const cache = inTime(lookAtCache(config), { subject: 'the cache', seconds: 6 })
