@@ -2,7 +2,7 @@ import SchemaBuilder from '@pothos/core'
 import DirectivesPlugin from '@pothos/plugin-directives'
 import FederationPlugin from '@pothos/plugin-federation'
 import RelayPlugin from '@pothos/plugin-relay'
-import { decodeGlobalId, encodeGlobalId } from '../model/ids.ts'
+import { encodeGlobalId } from '../model/ids.ts'
 import type { Instant } from '../model/instant.ts'
 import type { Context } from './context.ts'
 import { costing } from './cost.ts'
@@ -14,6 +14,7 @@ export const builder = new SchemaBuilder<{
   DefaultFieldNullability: false
   DefaultEdgesNullability: { list: false; items: false }
   DefaultNodeNullability: false
+  Connection: { readonly totalCount: number | null }
   Scalars: {
     BigInt: { Input: string; Output: string | number }
     DateTime: { Input: Instant; Output: Instant }
@@ -27,8 +28,6 @@ export const builder = new SchemaBuilder<{
   defaultFieldNullability: false,
   relay: {
     encodeGlobalID: (typename, id) => encodeGlobalId(typename, String(id)),
-    decodeGlobalID: decodeGlobalId,
-    brandLoadedObjects: true,
     nodeTypeOptions: { description: 'Anything with a global id.' },
     idFieldOptions: { description: 'Global id: opaque, unique over all types.' },
     // Our own are in types/node.ts: one bad id does not take the others with it.
@@ -40,11 +39,12 @@ export const builder = new SchemaBuilder<{
       description: 'The items, each with its cursor.',
       extensions: costing({ items: 'page', isNode: false }),
     },
+    nodesOnConnection: { description: 'The items alone.', extensions: costing({ items: 'page' }) },
     nodeFieldOptions: { nullable: false, description: 'The item.' },
     cursorFieldOptions: { description: 'Place of the item in the list: opaque, good for `after` and `before`.' },
     pageInfoFieldOptions: { description: 'Where the page stands in the list.', extensions: costing({ isNode: false }) },
-    hasNextPageFieldOptions: { description: 'Whether there are items after this page.' },
-    hasPreviousPageFieldOptions: { description: 'Whether there are items before this page.' },
+    hasNextPageFieldOptions: { description: 'Whether the list has items after this page.' },
+    hasPreviousPageFieldOptions: { description: 'Whether the list has items before this page.' },
     startCursorFieldOptions: { description: 'Cursor of the first item; null on an empty page.' },
     endCursorFieldOptions: { description: 'Cursor of the last item; null on an empty page.' },
     firstArgOptions: { description: 'The first so many: 0 to 100.' },
@@ -53,6 +53,14 @@ export const builder = new SchemaBuilder<{
     beforeArgOptions: { description: 'Only items before this cursor.' },
   },
 })
+
+builder.globalConnectionField('totalCount', (t) =>
+  t.int({
+    nullable: true,
+    description: 'Items of the whole list, whatever the page: exact up to 1,000, null where there are more.',
+    resolve: ({ totalCount }) => totalCount,
+  }),
+)
 
 builder.queryType({ description: 'Runs, their steps and the states that were captured in them.' })
 builder.mutationType({ description: 'What producers record.' })

@@ -26,7 +26,7 @@ export interface Asker {
   readonly signal: AbortSignal
 }
 
-/** Built once an operation; nothing in it outlives the answer. */
+/** Built once an operation; nothing in it outlives the answer. Its reader is the operation's own. */
 export interface Context extends Services {
   readonly viewer: Viewer
   /** Fires when nobody waits any more, or the time of the operation is over. */
@@ -40,9 +40,14 @@ export function createContext(
   millis: number | undefined,
 ): { readonly context: Context; readonly deadline: Deadline } {
   const deadline = createDeadline({ client: () => asker.signal, millis })
+  let reader: SnapshotReader | undefined
   const context: Context = {
     ...services,
     viewer: asker.viewer,
+    get reader() {
+      reader ??= services.reader.forRequest(deadline.signal)
+      return reader
+    },
     get signal() {
       return deadline.signal
     },

@@ -54,17 +54,30 @@ export interface Cost {
 
 const NOTHING: Cost = { nodes: 0, values: 0, verifications: 0 }
 
+/** What operations cost whose pages no variable sizes. */
+const constant = new WeakMap<ObjectPlan, Cost>()
+
 /** Adds up what the fields of an operation may bring, by the arguments that they will be resolved with. */
 export function measure(execution: Execution, root: ObjectPlan): Cost {
-  return measureObject(execution, root, 0)
+  const known = constant.get(root)
+  if (known) return known
+  const measuring = { execution, isConstant: true }
+  const cost = measureObject(measuring, root, 0)
+  if (measuring.isConstant) constant.set(root, cost)
+  return cost
 }
 
-function measureObject(execution: Execution, { fields }: ObjectPlan, page: number): Cost {
+interface Measuring {
+  readonly execution: Execution
+  isConstant: boolean
+}
+
+function measureObject(measuring: Measuring, { fields }: ObjectPlan, page: number): Cost {
   const total = { ...NOTHING }
   for (const field of fields) {
     if (field.isPlainLeaf) total.values++
     else {
-      const { nodes, values, verifications } = measureField(execution, field, page)
+      const { nodes, values, verifications } = measureField(measuring, field, page)
       total.nodes += nodes
       total.values += values
       total.verifications += verifications
@@ -73,9 +86,9 @@ function measureObject(execution: Execution, { fields }: ObjectPlan, page: numbe
   return total
 }
 
-function measureField(execution: Execution, field: FieldPlan, page: number): Cost {
+function measureField(measuring: Measuring, field: FieldPlan, page: number): Cost {
   const cost = costOf(field.definition)
-  const args = cost ? argumentsThatFit(execution, field) : undefined
+  const args = cost ? argumentsThatFit(measuring, field) : undefined
   // It fails before it reads anything.
   if (cost && !args) return { ...NOTHING, values: 1 }
   const { items = 1, isNode = true } = cost ?? {}
@@ -83,7 +96,7 @@ function measureField(execution: Execution, field: FieldPlan, page: number): Cos
   const verifications = cost?.verifications?.(args ?? {}) ?? 0
   const type = getNamedType(field.definition.type)
   if (isLeafType(type)) return { nodes: 0, values: 1 + count, verifications }
-  const inner = measureItem(execution, field, cost?.page?.(args ?? {}) ?? page)
+  const inner = measureItem(measuring, field, cost?.page?.(args ?? {}) ?? page)
   return {
     nodes: count * (inner.nodes + (isNode ? 1 : 0)),
     values: 1 + count * inner.values,
@@ -92,15 +105,15 @@ function measureField(execution: Execution, field: FieldPlan, page: number): Cos
 }
 
 /** An object of several possible types is of the one that costs most. */
-function measureItem(execution: Execution, field: FieldPlan, page: number): Cost {
+function measureItem(measuring: Measuring, field: FieldPlan, page: number): Cost {
   const type = getNamedType(field.definition.type)
   const types = isAbstractType(type)
-    ? execution.document.schema.getPossibleTypes(type)
+    ? measuring.execution.document.schema.getPossibleTypes(type)
     : isObjectType(type)
       ? [type]
       : []
   return types
-    .map((possible) => measureBelow(execution, { field, type: possible, page }))
+    .map((possible) => measureBelow(measuring, { field, type: possible, page }))
     .reduce((most, one) => ({
       nodes: Math.max(most.nodes, one.nodes),
       values: Math.max(most.values, one.values),
@@ -114,18 +127,19 @@ interface Below {
   readonly page: number
 }
 
-function measureBelow(execution: Execution, { field, type, page }: Below): Cost {
+function measureBelow(measuring: Measuring, { field, type, page }: Below): Cost {
   try {
-    return measureObject(execution, field.below(type), page)
+    return measureObject(measuring, field.below(type), page)
   } catch {
     // A condition without a value, which each such object will fail with.
     return NOTHING
   }
 }
 
-function argumentsThatFit(execution: Execution, field: FieldPlan): Arguments | undefined {
+function argumentsThatFit(measuring: Measuring, field: FieldPlan): Arguments | undefined {
+  measuring.isConstant &&= field.arguments.isConstant
   try {
-    return argumentsOf(execution, field)
+    return argumentsOf(measuring.execution, field)
   } catch {
     return undefined
   }

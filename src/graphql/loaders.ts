@@ -2,13 +2,13 @@ import type { GraphQLResolveInfo } from 'graphql'
 import { AppError } from '../errors.ts'
 import { encodeStepKey, isOpaqueId, isUuid } from '../model/ids.ts'
 import type { Page, PageRequest } from '../model/page.ts'
-import { RUN_FIELDS, type Run } from '../model/run.ts'
+import { RUN_FIELDS, RUN_STATS_FIELDS, type Run, type RunStats } from '../model/run.ts'
 import { SNAPSHOT_FIELDS, type Snapshot, VERIFICATION_NEEDS } from '../model/snapshot.ts'
 import { STEP_FIELDS, type Step, type StepKey } from '../model/step.ts'
 import type { StepFields } from '../snapshots/reader.ts'
 import type { Context } from './context.ts'
 import { alignTo, createEntityLoader, createLoaderWithArgs } from './loader.ts'
-import { createNeeds, itemsOf, type Selection, selectionOf } from './look-ahead.ts'
+import { createNeeds, isAskedFor, itemsOf, type Selection, selectionOf } from './look-ahead.ts'
 
 /** What the fields of each type are made from, where that is not the field of the same name alone. */
 export const runNeeds = createNeeds<Run>(RUN_FIELDS, ['runId'], {
@@ -19,6 +19,8 @@ export const runNeeds = createNeeds<Run>(RUN_FIELDS, ['runId'], {
 export const stepNeeds = createNeeds<Step>(STEP_FIELDS, ['runId', 'stepId'], {
   durationMs: ['startedAt', 'endedAt'],
 })
+
+export const statsNeeds = createNeeds<RunStats>(RUN_STATS_FIELDS, [], {})
 
 /** What a link is made from. */
 const LINK_FIELDS = [
@@ -104,7 +106,11 @@ export function stepFieldsOf(connection: Selection): StepFields {
 
 /** Whether a connection's cursors are asked for, on its edges or its page. */
 export function hasCursors(connection: Selection): boolean {
-  return connection.below('edges')?.fields.has('cursor') === true || connection.fields.has('pageInfo')
+  return (
+    isAskedFor(connection, 'edges', 'cursor') ||
+    isAskedFor(connection, 'pageInfo', 'startCursor') ||
+    isAskedFor(connection, 'pageInfo', 'endCursor')
+  )
 }
 
 /** For what cannot be without its run. @throws AppError `NOT_FOUND` when the run was deleted meanwhile. */

@@ -9,16 +9,20 @@ import type { Fields, FieldTable } from '../model/fields.ts'
 
 type Fragments = GraphQLResolveInfo['fragments']
 
-/** What an operation selects below a field. Conditions on fragments and `@skip` are not looked at: it may name too much. */
+/** What an operation selects below a field. On which types its fragments are is not looked at: it may name too much. */
 export interface Selection {
+  /** The fields that it is below of. */
+  readonly nodes: readonly FieldNode[]
   /** Nodes of each selected field, by its name; aliases of one field stand together. */
   readonly fields: ReadonlyMap<string, readonly FieldNode[]>
   /** The selection below one of them; undefined when it is not selected. */
   below(...path: readonly string[]): Selection | undefined
+  /** What either of the two selects. */
+  with(other: Selection): Selection
 }
 
-/** Operations are parsed once and executed often, so what was seen of a field is kept as long as its document. */
-const seen = new WeakMap<FieldNode, Selection>()
+/** Operations are planned once and executed often, so what was seen of a field is kept as long as its plan. */
+const seen = new WeakMap<readonly FieldNode[], Selection>()
 
 export function selectionOf({
   fieldNodes,
@@ -28,12 +32,10 @@ export function selectionOf({
 }
 
 function selectionBelow(nodes: readonly FieldNode[], fragments: Fragments): Selection {
-  const [only] = nodes
-  if (nodes.length !== 1 || !only) return createSelection(nodes, fragments)
-  const known = seen.get(only)
+  const known = seen.get(nodes)
   if (known) return known
   const made = createSelection(nodes, fragments)
-  seen.set(only, made)
+  seen.set(nodes, made)
   return made
 }
 
@@ -41,6 +43,7 @@ function createSelection(nodes: readonly FieldNode[], fragments: Fragments): Sel
   const fields = new Map<string, FieldNode[]>()
   for (const { selectionSet } of nodes) collect(selectionSet, fragments, fields)
   const selection: Selection = {
+    nodes,
     fields,
     below(name, ...rest) {
       const below = name === undefined ? undefined : fields.get(name)
@@ -48,6 +51,7 @@ function createSelection(nodes: readonly FieldNode[], fragments: Fragments): Sel
       const next = selectionBelow(below, fragments)
       return rest.length === 0 ? next : next.below(...rest)
     },
+    with: (other) => createSelection([...nodes, ...other.nodes], fragments),
   }
   return selection
 }
@@ -93,9 +97,23 @@ export function createNeeds<T>(
   }
 }
 
-/** The selection of a connection's items; an empty one when only its page is asked for. */
-export function itemsOf(connection: Selection): Selection {
-  return connection.below('edges', 'node') ?? NOTHING
+/** Whether a field is selected, by this path from the selection on. */
+export function isAskedFor(selection: Selection, ...path: readonly [string, ...string[]]): boolean {
+  const name = path.at(-1) as string
+  return selection.below(...path.slice(0, -1))?.fields.has(name) === true
 }
 
-const NOTHING: Selection = { fields: new Map(), below: () => undefined }
+const items = new WeakMap<Selection, Selection>()
+
+/** The selection of a connection's items, by its edges and its nodes; an empty one when only its page is asked for. */
+export function itemsOf(connection: Selection): Selection {
+  const known = items.get(connection)
+  if (known) return known
+  const ofEdges = connection.below('edges', 'node')
+  const ofNodes = connection.below('nodes')
+  const made = ofEdges && ofNodes ? ofEdges.with(ofNodes) : (ofEdges ?? ofNodes ?? NOTHING)
+  items.set(connection, made)
+  return made
+}
+
+const NOTHING: Selection = { nodes: [], fields: new Map(), below: () => undefined, with: (other) => other }

@@ -21,7 +21,9 @@ export const schema = withoutDefaultResolvers(
 function withoutDefaultResolvers(made: GraphQLSchema): GraphQLSchema {
   for (const type of Object.values(made.getTypeMap())) {
     for (const field of isObjectType(type) ? Object.values(type.getFields()) : []) {
-      if (field.resolve === defaultFieldResolver) field.resolve = undefined
+      // What holds a page together is made in connection.ts, and read by names that are the fields' own.
+      const isOfPage = /(Connection|Edge)$/.test(type.name) && /^(edges|node|pageInfo|totalCount)$/.test(field.name)
+      if (isOfPage || field.resolve === defaultFieldResolver) field.resolve = undefined
     }
   }
   return made

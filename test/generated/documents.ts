@@ -9,8 +9,12 @@ export type RunFilter = {
   createdBefore?: string | null | undefined;
   /** At this moment or later. */
   createdFrom?: string | null | undefined;
+  /** Whether the run failed, timed out, or has an error to tell; or none of these. */
+  hasErrors?: boolean | null | undefined;
   /** Runs that this run started. */
   parentRunId?: string | null | undefined;
+  /** The beginning of the run's id or of the workflow's name, letter for letter. */
+  search?: string | null | undefined;
   /** Any of these. */
   status?: Array<RunStatus> | null | undefined;
   /** All of these. */
@@ -72,7 +76,7 @@ export type RunsWithStepsQueryVariables = Exact<{
 }>;
 
 
-export type RunsWithStepsQuery = { runs: { edges: Array<{ node: { runId: string, steps: { edges: Array<{ node: { stepId: string, snapshot: { snapshotId: string, seq: number, kind: SnapshotKind, createdAt: string, sizeBytes: number | null, digest: string | null, storageTier: StorageTier } | null } }> } } }> } };
+export type RunsWithStepsQuery = { runs: { edges: Array<{ node: { runId: string, steps: { edges: Array<{ node: { stepId: string, snapshot: { snapshotId: string, seq: number, kind: SnapshotKind, createdAt: string, sizeBytes: number | null, digest: string | null, storageTier: StorageTier } | null } }> } | null } }> } };
 
 
 export const RunsPageDocument = {"kind":"Document","definitions":[{"kind":"OperationDefinition","operation":"query","name":{"kind":"Name","value":"RunsPage"},"variableDefinitions":[{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"first"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"Int"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"after"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"String"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"filter"}},"type":{"kind":"NamedType","name":{"kind":"Name","value":"RunFilter"}}},{"kind":"VariableDefinition","variable":{"kind":"Variable","name":{"kind":"Name","value":"orderBy"}},"type":{"kind":"NonNullType","type":{"kind":"NamedType","name":{"kind":"Name","value":"RunOrder"}}},"defaultValue":{"kind":"EnumValue","value":"CREATED_DESC"}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"runs"},"arguments":[{"kind":"Argument","name":{"kind":"Name","value":"first"},"value":{"kind":"Variable","name":{"kind":"Name","value":"first"}}},{"kind":"Argument","name":{"kind":"Name","value":"after"},"value":{"kind":"Variable","name":{"kind":"Name","value":"after"}}},{"kind":"Argument","name":{"kind":"Name","value":"filter"},"value":{"kind":"Variable","name":{"kind":"Name","value":"filter"}}},{"kind":"Argument","name":{"kind":"Name","value":"orderBy"},"value":{"kind":"Variable","name":{"kind":"Name","value":"orderBy"}}}],"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"edges"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"cursor"}},{"kind":"Field","name":{"kind":"Name","value":"node"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"runId"}},{"kind":"Field","name":{"kind":"Name","value":"status"}}]}}]}},{"kind":"Field","name":{"kind":"Name","value":"pageInfo"},"selectionSet":{"kind":"SelectionSet","selections":[{"kind":"Field","name":{"kind":"Name","value":"hasNextPage"}},{"kind":"Field","name":{"kind":"Name","value":"hasPreviousPage"}},{"kind":"Field","name":{"kind":"Name","value":"startCursor"}},{"kind":"Field","name":{"kind":"Name","value":"endCursor"}}]}}]}}]}}]} as unknown as DocumentNode<RunsPageQuery, RunsPageQueryVariables>;

@@ -15,7 +15,7 @@ const STEP = `__typename id runId stepId index name kind status attempt startedA
 const SNAPSHOT = `__typename id snapshotId runId stepId attempt seq kind createdAt expiresAt isSuccessState isGolden replaySafe
   piiTags redactionPolicy metadata sizeBytes digest digestOf integrity contentType contentEncoding storageTier storageState storageUri preview`
 const PAGE = 'pageInfo { __typename hasNextPage hasPreviousPage startCursor endCursor }'
-const list = (item: string) => `__typename edges { __typename cursor node { ${item} } } ${PAGE}`
+const list = (item: string) => `__typename totalCount nodes { id } edges { __typename cursor node { ${item} } } ${PAGE}`
 
 const { inline: INLINE, lazy: LAZY, object: OBJECT, lost: LOST } = SAMPLE
 const RUN_ID = encodeGlobalId('Run', 'run 1')

@@ -1,6 +1,6 @@
 import type { Fields, FieldTable } from '../../src/model/fields.ts'
 import type { Page } from '../../src/model/page.ts'
-import { RUN_FIELDS, type Run } from '../../src/model/run.ts'
+import { RUN_FIELDS, RUN_STATS_FIELDS, type Run } from '../../src/model/run.ts'
 import { SNAPSHOT_FIELDS, type Snapshot } from '../../src/model/snapshot.ts'
 import { STEP_FIELDS, type Step } from '../../src/model/step.ts'
 import type { SnapshotReader, StepFields } from '../../src/snapshots/reader.ts'
@@ -23,6 +23,8 @@ export function createStrictReader(reader: SnapshotReader): SnapshotReader {
       (await reader.pageSteps(runIds, options)).map((page) => guardPage(page, guardStep(options.fields))),
     pageSnapshots: async (parents, options) =>
       (await reader.pageSnapshots(parents, options)).map((page) => guardPage(page, guardSnapshot(options.fields))),
+    loadRunStats: async (runIds, fields) =>
+      (await reader.loadRunStats(runIds, fields)).map((stats) => guard(stats, RUN_STATS_FIELDS, fields)),
     loadNewestOfSteps: async (keys, fields) =>
       (await reader.loadNewestOfSteps(keys, fields)).map(ifThere(guardSnapshot(fields))),
     loadNewestOfRuns: async (runIds, options) =>

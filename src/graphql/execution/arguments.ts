@@ -9,27 +9,27 @@ import {
   valueFromAST,
 } from 'graphql'
 import type { Context } from '../context.ts'
-import type { Arguments, Variables } from './execution.ts'
+import type { Arguments, ArgumentsPlan, Variables } from './execution.ts'
 
 /** The arguments that a field is resolved with, by its text and the variables; made once where no variable is in them. */
-export function createArguments(
-  { args }: GraphQLField<unknown, Context>,
-  node: FieldNode,
-): (variables: Variables) => Arguments {
+export function createArguments({ args }: GraphQLField<unknown, Context>, node: FieldNode): ArgumentsPlan {
   const given = new Map(node.arguments?.map(({ name, value }) => [name.value, value]))
   const coerce = (variables: Variables) => {
     const values = args.map((arg) => [arg.name, coerceArgument(arg, given.get(arg.name), { node, variables })] as const)
     return Object.fromEntries(values.filter(([, value]) => value !== undefined))
   }
-  if ([...given.values()].some(holdsVariable)) return coerce
+  if ([...given.values()].some(holdsVariable)) return { isConstant: false, coerce }
   let constant: Arguments | undefined
-  return (variables) => {
-    constant ??= coerce(variables)
-    return constant
+  return {
+    isConstant: true,
+    coerce(variables) {
+      constant ??= coerce(variables)
+      return constant
+    },
   }
 }
 
-export function holdsVariable(value: ValueNode): boolean {
+function holdsVariable(value: ValueNode): boolean {
   if (value.kind === Kind.LIST) return value.values.some(holdsVariable)
   if (value.kind === Kind.OBJECT) return value.fields.some((field) => holdsVariable(field.value))
   return value.kind === Kind.VARIABLE

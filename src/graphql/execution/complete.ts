@@ -10,31 +10,34 @@ import {
   isNonNullType,
   isObjectType,
 } from 'graphql'
-import { type Complete, type Execution, type FieldPlan, fail, infoFor, isPromise, type Path } from './execution.ts'
-import { executeFields } from './fields.ts'
+import {
+  type Complete,
+  type Execution,
+  type FieldPlan,
+  fail,
+  infoFor,
+  isPromise,
+  type ObjectPlan,
+  type Path,
+} from './execution.ts'
 import { createLeaf } from './leaves.ts'
 
 export function createComplete(type: GraphQLOutputType): Complete {
-  if (!isNonNullType(type)) return createNullable(type)
-  const complete = createNullable(type.ofType)
+  const isNonNull = isNonNullType(type)
+  const complete = createOfKind(isNonNull ? type.ofType : type)
   return (execution, field, value, path) => {
-    const completed = complete(execution, field, value, path)
-    if (completed === null) throw new Error(`Cannot return null for non-nullable field ${nameOf(field)}.`)
-    return completed
+    if (value === null || value === undefined) {
+      if (isNonNull) throw new Error(`Cannot return null for non-nullable field ${nameOf(field)}.`)
+      return null
+    }
+    if (value instanceof Error) throw value
+    // Never null from here on.
+    return complete(execution, field, value, path)
   }
 }
 
 function nameOf({ parentType, definition }: FieldPlan): string {
   return `${parentType.name}.${definition.name}`
-}
-
-function createNullable(type: GraphQLOutputType): Complete {
-  const complete = createOfKind(type)
-  return (execution, field, value, path) => {
-    if (value === null || value === undefined) return null
-    if (value instanceof Error) throw value
-    return complete(execution, field, value, path)
-  }
 }
 
 function createOfKind(type: GraphQLOutputType): Complete {
@@ -81,7 +84,13 @@ function createList({ ofType: type }: GraphQLList<GraphQLOutputType>): Complete 
 }
 
 function createObject(type: GraphQLObjectType): Complete {
-  return (execution, field, value, path) => completeObject(execution, { field, type }, value, path as Path)
+  if (type.isTypeOf)
+    return (execution, field, value, path) => completeObject(execution, { field, type }, value, path as Path)
+  let plan: ObjectPlan | undefined
+  return (execution, field, value, path) => {
+    plan ??= field.below(type)
+    return plan.execute(execution, value as object, path)
+  }
 }
 
 function createAbstract(type: GraphQLAbstractType): Complete {
@@ -107,10 +116,10 @@ interface Expected {
 
 function completeObject(execution: Execution, { field, type }: Expected, value: unknown, path: Path): unknown {
   const plan = field.below(type)
-  if (!type.isTypeOf) return executeFields(execution, plan, value, path)
+  if (!type.isTypeOf) return plan.execute(execution, value as object, path)
   const complete = (isOfType: boolean) => {
     if (!isOfType) throw new Error(`What field ${nameOf(field)} resolved to is no ${type.name}.`)
-    return executeFields(execution, plan, value, path)
+    return plan.execute(execution, value as object, path)
   }
   const isOfType = type.isTypeOf(value, execution.context, infoFor(execution, field, path))
   return isPromise(isOfType) ? isOfType.then(complete as never) : complete(isOfType as boolean)

@@ -23,8 +23,12 @@ export interface Document {
 /** The fields that a selection asks of one type of object, in the order of the selection. */
 export interface ObjectPlan {
   readonly fields: readonly FieldPlan[]
-  /** Makes the object of the answer from the values of its fields. */
-  readonly build: (values: readonly unknown[]) => object
+  /**
+   * Resolves them at once, as graphql-js does, to the order of what happens.
+   * @param path undefined at the root.
+   * @throws the first failure of a field that may not be null, when all is known at once; otherwise the promise rejects with it.
+   */
+  readonly execute: (execution: Execution, source: object, path: Path | undefined) => object | Promise<object>
 }
 
 /** One field of the answer: what graphql-js finds out for every object is found once. */
@@ -33,13 +37,21 @@ export interface FieldPlan {
   readonly nodes: readonly FieldNode[]
   readonly parentType: GraphQLObjectType
   readonly definition: GraphQLField<unknown, Context>
-  /** Whether the value is there at once, and holds no object: it needs neither a place nor a resolver. */
+  /** Whether it is read from its object, and holds none itself: nothing needs to know its place. */
   readonly isPlainLeaf: boolean
+  /** Whether a text stands in the answer as it is. */
+  readonly takesTexts: boolean
   readonly complete: Complete
-  /** @throws GraphQLError for values that do not fit. */
-  readonly argumentsOf: (variables: Variables) => Arguments
+  readonly arguments: ArgumentsPlan
   /** What it selects of one type of object. @throws GraphQLError for a condition that has no value. */
   readonly below: (type: GraphQLObjectType) => ObjectPlan
+}
+
+export interface ArgumentsPlan {
+  /** Whether they depend on variables. */
+  readonly isConstant: boolean
+  /** @throws GraphQLError for values that do not fit. */
+  coerce(variables: Variables): Arguments
 }
 
 /**
@@ -75,9 +87,10 @@ export function createExecution(options: ExecutionOptions): Execution {
 
 /** The arguments of a field are the same for every object of one execution. */
 export function argumentsOf({ args, variables }: Execution, field: FieldPlan): Arguments {
+  if (field.arguments.isConstant) return field.arguments.coerce(variables)
   const known = args.get(field)
   if (known) return known
-  const made = field.argumentsOf(variables)
+  const made = field.arguments.coerce(variables)
   args.set(field, made)
   return made
 }
@@ -129,5 +142,5 @@ function keysOf(path: Path): (string | number)[] {
 }
 
 export function isPromise(value: unknown): value is Promise<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+  return value instanceof Promise
 }

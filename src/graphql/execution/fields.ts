@@ -10,55 +10,37 @@ import {
   type Path,
 } from './execution.ts'
 
-/**
- * Resolves the fields of one object at once, as graphql-js does, to the order of what happens.
- * @throws the first failure of a field that may not be null, when all is known at once; otherwise the promise rejects with it.
- */
-export function executeFields(
-  execution: Execution,
-  { fields, build }: ObjectPlan,
-  source: unknown,
-  path: Path | undefined,
-): object | Promise<object> {
-  const values: unknown[] = []
-  let isPending = false
-  try {
-    for (const field of fields) {
-      const value = executeField(execution, field, source, path)
-      values.push(value)
-      isPending ||= isPromise(value)
-    }
-  } catch (error) {
-    if (!isPending) throw error
-    // Those that are under way are waited for: nobody else would hear of their failures.
-    return Promise.all(values)
-      .then(build)
-      .finally(() => {
-        throw error
-      })
-  }
-  return isPending ? Promise.all(values).then(build) : build(values)
+/** The object whose fields are resolved. */
+export interface Parent {
+  readonly execution: Execution
+  readonly source: object
+  /** Undefined at the root. */
+  readonly path: Path | undefined
 }
 
-/** Resolves one field after the other: each sees what the one before it has changed. */
-export function executeSerially(execution: Execution, { fields, build }: ObjectPlan): object | Promise<object> {
-  const values: unknown[] = []
+export const ROOT: object = Object.freeze({})
+
+/** Resolves the fields of the root one after the other: each sees what the one before it has changed. */
+export function executeSerially({ fields }: ObjectPlan, execution: Execution): object | Promise<object> {
+  const parent: Parent = { execution, source: ROOT, path: undefined }
+  const values: [string, unknown][] = []
   const next = (field: FieldPlan) => {
-    const value = executeField(execution, field, undefined, undefined)
-    if (!isPromise(value)) return void values.push(value)
-    return value.then((resolved) => void values.push(resolved))
+    const value = field.isPlainLeaf ? executeLeaf(parent, field, undefined) : executeField(parent, field, undefined)
+    if (!isPromise(value)) return void values.push([field.key, value])
+    return value.then((resolved) => void values.push([field.key, resolved]))
   }
   let last: unknown
   for (const field of fields) last = isPromise(last) ? last.then(() => next(field)) : next(field)
-  return isPromise(last) ? last.then(() => build(values)) : build(values)
+  return isPromise(last) ? last.then(() => Object.fromEntries(values)) : Object.fromEntries(values)
 }
 
-function executeField(execution: Execution, field: FieldPlan, source: unknown, parent: Path | undefined): unknown {
-  if (field.isPlainLeaf) return executePlainLeaf(execution, field, source, parent)
+/** @param value what the parent holds under the name of the field, where it has no resolver. */
+export function executeField(parent: Parent, field: FieldPlan, value: unknown): unknown {
+  const { execution } = parent
   const { definition, complete } = field
-  const path: Path = { prev: parent, key: field.key, typename: field.parentType.name }
+  const path = placeOf(parent, field)
   try {
-    const result = resolve(execution, field, source, path)
+    const result = definition.resolve || typeof value === 'function' ? resolve(parent, field, path) : value
     const completed = isPromise(result)
       ? result.then((resolved) => complete(execution, field, resolved, path))
       : complete(execution, field, result, path)
@@ -69,27 +51,21 @@ function executeField(execution: Execution, field: FieldPlan, source: unknown, p
   }
 }
 
-function resolve(execution: Execution, field: FieldPlan, source: unknown, path: Path): unknown {
-  const { definition } = field
-  if (!definition.resolve) {
-    const value = propertyOf(source, definition.name)
-    if (typeof value !== 'function') return value
-  }
-  const { resolve: by = defaultFieldResolver } = definition
+function resolve({ execution, source }: Parent, field: FieldPlan, path: Path): unknown {
+  const { resolve: by = defaultFieldResolver } = field.definition
   return by(source, argumentsOf(execution, field), execution.context, infoFor(execution, field, path))
 }
 
-/** Most of an answer is made of these, so nothing is made for them that they do not need. */
-function executePlainLeaf(execution: Execution, field: FieldPlan, source: unknown, parent: Path | undefined): unknown {
-  const { complete, definition } = field
+/** For a plain leaf: nothing is made that it does not need. */
+export function executeLeaf(parent: Parent, field: FieldPlan, value: unknown): unknown {
   try {
-    return complete(execution, field, propertyOf(source, definition.name), undefined)
+    return field.complete(parent.execution, field, value, undefined)
   } catch (error) {
-    const path: Path = { prev: parent, key: field.key, typename: field.parentType.name }
-    return fail(execution, { field, type: definition.type, path }, error)
+    const path = placeOf(parent, field)
+    return fail(parent.execution, { field, type: field.definition.type, path }, error)
   }
 }
 
-function propertyOf(source: unknown, name: string): unknown {
-  return typeof source === 'object' && source !== null ? (source as Record<string, unknown>)[name] : undefined
+function placeOf({ path }: Parent, { key, parentType }: FieldPlan): Path {
+  return { prev: path, key, typename: parentType.name }
 }

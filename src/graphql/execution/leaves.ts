@@ -9,7 +9,7 @@ import {
   isEnumType,
 } from 'graphql'
 import { isLazy, isRawJson } from '../raw-json.ts'
-import type { Complete } from './execution.ts'
+import type { Complete, Execution } from './execution.ts'
 
 /** What graphql's own types leave as it is; for all else they are asked. */
 const AS_IT_IS = new Map<GraphQLLeafType, (value: unknown) => boolean>([
@@ -20,16 +20,25 @@ const AS_IT_IS = new Map<GraphQLLeafType, (value: unknown) => boolean>([
   [GraphQLInt, (value) => typeof value === 'number' && (value | 0) === value],
 ])
 
+/** Whether a text of this type stands in the answer as it is. */
+export function takesTexts(type: GraphQLLeafType): boolean {
+  return AS_IT_IS.get(type)?.('') === true
+}
+
 export function createLeaf(type: GraphQLLeafType): Complete {
   const serialize = isEnumType(type) ? createEnum(type) : createScalar(type)
   return (execution, _field, value) => {
     const serialized = serialize(value)
     if (serialized === null || serialized === undefined) throw new Error(`${type.name} serialized a value to null.`)
-    execution.bytes += bytesOf(serialized)
-    // The whole answer is refused for it in the end: so much is not even gathered.
-    if (execution.bytes > execution.bytesMax) throw new Error('The answer is too large.')
+    weigh(execution, bytesOf(serialized))
     return serialized
   }
+}
+
+/** Counts what a leaf adds to the answer. @throws Error when that is too much: the whole answer is refused for it in the end. */
+export function weigh(execution: Execution, bytes: number): void {
+  execution.bytes += bytes
+  if (execution.bytes > execution.bytesMax) throw new Error('The answer is too large.')
 }
 
 function createScalar(type: GraphQLLeafType): (value: unknown) => unknown {
@@ -43,7 +52,7 @@ function createEnum(type: GraphQLEnumType): (value: unknown) => unknown {
   return (value) => names.get(value) ?? type.serialize(value)
 }
 
-/** What a leaf adds to the answer, nearly; one that is streamed adds nothing. */
+/** Nearly; what is streamed adds nothing. */
 function bytesOf(leaf: unknown): number {
   if (typeof leaf === 'string') return leaf.length
   return isRawJson(leaf) && !isLazy(leaf.source) ? leaf.source.length : 0

@@ -24,7 +24,7 @@ import {
   type ObjectPlan,
   type Variables,
 } from './execution.ts'
-import { executeFields, executeSerially } from './fields.ts'
+import { executeSerially, ROOT } from './fields.ts'
 import { planObject } from './plan.ts'
 import { createVariables } from './variables.ts'
 
@@ -67,7 +67,7 @@ export function createOperation({ schema, document, operationName, limits }: Ope
   const variants = new LRUCache<string, Variant>({ max: VARIANTS_MAX })
 
   function variantFor(variables: Variables): Variant {
-    const key = conditions.map((name) => String(variables[name])).join()
+    const key = conditions.length === 0 ? '' : conditions.map((name) => String(variables[name])).join()
     const known = variants.get(key)
     if (known) return known
     // Only these are kept: the other variables may be large.
@@ -126,7 +126,7 @@ function run(execution: Execution, planRoot: Variant['root'], limits: Limits): R
     const root = planRoot()
     const excess = excessOf(measure(execution, root), limits)
     if (excess) return { errors: [excess] }
-    const data = isSerial ? executeSerially(execution, root) : executeFields(execution, root, undefined, undefined)
+    const data = isSerial ? executeSerially(root, execution) : root.execute(execution, ROOT, undefined)
     return isPromise(data) ? data.then(answer, failed) : answer(data)
   } catch (error) {
     return failed(error)

@@ -23,6 +23,8 @@ import type { Context } from '../context.ts'
 import { createArguments } from './arguments.ts'
 import { createComplete } from './complete.ts'
 import type { Document, FieldPlan, ObjectPlan, Variables } from './execution.ts'
+import { takesTexts } from './leaves.ts'
+import { createObject } from './object.ts'
 
 /**
  * Plans what a selection asks of a type of object; what lies below a field is planned when it is first met.
@@ -41,7 +43,7 @@ export function planObject(
     const definition = definitionOf(document.schema, type, nodes[0].name.value)
     if (definition) fields.push(planField(selected, definition, key, nodes))
   }
-  return { fields, build: createBuilder(fields.map(({ key }) => key)) }
+  return { fields, execute: createObject(fields) }
 }
 
 type Nodes = [FieldNode, ...FieldNode[]]
@@ -97,6 +99,8 @@ function planField(
   nodes: Nodes,
 ): FieldPlan {
   const isTypename = definition === TypeNameMetaFieldDef
+  const nullable = getNullableType(definition.type)
+  const isPlainLeaf = isLeafType(nullable) && !definition.resolve
   const plans = new Map<GraphQLObjectType, ObjectPlan>()
   const sets = nodes.flatMap(({ selectionSet }) => selectionSet ?? [])
   return {
@@ -104,9 +108,10 @@ function planField(
     nodes,
     parentType,
     definition,
-    isPlainLeaf: isTypename || (!definition.resolve && isLeafType(getNullableType(definition.type))),
+    isPlainLeaf: isTypename || isPlainLeaf,
+    takesTexts: isPlainLeaf && takesTexts(nullable),
     complete: isTypename ? () => parentType.name : createComplete(definition.type),
-    argumentsOf: createArguments(definition, nodes[0]),
+    arguments: createArguments(definition, nodes[0]),
     below(type) {
       const known = plans.get(type)
       if (known) return known
@@ -125,11 +130,4 @@ function definitionOf(
   if (name === TypeNameMetaFieldDef.name) return TypeNameMetaFieldDef
   if (type !== schema.getQueryType()) return type.getFields()[name]
   return [SchemaMetaFieldDef, TypeMetaFieldDef].find((meta) => meta.name === name) ?? type.getFields()[name]
-}
-
-/** A function for exactly these keys: an object literal is made many times faster than an object in a loop over keys. */
-function createBuilder(keys: readonly string[]): ObjectPlan['build'] {
-  // Names in GraphQL are letters, digits and `_`. In brackets `__proto__` is a key like any other.
-  const entries = keys.map((key, index) => `${key === '__proto__' ? '["__proto__"]' : key}: values[${index}]`)
-  return new Function('values', `return { ${entries.join(', ')} }`) as ObjectPlan['build']
 }

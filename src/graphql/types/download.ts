@@ -1,8 +1,25 @@
-import { DISPOSITIONS, type DownloadTicket } from '../../snapshots/links.ts'
+import { DISPOSITIONS, type Disposition, type DownloadTicket, type LinkRequest } from '../../snapshots/links.ts'
 import { builder } from '../builder.ts'
 import { costing, PARTS } from '../cost.ts'
 import { HttpHeaderRef } from './common.ts'
 import { SnapshotRef } from './snapshot.ts'
+
+const DEFAULT_SECONDS = 3600
+const DEFAULT_DISPOSITION: Disposition = 'ATTACHMENT'
+
+interface LinkArgs {
+  readonly expiresIn?: number | null
+  readonly disposition?: Disposition | null
+  readonly filename?: string | null
+}
+
+function linkOf({ expiresIn, disposition, filename }: LinkArgs): LinkRequest {
+  return {
+    expiresInSeconds: expiresIn ?? DEFAULT_SECONDS,
+    disposition: disposition ?? DEFAULT_DISPOSITION,
+    filename,
+  }
+}
 
 const DispositionRef = builder.enumType('Disposition', {
   description: 'What a browser does with a download.',
@@ -48,14 +65,12 @@ const DownloadTicketRef = builder.objectRef<DownloadTicket>('DownloadTicket').im
 builder.objectFields(SnapshotRef, (t) => {
   const linkArgs = {
     expiresIn: t.arg.int({
-      required: true,
-      defaultValue: 3600,
+      defaultValue: DEFAULT_SECONDS,
       description: 'Seconds, from 1 to a limit that the server sets: a day unless told.',
     }),
     disposition: t.arg({
       type: DispositionRef,
-      required: true,
-      defaultValue: 'ATTACHMENT',
+      defaultValue: DEFAULT_DISPOSITION,
       description: 'Save or show.',
     }),
     filename: t.arg.string({
@@ -68,15 +83,14 @@ builder.objectFields(SnapshotRef, (t) => {
       nullable: true,
       description: 'A URL that anyone who holds it can GET until it expires. Null for an inline payload.',
       args: linkArgs,
-      resolve: async (snapshot, { expiresIn, ...options }, { links }) =>
-        (await links.sign(snapshot, { expiresInSeconds: expiresIn, ...options }))?.url ?? null,
+      resolve: async (snapshot, args, { links }) => (await links.sign(snapshot, linkOf(args)))?.url ?? null,
     }),
     download: t.field({
       type: DownloadTicketRef,
-      description: 'The same for every tier, with what a downloader needs to know.',
+      nullable: true,
+      description: 'The same for every tier, with what a downloader needs to know. Null when none can be made.',
       args: linkArgs,
-      resolve: (snapshot, { expiresIn, ...options }, { links }) =>
-        links.ticket(snapshot, { expiresInSeconds: expiresIn, ...options }),
+      resolve: (snapshot, args, { links }) => links.ticket(snapshot, linkOf(args)),
     }),
   }
 })

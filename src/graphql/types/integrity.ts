@@ -49,8 +49,9 @@ builder.objectFields(SnapshotRef, (t) => ({
   }),
   integrity: t.field({
     type: IntegrityRef,
+    nullable: true,
     description:
-      'Whether the payload is what its digest says: what the last verification found, or what a new one finds.',
+      'Whether the payload is what its digest says: what the last verification found, or what a new one finds. Null when it cannot be read.',
     args: {
       verify: t.arg.boolean({
         defaultValue: false,

@@ -1,21 +1,23 @@
+import type { Fields } from '../../model/fields.ts'
 import { idOfType } from '../../model/ids.ts'
 import { millisBetween } from '../../model/instant.ts'
-import { CURSOR_INSTANT, CURSOR_TEXT, parsePage } from '../../model/page.ts'
-import { RUN_FIELDS, RUN_ORDERS, RUN_STATS_FIELDS, RUN_STATUSES, type Run, type RunStats } from '../../model/run.ts'
+import { CURSOR_INSTANT, CURSOR_TEXT } from '../../model/page.ts'
+import { RUN_FIELDS, RUN_ORDERS, RUN_STATUSES, type Run, type RunOrder, type RunStats } from '../../model/run.ts'
 import { builder } from '../builder.ts'
-import { toConnection } from '../connection.ts'
+import { type List, requestPage, toConnection } from '../connection.ts'
 import { CONNECTION, costing, PART, PARTS } from '../cost.ts'
-import { changing, createLoader } from '../loader.ts'
-import { hasCursors, loadRun, runNeeds } from '../loaders.ts'
+import { changing, createLoaderWithArgs } from '../loader.ts'
+import { hasCursors, loadRun, runNeeds, statsNeeds } from '../loaders.ts'
 import { itemsOf, selectionOf } from '../look-ahead.ts'
 import { ErrorInfoRef, ErrorInput, TagInput, TagRef } from './common.ts'
 
-const LIST = 'runs'
-const POSITION = [CURSOR_INSTANT, CURSOR_TEXT]
+const LIST: List = { name: 'runs', checks: [CURSOR_INSTANT, CURSOR_TEXT] }
 
-const loadStats = createLoader<string, RunStats>((runIds, { reader }) =>
-  reader.loadRunStats(runIds, RUN_STATS_FIELDS.all),
+const loadStats = createLoaderWithArgs<string, Fields<RunStats>, RunStats>((runIds, fields, { reader }) =>
+  reader.loadRunStats(runIds, fields),
 )
+
+const DEFAULT_ORDER: RunOrder = 'CREATED_DESC'
 
 const RunStatusRef = builder.enumType('RunStatus', {
   description: 'How far a run has come.',
@@ -36,6 +38,10 @@ const RunFilter = builder.inputType('RunFilter', {
     parentRunId: t.string({ description: 'Runs that this run started.' }),
     createdFrom: t.field({ type: 'DateTime', description: 'At this moment or later.' }),
     createdBefore: t.field({ type: 'DateTime', description: 'Earlier than this moment.' }),
+    search: t.string({ description: "The beginning of the run's id or of the workflow's name, letter for letter." }),
+    hasErrors: t.boolean({
+      description: 'Whether the run failed, timed out, or has an error to tell; or none of these.',
+    }),
   }),
 })
 
@@ -99,8 +105,10 @@ builder.node(RunRef, {
     }),
     stats: t.field({
       type: RunStatsRef,
-      description: 'Counts and bytes.',
-      resolve: ({ runId }, _args, context) => loadStats(context).load(runId),
+      nullable: true,
+      description: 'Counts and bytes; only what is selected is counted. Null when that failed.',
+      extensions: costing(PART),
+      resolve: ({ runId }, _args, context, info) => loadStats(context, statsNeeds(selectionOf(info))).load(runId),
     }),
   }),
 })
@@ -113,20 +121,15 @@ builder.queryField('runs', (t) =>
       extensions: costing(CONNECTION),
       args: {
         filter: t.arg({ type: RunFilter, description: 'Which runs.' }),
-        orderBy: t.arg({
-          type: RunOrderRef,
-          required: true,
-          defaultValue: 'CREATED_DESC',
-          description: 'In which order.',
-        }),
+        orderBy: t.arg({ type: RunOrderRef, defaultValue: DEFAULT_ORDER, description: 'In which order.' }),
       },
       resolve: async (_root, { filter, orderBy, ...args }, { reader }, info) => {
         const selection = selectionOf(info)
         const cursors = hasCursors(selection)
         const fields = runNeeds(itemsOf(selection)) | (cursors ? RUN_FIELDS.pick(['createdAt', 'runId']) : 0)
-        const page = await reader.pageRuns(parsePage(LIST, args, POSITION), {
+        const page = await reader.pageRuns(requestPage(LIST, args, selection), {
           filter: filter ?? {},
-          order: orderBy,
+          order: orderBy ?? DEFAULT_ORDER,
           fields,
         })
         return toConnection(LIST, page, cursors ? ({ createdAt, runId }) => [createdAt, runId] : null)

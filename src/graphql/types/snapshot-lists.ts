@@ -1,5 +1,5 @@
 import type { Fields } from '../../model/fields.ts'
-import { CURSOR_INTEGER, type Page, type PageArgs, parsePage } from '../../model/page.ts'
+import { CURSOR_INTEGER, type Page, type PageArgs } from '../../model/page.ts'
 import {
   SNAPSHOT_FIELDS,
   SNAPSHOT_ORDERS,
@@ -9,7 +9,7 @@ import {
 } from '../../model/snapshot.ts'
 import type { HistoryPoint, SnapshotPageOptions, SnapshotParent } from '../../snapshots/reader.ts'
 import { builder } from '../builder.ts'
-import { toConnection } from '../connection.ts'
+import { type List, requestPage, toConnection } from '../connection.ts'
 import { CONNECTION, costing } from '../cost.ts'
 import { createLoaderWithArgs } from '../loader.ts'
 import { hasCursors, loadNewestOfStep, snapshotNeeds } from '../loaders.ts'
@@ -18,8 +18,8 @@ import { RunRef } from './run.ts'
 import { SnapshotKindRef, SnapshotRef, StorageTierRef } from './snapshot.ts'
 import { StepRef } from './step.ts'
 
-const LIST = 'snapshots'
-const POSITION = [CURSOR_INTEGER]
+const LIST: List = { name: 'snapshots', checks: [CURSOR_INTEGER] }
+const DEFAULT_ORDER: SnapshotOrder = 'SEQ_ASC'
 const positionOf = ({ seq }: Snapshot) => [String(seq)]
 
 const nameOfParent = ({ runId, stepId }: SnapshotParent) => JSON.stringify([runId, stepId])
@@ -45,12 +45,17 @@ const loadNewestOfRun = createLoaderWithArgs<string, NewestArgs, Snapshot | null
 
 interface ListArgs extends PageArgs {
   readonly filter?: SnapshotFilterShape | null
-  readonly orderBy: SnapshotOrder
+  readonly orderBy?: SnapshotOrder | null
 }
 
 function listOptions({ filter, orderBy, ...page }: ListArgs, selection: Selection): SnapshotPageOptions {
   const fields = snapshotNeeds(itemsOf(selection)) | (hasCursors(selection) ? SNAPSHOT_FIELDS.pick(['seq']) : 0)
-  return { page: parsePage(LIST, page, POSITION), filter: filter ?? {}, order: orderBy, fields }
+  return {
+    page: requestPage(LIST, page, selection),
+    filter: filter ?? {},
+    order: orderBy ?? DEFAULT_ORDER,
+    fields,
+  }
 }
 
 function toSnapshots(page: Page<Snapshot>, selection: Selection) {
@@ -84,16 +89,12 @@ builder.objectFields(RunRef, (t) => ({
   snapshots: t.connection(
     {
       type: SnapshotRef,
+      nullable: true,
       description: 'Snapshots of the run and its steps. At most 100 a page; 20 where no size is given.',
       extensions: costing(CONNECTION),
       args: {
         filter: t.arg({ type: SnapshotFilter, description: 'Which snapshots.' }),
-        orderBy: t.arg({
-          type: SnapshotOrderRef,
-          required: true,
-          defaultValue: 'SEQ_ASC',
-          description: 'In which order.',
-        }),
+        orderBy: t.arg({ type: SnapshotOrderRef, defaultValue: DEFAULT_ORDER, description: 'In which order.' }),
       },
       resolve: async ({ runId }, args, context, info) => {
         const selection = selectionOf(info)
@@ -135,15 +136,11 @@ builder.objectFields(StepRef, (t) => ({
   snapshots: t.connection(
     {
       type: SnapshotRef,
+      nullable: true,
       description: 'Snapshots of the step, oldest first. At most 100 a page; 20 where no size is given.',
       extensions: costing(CONNECTION),
       args: {
-        orderBy: t.arg({
-          type: SnapshotOrderRef,
-          required: true,
-          defaultValue: 'SEQ_ASC',
-          description: 'In which order.',
-        }),
+        orderBy: t.arg({ type: SnapshotOrderRef, defaultValue: DEFAULT_ORDER, description: 'In which order.' }),
       },
       resolve: async ({ runId, stepId }, args, context, info) => {
         const selection = selectionOf(info)

@@ -1,9 +1,9 @@
 import { decodeStepKey, idOfType } from '../../model/ids.ts'
 import { millisBetween } from '../../model/instant.ts'
-import { CURSOR_INTEGER, type PageArgs, parsePage } from '../../model/page.ts'
+import { CURSOR_INTEGER, type PageArgs } from '../../model/page.ts'
 import { STEP_STATUSES, type Step, type StepKey, stepPosition } from '../../model/step.ts'
 import { builder } from '../builder.ts'
-import { toConnection } from '../connection.ts'
+import { type List, requestPage, toConnection } from '../connection.ts'
 import { CONNECTION, costing, PART } from '../cost.ts'
 import { changing } from '../loader.ts'
 import {
@@ -20,8 +20,7 @@ import { type Selection, selectionOf } from '../look-ahead.ts'
 import { ErrorInfoRef, ErrorInput } from './common.ts'
 import { RunRef } from './run.ts'
 
-const LIST = 'steps'
-const POSITION = [CURSOR_INTEGER, CURSOR_INTEGER]
+const LIST: List = { name: 'steps', checks: [CURSOR_INTEGER, CURSOR_INTEGER] }
 
 const StepStatusRef = builder.enumType('StepStatus', { description: 'How far a step has come.', values: STEP_STATUSES })
 
@@ -67,9 +66,9 @@ builder.node(StepRef, {
   }),
 })
 
-/** What a field `steps` with these arguments asks for. @throws AppError `BAD_REQUEST`, as `parsePage` does. */
+/** What a field `steps` with these arguments asks for. @throws AppError `BAD_REQUEST`, as `requestPage` does. */
 export function stepsArgs(args: PageArgs, selection: Selection): StepsArgs {
-  return { page: parsePage(LIST, args, POSITION), fields: stepFieldsOf(selection) }
+  return { page: requestPage(LIST, args, selection), fields: stepFieldsOf(selection) }
 }
 
 builder.objectFields(RunRef, (t) => ({
@@ -84,6 +83,7 @@ builder.objectFields(RunRef, (t) => ({
   steps: t.connection(
     {
       type: StepRef,
+      nullable: true,
       description: 'Steps in their order. At most 100 a page; 20 where no size is given.',
       extensions: costing(CONNECTION),
       resolve: async ({ runId }, args, context, info) => {
