@@ -11,8 +11,8 @@ import { GIANT, madeAt, PARENT, type Scale } from './many-rows.ts'
 /** A list of the schema, over the rows of `fillMany`. */
 export interface ListOfMany {
   readonly name: string
-  /** Whether no index has it in its order: what is rare is gathered, and then sorted. */
-  readonly isSearch: boolean
+  /** Whether no index has it in its order: what lies far off on the way is gathered from an index, and then sorted. */
+  readonly isGathered: boolean
   /** A page of it: the keys of its items. */
   read(db: Rows, page: PageRequest): Promise<Page<readonly string[]>>
 }
@@ -60,7 +60,7 @@ function runLists({ runs }: Scale): ListOfMany[] {
   return filters.flatMap((filter) =>
     RUN_ORDERS.map((order) => ({
       name: `runs ${JSON.stringify(filter)} ${order}`,
-      isSearch: filter.search != null,
+      isGathered: filter.search != null,
       async read(db: Rows, page: PageRequest) {
         const { items, ...ends } = await pageRuns(db, page, { filter, order, fields: RUN_FIELDS.all })
         return { ...ends, items: items.map(({ createdAt, runId }) => [createdAt, runId]) }
@@ -89,9 +89,9 @@ function snapshotLists({ snapshotsOfGiant }: Scale): ListOfMany[] {
     { createdFrom: madeAt(middle), createdBefore: madeAt(middle + 10) },
     { createdFrom: madeAt(middle), createdBefore: madeAt(middle + 10), isGolden: true },
   ]
-  const of = (filter: SnapshotFilter, order: (typeof SNAPSHOT_ORDERS)[number]): ListOfMany => ({
+  const of = (filter: SnapshotFilter, order: (typeof SNAPSHOT_ORDERS)[number], isGathered = false): ListOfMany => ({
     name: `snapshots ${JSON.stringify(filter)} ${order}`,
-    isSearch: false,
+    isGathered,
     async read(db, page) {
       const options = { page, filter, order, fields: SNAPSHOT_METADATA }
       const [found] = await pageSnapshots(db, [{ runId: GIANT }], options)
@@ -100,7 +100,7 @@ function snapshotLists({ snapshotsOfGiant }: Scale): ListOfMany[] {
   })
   const ofStep = (order: (typeof SNAPSHOT_ORDERS)[number]): ListOfMany => ({
     name: `snapshots of a step ${order}`,
-    isSearch: false,
+    isGathered: false,
     async read(db, page) {
       const options = { page, filter: {}, order, fields: SNAPSHOT_METADATA }
       const [found] = await pageSnapshots(db, [{ runId: GIANT, stepId: 'step-3' }], options)
@@ -112,13 +112,16 @@ function snapshotLists({ snapshotsOfGiant }: Scale): ListOfMany[] {
     // Read from the side where the time begins or ends.
     of({ createdBefore: madeAt(middle) }, 'SEQ_ASC'),
     of({ createdFrom: madeAt(middle) }, 'SEQ_DESC'),
+    // And from the other one.
+    of({ createdFrom: madeAt(middle) }, 'SEQ_ASC', true),
+    of({ createdBefore: madeAt(middle) }, 'SEQ_DESC', true),
     ...SNAPSHOT_ORDERS.map(ofStep),
   ]
 }
 
 const stepList: ListOfMany = {
   name: 'steps with their newest snapshots',
-  isSearch: false,
+  isGathered: false,
   async read(db, page) {
     const fields = { step: STEP_FIELDS.all, newest: SNAPSHOT_METADATA }
     const [found] = await pageSteps(db, [GIANT], { page, fields })

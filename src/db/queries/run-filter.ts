@@ -28,22 +28,39 @@ export function runList(filter: RunFilter, order: RunOrder): List {
 function sliceOf(filter: RunFilter, inOrder: ListOrder, slice: Slice): Part {
   const [tag, ...others] = filter.tags ?? []
   if (tag) return sliceOfTag(tag, { ...filter, tags: others }, { inOrder, slice })
-  const { status, ...rest } = filter
-  if (status == null || prefixesOf(rest).length > 0) return plainSlice(filter, { inOrder, slice })
+  const indexed = onlyIndexed(filter)
+  const plain = (conditions: RunFilter, prefix?: Prefix) => {
+    const { bounds, order } = sliceParts(inOrder, slice, prefix)
+    return sql`select * from ${runs()}${runConditions(conditions, 'r')}${bounds} ${order} limit ${slice.limit}`
+  }
+  if (!indexed) return plain(filter)
+  const [ofFirst, ...ofOthers] = indexed.prefixes.map((prefix) => plain(indexed.rest, prefix))
+  if (!ofFirst) return sql`select * from ${runs()} and false`
+  if (ofOthers.length === 0) return ofFirst
   // Each status has its order in the index; all of them together have none.
-  const ofEach = [...new Set(status)].map(
-    (one) => sql`(${plainSlice(rest, { inOrder, slice, prefix: { column: 'r.status', value: sql`${one}` } })})`,
+  const all = sql.join(
+    [ofFirst, ...ofOthers].map((part) => sql`(${part})`),
+    sql` union all `,
   )
-  if (ofEach.length === 0) return sql`select * from ${runs()} and false`
-  return sql`select r.* from (${sql.join(ofEach, sql` union all `)}) r ${sliceParts(inOrder, slice).order} limit ${slice.limit}`
+  return sql`select r.* from (${all}) r ${sliceParts(inOrder, slice).order} limit ${slice.limit}`
 }
 
-function plainSlice(
-  filter: RunFilter,
-  { inOrder, slice, prefix = prefixOf(filter) }: RunsInOrder & { readonly prefix?: Prefix },
-) {
-  const { bounds, order } = sliceParts(inOrder, slice, prefix)
-  return sql`select * from ${runs()}${runConditions(filter, 'r')}${bounds} ${order} limit ${slice.limit}`
+interface Indexed {
+  readonly prefixes: readonly Prefix[]
+  /** What is to be looked up beside it. */
+  readonly rest: RunFilter
+}
+
+/** The one condition that has an index in the order of the list. Among several PostgreSQL chooses, by what it knows of their sizes. */
+function onlyIndexed({ status, workflowName, parentRunId, hasErrors, ...rest }: RunFilter): Indexed | null {
+  const choices = [
+    status && [...new Set(status)].map((one): Prefix => ({ column: 'r.status', value: sql`${one}` })),
+    workflowName != null && [{ column: 'r.workflow_name', value: sql`${workflowName}` }],
+    parentRunId != null && [{ column: 'r.parent_run_id', value: sql`${parentRunId}` }],
+    hasErrors != null && [{ column: HAS_ERRORS, value: sql`${hasErrors ? 1 : 0}` }],
+  ].filter((choice) => typeof choice === 'object')
+  const [prefixes] = choices
+  return prefixes && choices.length === 1 ? { prefixes, rest } : null
 }
 
 /** Who counts need not know the runs themselves. */
@@ -51,20 +68,6 @@ function sliceOfTag(tag: Tag, others: RunFilter, options: RunsInOrder): Part {
   const { reading, limit } = options.slice
   if (reading === 'any' && !hasConditions(others)) return sql`${ofTag(tag)} order by created_at, run_id limit ${limit}`
   return withRuns(ofTag(tag), others, options)
-}
-
-/** The one index that has these runs together, if it is one; PostgreSQL chooses among several by what it knows of their sizes. */
-function prefixOf(filter: RunFilter): Prefix | undefined {
-  const prefixes = filter.status == null ? prefixesOf(filter) : []
-  return prefixes.length === 1 ? prefixes[0] : undefined
-}
-
-function prefixesOf({ workflowName, parentRunId, hasErrors }: RunFilter): readonly Prefix[] {
-  return [
-    workflowName != null && { column: 'r.workflow_name', value: sql`${workflowName}` },
-    parentRunId != null && { column: 'r.parent_run_id', value: sql`${parentRunId}` },
-    hasErrors != null && { column: HAS_ERRORS, value: sql`${hasErrors ? 1 : 0}` },
-  ].filter((prefix) => prefix !== false)
 }
 
 /** Times as places in the list, where no cursor lies within them already. */

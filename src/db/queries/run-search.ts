@@ -118,7 +118,10 @@ async function countFound(db: Rows, { filter, order }: Omit<RunSearch, 'fields'>
   const options = { inOrder: runOrder(order), slice: COUNTED_SLICE }
   if (!tags?.length) {
     // Where one of the two beginnings has as many alone, nobody has to know the other.
-    const parts = beginnings(search ?? '').map((found) => sql`select run_id from (${withRuns(found, rest, options)}) x`)
+    const slices = beginnings(search ?? '').map((found) =>
+      hasConditions(rest) ? withRuns(found, rest, options) : sql`${found} limit ${COUNTED_SLICE.limit}`,
+    )
+    const parts = slices.map((part) => sql`select run_id from (${part}) x`)
     return await countRows(db, sql.join(parts, sql` union `))
   }
   if (!search && !hasConditions(rest)) {

@@ -3,13 +3,15 @@ import type { Fields } from '../../model/fields.ts'
 import { RUN_STATS_FIELDS, type RunStats } from '../../model/run.ts'
 import type { Rows } from '../connect.ts'
 import { FACET, facetsOf } from '../facets.ts'
-import { snapshotsOf, stepsOf } from './sources.ts'
+import { snapshotsOf, snapshotsOfFacet, stepsOf } from './sources.ts'
 
 const RUN_ID = sql.raw('p.run_id')
+const EACH_FACET = { column: FACET, value: sql.raw('f.facet') }
+
 /** Facet by facet, in the order of their index: PostgreSQL might look for them in every row of the run. */
 const ofFacets = (facets: readonly number[] | null) =>
   sql`unnest(${facets ?? []}::int[]) as f(facet) cross join lateral (
-    select from ${snapshotsOf(RUN_ID)} and ${sql.raw(FACET)} >= f.facet and ${sql.raw(FACET)} <= f.facet
+    select from ${snapshotsOfFacet(RUN_ID, EACH_FACET)} and ${sql.raw(FACET)} <= f.facet
     order by ${sql.raw(FACET)}, s.seq offset 0) s`
 
 /** Each by an index of its own, which has all that it takes but for the facets. */

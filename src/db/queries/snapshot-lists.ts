@@ -6,7 +6,7 @@ import type { Rows } from '../connect.ts'
 import { FACET, facetsOf } from '../facets.ts'
 import { groupByParent, type List, type ListOrder, type Prefix, pageParts, type Slice, sliceParts } from '../keyset.ts'
 import { projectSnapshot } from './snapshot-columns.ts'
-import { snapshotsOf } from './sources.ts'
+import { snapshotsByTime, snapshotsOf, snapshotsOfFacet } from './sources.ts'
 
 type Part = RawBuilder<unknown>
 
@@ -61,7 +61,9 @@ function snapshotList({ filter, order, isOfStep }: SnapshotListOptions): List {
     alias: 's',
     ...inOrder,
     slice: (slice) =>
-      (filter.createdFrom == null && filter.createdBefore == null ? sliceOf : sliceOfTime)(slice, options),
+      filter.createdFrom == null && filter.createdBefore == null
+        ? sliceOf(slice, options)
+        : sliceOfTime(slice, options),
   }
 }
 
@@ -74,16 +76,21 @@ interface SliceOptions {
   readonly isFew: boolean
 }
 
-/** By the index of the numbers alone, or for each facet by that of facets and numbers. */
-function sliceOf(slice: Slice, { from, inOrder, facets, times, isFew }: SliceOptions): Part {
-  const plain = (ofFacet: Part, prefix?: Prefix) => {
+/**
+ * By the index of the numbers alone, or for each facet by that of facets and numbers.
+ * @param within `and …`: more bounds of the numbers.
+ */
+function sliceOf(slice: Slice, options: SliceOptions, within: (prefix?: Prefix) => Part = () => sql``): Part {
+  const { from, inOrder, facets, times, isFew } = options
+  const plain = (source: Part, prefix?: Prefix) => {
     const { bounds, order } = sliceParts(inOrder, slice, prefix)
-    return sql`select * from ${from}${ofFacet}${times}${bounds} ${order} limit ${slice.limit}`
+    return sql`select * from ${source}${times}${bounds}${within(prefix)} ${order} limit ${slice.limit}`
   }
-  if (facets === null) return plain(sql``)
-  if (isFew) return plain(hasFacet(facets))
+  if (facets === null) return plain(from)
+  if (isFew) return plain(sql`${from}${hasFacet(facets)}`)
+  const ofEach = { column: FACET, value: sql.raw('f.facet') }
   return sql`select s.* from unnest(${facets}::int[]) as f(facet)
-    cross join lateral (${plain(sql``, { column: FACET, value: sql.raw('f.facet') })}) s
+    cross join lateral (${plain(snapshotsOfFacet(RUN_ID, ofEach), ofEach)}) s
     ${sliceParts(inOrder, slice).order} limit ${slice.limit}`
 }
 
@@ -99,15 +106,11 @@ const WALK = 8
 function sliceOfTime(slice: Slice, options: SliceOptions): Part {
   const { from, inOrder, facets, times, isFew } = options
   const { bounds, order } = sliceParts(inOrder, slice)
-  const within = sql` and s.seq >= (select first from span) and s.seq <= (select last from span)`
-  // Without the count PostgreSQL would look for each number in the order of the numbers.
-  const span = sql`span as (select min(s.seq) as first, max(s.seq) as last, count(*) from ${snapshotsOf(RUN_ID)}${times})`
-  const far = sliceOf(slice, isFew ? options : { ...options, times: sql`${times}${within}` })
-  if (slice.reading === 'any') {
-    return facets === null
-      ? sql`select * from ${from}${times} order by s.created_at, s.seq limit ${slice.limit}`
-      : sql`with ${span} ${far}`
-  }
+  const ofTime = sql`select * from ${snapshotsByTime(RUN_ID)}${times} order by s.created_at, s.seq`
+  if (slice.reading === 'any' && facets === null && !isFew) return sql`${ofTime} limit ${slice.limit}`
+  const span = sql`span as (select min(seq) as first, max(seq) as last from (${ofTime} offset 0) s)`
+  const far = sliceOf(slice, options, isFew ? undefined : withinSpan)
+  if (slice.reading === 'any') return sql`with ${span} ${far}`
   const ofFacet = facets === null ? sql`` : hasFacet(facets)
   return sql`
     with ${span}, way as materialized (select * from ${from}${bounds} ${order} limit ${slice.limit * WALK}),
@@ -116,6 +119,14 @@ function sliceOfTime(slice: Slice, options: SliceOptions): Part {
       or (select count(*) from way) < ${slice.limit * WALK}::int as is_enough)
     select * from near where (select is_enough from judged)
     union all select * from (${far}) far where not (select is_enough from judged)`
+}
+
+/** Between the first and the last number of the table `span`. */
+function withinSpan(prefix?: Prefix): Part {
+  const [columns, value] = prefix
+    ? [sql.raw(`${prefix.column}, s.seq`), sql`${prefix.value}, `]
+    : [sql.raw('s.seq'), sql``]
+  return sql` and (${columns}) >= (${value}(select first from span)) and (${columns}) <= (${value}(select last from span))`
 }
 
 function timeConditions({ createdFrom, createdBefore }: SnapshotFilter): Part {

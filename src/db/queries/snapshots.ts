@@ -5,7 +5,7 @@ import type { Snapshot } from '../../model/snapshot.ts'
 import type { StepKey } from '../../model/step.ts'
 import type { Rows } from '../connect.ts'
 import { INLINE_PAYLOAD, projectSnapshot } from './snapshot-columns.ts'
-import { SNAPSHOTS, snapshotsOf } from './sources.ts'
+import { SNAPSHOTS, snapshotsByTime, snapshotsOf } from './sources.ts'
 
 /** The snapshots that exist, in any order; ids without a snapshot are left out. */
 export async function loadSnapshots(db: Rows, ids: readonly string[], fields: Fields<Snapshot>): Promise<Snapshot[]> {
@@ -54,6 +54,7 @@ export async function loadNewestOfRuns(
   const order = sql.raw(at == null ? 's.seq desc' : 's.created_at desc, s.seq desc')
   return await oneEach(db, runIds.length, {
     fields,
+    source: at == null ? snapshotsOf : snapshotsByTime,
     from: sql`unnest(${runIds}::text[]) with ordinality as p(run_id, position)`,
     where: sql`${bounds} order by ${order}`,
   })
@@ -92,17 +93,20 @@ export async function measureInlinePayload(db: Rows, snapshotId: string): Promis
 
 interface OneEach {
   readonly fields: Fields<Snapshot>
+  /** Where they are read from; default by their numbers. */
+  readonly source?: typeof snapshotsOf
   /** The places asked for, as `p` with a `position` and the `run_id`. */
   readonly from: RawBuilder<unknown>
   /** Which snapshots `s` of its run belong to a place, and in which order: the first one is taken. */
   readonly where: RawBuilder<unknown>
 }
 
-async function oneEach(db: Rows, count: number, { fields, from, where }: OneEach): Promise<(Snapshot | null)[]> {
+async function oneEach(db: Rows, count: number, options: OneEach): Promise<(Snapshot | null)[]> {
+  const { fields, from, where, source = snapshotsOf } = options
   const { columns, read } = projectSnapshot(fields)
   const rows = await db.rows(sql`
     select p.position, ${columns} from ${from}
-    cross join lateral (select * from ${snapshotsOf(sql.raw('p.run_id'))} and ${where} limit 1) s`)
+    cross join lateral (select * from ${source(sql.raw('p.run_id'))} and ${where} limit 1) s`)
   const found: (Snapshot | null)[] = Array.from({ length: count }, () => null)
   for (const row of rows) found[Number(row[0]) - 1] = read(row, 1)
   return found

@@ -37,6 +37,18 @@ export const SNAPSHOTS = sql`state_snapshots s where not ${isDeleted('seq', 's')
 export const snapshotsOf = (runId: Part) =>
   sql`state_snapshots s where s.run_id = ${runId} and s.seq > ${deletedUpTo('seq', runId)}`
 
+/**
+ * The same for who reads them in the order of their time. The number must be no bound there: PostgreSQL 18 takes that for a leap from
+ * each time to the next, and for so dear that it rather reads the whole run.
+ */
+export const snapshotsByTime = (runId: Part) =>
+  sql`state_snapshots s where s.run_id = ${runId} and s.seq + 0 > ${deletedUpTo('seq', runId)}`
+
+/** The same for who reads them in the order of their numbers within a facet, an expression of which `value` is wanted. */
+export const snapshotsOfFacet = (runId: Part, facet: { readonly column: string; readonly value: Part }) =>
+  sql`state_snapshots s where s.run_id = ${runId}
+    and (${sql.raw(facet.column)}, s.seq) > (${facet.value}, ${deletedUpTo('seq', runId)})`
+
 /*
  * The same for who reads steps and snapshots of the same run in one statement, or many snapshots one by one: what was deleted is
  * looked up once, as `gone`.
