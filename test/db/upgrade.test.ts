@@ -15,7 +15,7 @@ const BEFORE_0005 = `
   drop table statelens_deletions, statelens_run_tags;
   drop function statelens_give_up_object, statelens_replace_deleted_step, statelens_index_tags cascade;
   drop index state_snapshots_facets, state_snapshots_expires, statelens_runs_errors, statelens_runs_workflow_text,
-    statelens_runs_id_text, statelens_runs_expires;
+    statelens_runs_id_text, statelens_runs_expires, statelens_uploads_refused_copies;
   create index statelens_runs_tags on statelens_runs using gin (tags jsonb_path_ops);
   delete from statelens_migrations where name >= '0005'`
 
