@@ -1,4 +1,5 @@
 import { readFile, readlink } from 'node:fs/promises'
+import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 /** What Node tells of a connection by no documented property; its own timeouts look at the same two numbers. */
@@ -33,13 +34,17 @@ export async function keptByKernel(sockets: readonly Socket[]): Promise<Readonly
   return kept
 }
 
-/** Breaks the connection off, so that nobody takes a part for the whole, and the kernel lets go of what it keeps. */
-export function reset(socket: Socket): void {
-  // By TCP alone.
-  if (isTcp(socket)) socket.resetAndDestroy()
-  else socket.destroy()
+/**
+ * Ends an answer before its end. A length or a last chunk is missing then, so that nobody takes a part for the whole; over HTTP/1.0,
+ * where the end of the connection may be the end of the answer, the connection is reset.
+ */
+export function breakOff(response: ServerResponse): void {
+  const { socket, req: request } = response
+  if (socket && request.httpVersion === '1.0' && isTcp(socket)) socket.resetAndDestroy()
+  response.destroy()
 }
 
+/** Nothing else can be reset. */
 function isTcp(socket: Socket): boolean {
   return socket.remotePort !== undefined && !('encrypted' in socket) && handleOf(socket) !== undefined
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { AppError, Departure, ERRORS, isAppError, isRetryable } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { reset } from './connection.ts'
+import { breakOff } from './connection.ts'
 import { type Cors, isPreflight } from './cors.ts'
 import type { Hosts } from './hosts.ts'
 import type { Pace } from './pace.ts'
@@ -177,12 +177,11 @@ export function sendJson(response: ServerResponse, status: number, body: object)
   response.end(bytes)
 }
 
-/** After the head the connection is reset: where an answer has no length, its mere end would look like the whole. */
+/** After the head the answer is broken off, so that nobody takes a part of it for the whole. */
 function fail(context: RequestContext, failure: AppError, route: Route | undefined): void {
   const { response, request } = context
   if (response.headersSent || response.destroyed) {
-    if (response.socket) reset(response.socket)
-    response.destroy()
+    breakOff(response)
     return
   }
   const { failureBody = plainBody, discardMaxBytes = 0 } = route ?? {}

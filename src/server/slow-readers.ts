@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { keptByKernel, reset, takenByKernel } from './connection.ts'
+import { breakOff, keptByKernel, takenByKernel } from './connection.ts'
 import { type Account, createAccount, type Pace } from './pace.ts'
 
 export interface SlowReaders {
@@ -92,7 +92,7 @@ export function createSlowReaders(pace: Pace): SlowReaders {
       for (const [index, reader] of readers.entries()) {
         const { socket, response, account } = reader
         settle(reader, taken[index] ?? reader.base, kept.get(socket))
-        if (account.left() < 0 && !response.closed) reset(socket)
+        if (account.left() < 0 && !response.closed) breakOff(response)
       }
     } finally {
       isAsking = false
