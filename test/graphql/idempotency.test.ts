@@ -24,6 +24,22 @@ const OBJECT = payloadOf(1_050_000)
 const LARGE = payloadOf(2_000_000)
 
 describe('a capture that is repeated', () => {
+  it('data 2.9: is a conflict under a snapshotId of its own and the idempotencyKey of another snapshot', async () => {
+    await using server = await startServer()
+    const input = { runId: 'run', stepId: 'step', payload: SMALL }
+    const [first, second] = [
+      await capture(server, { ...input, idempotencyKey: 'first' }),
+      await capture(server, { ...input, idempotencyKey: 'second' }),
+    ]
+    for (const snapshotId of [randomUUID(), second.snapshot.snapshotId]) {
+      const answer = await server.graphql(CAPTURE, { input: { ...input, snapshotId, idempotencyKey: 'first' } })
+      assert.deepEqual(codesByPath(answer), { captureSnapshot: 'CONFLICT' })
+    }
+    const { snapshotId } = first.snapshot
+    const again = await capture(server, { ...input, snapshotId, idempotencyKey: 'first' })
+    assert.deepEqual([again.created, again.snapshot.snapshotId], [false, snapshotId])
+  })
+
   for (const [name, payload] of [
     ['inline', SMALL],
     ['as an object', OBJECT],

@@ -32,6 +32,8 @@ export async function runDoctor({ env, print }: DoctorOptions): Promise<number> 
   }
   const misspelt = unknownSettings(env).map((name) => warning(`${name} is no setting: misspelt?`))
   report.section('settings', [fine('every setting is understood'), ...misspelt])
+  // Loading the server's parts takes so long that a connection which is being opened meanwhile would be too late.
+  if (config.databaseUrl !== undefined) await import('../../app.ts')
   const storage = inTime(lookAtStorage(config, env), { subject: 'storage', seconds: 12 })
   const links = inTime(lookAtLinks(config, env), { subject: 'links', seconds: 6 })
   const cache = inTime(lookAtCache(config), { subject: 'the cache', seconds: 6 })
@@ -79,7 +81,6 @@ function lookAtData(config: Config): DataLooks {
 }
 
 async function readSamples(config: Config, databaseUrl: string): Promise<readonly Finding[]> {
-  // The server's parts take a while to load, and only this needs them.
   const { openStorage } = await import('../../app.ts')
   const db = createDatabase({ url: readOnlyUrl(databaseUrl), maxConnections: 3 })
   const storage = openStorage(config)
