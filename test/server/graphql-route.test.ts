@@ -154,25 +154,6 @@ describe('POST /graphql', () => {
     }
   })
 
-  it('N7: looks at nothing else that is in a body, the first time and later', async () => {
-    const others = [
-      '"id":"x"',
-      '"doc_id":1',
-      '"map":{}',
-      '"__proto__":{"query":"{"}',
-      '"constructor":7',
-      '"extra":null',
-    ]
-    for (const [index, other] of others.entries()) {
-      const query = `{ x${index}: __typename }`
-      const bodies = [`{"query":${JSON.stringify(query)},${other}}`, `{${other},"query":${JSON.stringify(query)}}`]
-      for (const body of [...bodies, ...bodies]) {
-        const answer = await send(server.url, { method: 'POST', target: '/graphql', headers: JSON_TYPE, body })
-        assert.deepEqual([answer.status, answer.body.toString()], [200, `{"data":{"x${index}":"Query"}}`], other)
-      }
-    }
-  })
-
   it('refuses bytes that are no UTF-8', async () => {
     const body = Buffer.concat([Buffer.from('{"query":"{ __typename #'), Buffer.from([0xff]), Buffer.from('"}')])
     const request = { method: 'POST', target: '/graphql', headers: JSON_TYPE, body }

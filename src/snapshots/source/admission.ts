@@ -43,7 +43,8 @@ export function createAdmission(options: AdmissionOptions = {}): Admission {
   return {
     streams: gate(limits.payloadStreamsMax),
     reads: gate(Math.min(READS_MAX, limits.payloadStreamsMax)),
-    uploads: gate(limits.uploadStreamsMax),
+    // Whoever sends has begun already, and would have to send it anew.
+    uploads: createGate({ ...limits, capacity: limits.uploadStreamsMax, queueMillis: 5 * limits.queueMillis }),
     commits: gate(Math.min(COMMITS_MAX, limits.uploadStreamsMax)),
     memory: gate(limits.memoryMaxBytes),
   }
