@@ -163,17 +163,19 @@ describe('look-ahead', () => {
       ],
       [
         '{ run(runId: "run") { steps { edges { node { kind } } } } }',
-        'r.run_id, t.ordinal, t.run_id, t.step_id, t.kind',
+        'r.run_id, t.run_id, t.step_id, t.kind',
       ],
       [
         '{ run(runId: "run") { steps { edges { node { snapshot { attempt } } } } } }',
-        'r.run_id, t.ordinal, t.run_id, t.step_id, s.id, s.id, s.attempt',
+        'r.run_id, t.run_id, t.step_id, s.id, s.id, s.attempt',
       ],
       ['{ run(runId: "run") { snapshots { edges { node { seq } } } } }', 'r.run_id', 's.id, s.seq'],
     ] as const) {
       server.statements.length = 0
       await dataOf(server.graphql(query))
-      const named = server.statements.map((text) => /^\s*select (?:p\.position, )?(.*?)\s+from/s.exec(text)?.[1])
+      const named = server.statements.map((text) =>
+        /^\s*select (?:p\.position, )?(.*?)\s+from/s.exec(text)?.[1]?.replaceAll(/ as "\w+"|\b\w\.\w+ is not null, /g, ''),
+      )
       assert.deepEqual(named, columns, query)
     }
   })

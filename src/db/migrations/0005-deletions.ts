@@ -17,9 +17,13 @@ const STATEMENTS = [
 
   // As its owner: whoever may delete a snapshot need not know of this table. The temporary schema comes last, where nobody can put
   // a table of the same name before ours.
-  `create function statelens_give_up_object() returns trigger language plpgsql security definer as $$
+  //
+  // A live object is asked for in other words than the index of contents has: plans are made once a connection, perhaps while the table
+  // is empty, and each look might then read that whole index.
+  `create function statelens_give_up_object() returns trigger language plpgsql security definer set enable_seqscan = off as $$
   begin
-    update statelens_objects set state = 'doomed', not_before = now() where snapshot_id = old.id and state = 'live';
+    update statelens_objects set state = 'doomed', not_before = now()
+    where snapshot_id = old.id and state not in ('pending', 'doomed');
     return null;
   end $$`,
   `do $$ begin
