@@ -161,10 +161,7 @@ describe('look-ahead', () => {
         `{ snapshotById(snapshotId: "${ID}") { preview storageTier } }`,
         's.id, case when (s.storage_uri is not null and not s.reads_inline) then s.storage_uri end, s.preview',
       ],
-      [
-        '{ run(runId: "run") { steps { edges { node { kind } } } } }',
-        'r.run_id, t.run_id, t.step_id, t.kind',
-      ],
+      ['{ run(runId: "run") { steps { edges { node { kind } } } } }', 'r.run_id, t.run_id, t.step_id, t.kind'],
       [
         '{ run(runId: "run") { steps { edges { node { snapshot { attempt } } } } } }',
         'r.run_id, t.run_id, t.step_id, s.id, s.id, s.attempt',
@@ -174,7 +171,9 @@ describe('look-ahead', () => {
       server.statements.length = 0
       await dataOf(server.graphql(query))
       const named = server.statements.map((text) =>
-        /^\s*select (?:p\.position, )?(.*?)\s+from/s.exec(text)?.[1]?.replaceAll(/ as "\w+"|\b\w\.\w+ is not null, /g, ''),
+        /^\s*select (?:p\.position, )?(.*?)\s+from/s
+          .exec(text)?.[1]
+          ?.replaceAll(/ as "\w+"|\b\w\.\w+ is not null, /g, ''),
       )
       assert.deepEqual(named, columns, query)
     }
