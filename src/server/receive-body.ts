@@ -1,10 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { AppError, Departure } from '../errors.ts'
+import { OBJECT_MAX_BYTES } from '../model/snapshot.ts'
 import { createAccount, type Pace } from './pace.ts'
 import { askForBody, type RequestContext } from './request.ts'
-
-/** The largest object that S3 holds: 5 TiB. */
-const BODY_MAX_BYTES = 5 * 2 ** 40
 
 /** A request's body of any size, as it is sent. */
 export interface ReceivedBody {
@@ -61,8 +59,8 @@ function requireJson({ 'content-type': contentType = '' }: IncomingHttpHeaders):
 function readLength({ 'content-length': length }: IncomingHttpHeaders): number | undefined {
   if (length === undefined) return undefined
   const sizeBytes = Number(length)
-  if (sizeBytes > BODY_MAX_BYTES) {
-    throw new AppError('PAYLOAD_TOO_LARGE', `The body is larger than ${BODY_MAX_BYTES} bytes`)
+  if (sizeBytes > OBJECT_MAX_BYTES) {
+    throw new AppError('PAYLOAD_TOO_LARGE', `The body is larger than ${OBJECT_MAX_BYTES} bytes`)
   }
   return sizeBytes
 }

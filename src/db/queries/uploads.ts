@@ -49,15 +49,6 @@ export async function recordMultipart(db: Database, uploadId: string, multipartI
     .execute()
 }
 
-/** The same for an object that this server makes in parts by itself. */
-export async function recordObjectMultipart(db: Database, storageUri: string, multipartId: string): Promise<void> {
-  await db.kysely
-    .updateTable('statelens_objects')
-    .set({ multipart_id: multipartId })
-    .where('storage_uri', '=', storageUri)
-    .execute()
-}
-
 /** Null when there never was one, or when it was forgotten. */
 export async function findUpload(db: Database, uploadId: string): Promise<Upload | null> {
   const [row] = await db.rows(sql`

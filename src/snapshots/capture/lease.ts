@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Database } from '../../db/connect.ts'
-import { renewObject } from '../../db/queries/objects.ts'
+import { noteMultipart, renewObject } from '../../db/queries/objects.ts'
 import { AppError } from '../../errors.ts'
 
 /** How long there may be no sign of life of an object that was begun, before sweepers take it for abandoned. */
@@ -14,6 +14,8 @@ export interface LeaseOptions {
   readonly db: Database
   /** Of an object that was begun. */
   readonly storageUri: string
+  /** A sign of life; that of the object alone when left out. False when a sweeper has it. */
+  readonly renew?: () => Promise<boolean>
   /** Seconds between signs of life; default three minutes. */
   readonly renewSeconds?: number
   /** Seconds after which the object is lost when none got through; default the sweepers' grace. */
@@ -40,6 +42,13 @@ export async function withLease<T>(options: LeaseOptions, work: (signal: AbortSi
   }
 }
 
+/** Notes the upload in parts that is to become an object. It throws when a sweeper has the object. */
+export function createMultipartNote(db: Database, storageUri: string): (multipartId: string) => Promise<void> {
+  return async (multipartId) => {
+    if (!(await noteMultipart(db, storageUri, multipartId))) throw outOfTime()
+  }
+}
+
 export function outOfTime(): AppError {
   return new AppError('STORAGE_UNAVAILABLE', 'The payload could not be stored in time')
 }
@@ -47,11 +56,12 @@ export function outOfTime(): AppError {
 /** @returns true as soon as the object is lost, false when the work has ended before. */
 async function renew(options: LeaseOptions, ended: AbortSignal): Promise<boolean> {
   const { db, storageUri, renewSeconds = RENEW_SECONDS, graceSeconds = GRACE_SECONDS } = options
+  const giveSign = options.renew ?? (() => renewObject(db, storageUri))
   let aliveAt = performance.now()
   let waitSeconds = renewSeconds
   while (await passed(waitSeconds, ended)) {
     const askedAt = performance.now()
-    const isOurs = await renewObject(db, storageUri).catch(() => null)
+    const isOurs = await giveSign().catch(() => null)
     if (ended.aborted) return false
     if (isOurs === false || (isOurs === null && askedAt - aliveAt >= graceSeconds * 1000)) return true
     if (isOurs) aliveAt = askedAt

@@ -1,11 +1,11 @@
 import type { Database } from '../../db/connect.ts'
-import { abandonObject, beginObject, noteMultipart } from '../../db/queries/objects.ts'
+import { abandonObject, beginObject } from '../../db/queries/objects.ts'
 import type { Storage } from '../../storage/registry.ts'
 import { formatStorageUri } from '../../storage/uri.ts'
 import type { Sweeper } from '../upkeep/sweeper.ts'
 import { objectKey } from './capture-rules.ts'
 import type { PayloadStream } from './capture-stream.ts'
-import { outOfTime, withLease } from './lease.ts'
+import { createMultipartNote, withLease } from './lease.ts'
 
 export interface ObjectPutOptions {
   readonly db: Database
@@ -41,9 +41,7 @@ export function createObjectPut({ db, storage, sweeper, renewSeconds }: ObjectPu
     async put(snapshotId, { chunks, sizeBytes, encoding }, signal) {
       const storageUri = formatStorageUri(storage.newUri(objectKey(snapshotId, encoding)))
       const { backend, uri } = storage.resolve(storageUri)
-      const onMultipart = async (multipartId: string) => {
-        if (!(await noteMultipart(db, storageUri, multipartId))) throw outOfTime()
-      }
+      const onMultipart = createMultipartNote(db, storageUri)
       await beginObject(db, storageUri, snapshotId)
       try {
         const { versionId } = await withLease({ db, storageUri, renewSeconds, signal }, (leased) =>

@@ -1,12 +1,14 @@
 import type { Database } from '../../db/connect.ts'
 import type { NewSnapshot } from '../../db/queries/captures.ts'
 import { loadStoredBytes } from '../../db/queries/stored-bytes.ts'
-import { findCopySource, type NewUpload, recordObjectMultipart, type Upload } from '../../db/queries/uploads.ts'
+import { findCopySource, type NewUpload, type Upload } from '../../db/queries/uploads.ts'
 import { AppError } from '../../errors.ts'
 import { unlessAborted } from '../../storage/abort.ts'
+import type { PutResult } from '../../storage/backend.ts'
 import type { Storage } from '../../storage/registry.ts'
 import { formatStorageUri } from '../../storage/uri.ts'
 import { describeCapture } from './capture-rules.ts'
+import { createMultipartNote } from './lease.ts'
 
 /** A store that takes longer to say what it has is not asked to copy it. */
 const LOOK_MILLIS = 3000
@@ -43,12 +45,13 @@ export function createStoredCopies({ db, storage }: StoredCopiesOptions): Stored
     return stat?.sizeBytes === sizeBytes
   }
 
-  async function copyObject({ from, to, sizeBytes, signal }: Copying): Promise<void> {
+  async function copyObject({ from, to, sizeBytes, signal }: Copying): Promise<PutResult> {
     const source = storage.resolve(from)
     const target = storage.resolve(to)
-    const onMultipart = (multipartId: string) => recordObjectMultipart(db, to, multipartId)
+    const onMultipart = createMultipartNote(db, to)
     const copied = await source.backend.copy?.(source.uri, target.uri, { sizeBytes, onMultipart, signal })
     if (copied?.sizeBytes !== sizeBytes) throw new Error('the store made another copy, or none')
+    return copied
   }
 
   return {
@@ -62,13 +65,12 @@ export function createStoredCopies({ db, storage }: StoredCopiesOptions): Stored
       const source = await findCopySource(db, { contentDigest, sizeBytes, uriPrefix })
       if (!source) throw gone()
       const stored = await loadStoredBytes(db, source.storageUri)
-      try {
-        await copyObject({ from: source.storageUri, to: storageUri, sizeBytes, signal })
-      } catch (error) {
+      const copying = copyObject({ from: source.storageUri, to: storageUri, sizeBytes, signal })
+      const { versionId } = await copying.catch((error: unknown) => {
         throw signal.aborted ? signal.reason : gone(error)
-      }
+      })
       const { preview } = source
-      return { ...describeCapture(input, { sizeBytes, contentDigest, preview }), storageUri, stored }
+      return { ...describeCapture(input, { sizeBytes, contentDigest, preview }), storageUri, versionId, stored }
     },
   }
 }

@@ -21,8 +21,8 @@ export interface CommitOptions {
   /** Bounds the commits that read or copy bytes at once. */
   readonly admission: Pick<Admission, 'commits'>
   readonly inlineMaxBytes: number
-  /** Milliseconds between signs of life of what is under way; default a minute. */
-  readonly renewMillis?: number
+  /** Seconds between signs of life of what is under way. */
+  readonly renewSeconds?: number
 }
 
 /** What a commit itself finds out about an upload: it can never become a snapshot. Nothing else ends one. */
@@ -46,7 +46,7 @@ export interface Refused {
  * the signal, which cancels it.
  */
 export function createCommit({ copies, ...options }: CommitOptions & { readonly copies: StoredCopies }) {
-  const { db, storage, sweeper, admission, inlineMaxBytes, renewMillis } = options
+  const { db, storage, sweeper, admission, inlineMaxBytes, renewSeconds } = options
 
   async function abandon(storageUri: string, snapshotId: string): Promise<void> {
     // Without this note the sweeper finds the object as well, when the time of the upload is over. A live one it leaves alone.
@@ -142,7 +142,7 @@ export function createCommit({ copies, ...options }: CommitOptions & { readonly 
     const storageUri = upload.storageUri ?? formatStorageUri(storage.newUri(objectKey(input.snapshotId)))
     const leave = await admission.commits.enter(signal)
     try {
-      const lease = { db, uploadId, storageUri, signal, renewMillis }
+      const lease = { db, uploadId, storageUri, signal, renewSeconds }
       return await withUploadLease(lease, (held) => make(upload, storageUri, held))
     } finally {
       leave()

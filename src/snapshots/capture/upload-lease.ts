@@ -1,44 +1,24 @@
-import type { Database } from '../../db/connect.ts'
 import { renewUpload } from '../../db/queries/uploads.ts'
-import { AppError } from '../../errors.ts'
+import { type LeaseOptions, outOfTime, withLease } from './lease.ts'
 
-const RENEW_MILLIS = 60_000
-/** Long enough for a database that is away for a while, and for a caller that asks again. */
-const LEASE_SECONDS = 600
+/** Long enough for signs of life that fail for a while, and for a caller that asks again. */
+const LEASE_SECONDS = 900
 
-export interface UploadLeaseOptions {
-  readonly db: Database
+export interface UploadLeaseOptions extends Omit<LeaseOptions, 'renew' | 'graceSeconds'> {
   readonly uploadId: string
-  /** The object that is written or read for it. */
-  readonly storageUri: string
-  readonly signal?: AbortSignal
-  /** Default a minute. */
-  readonly renewMillis?: number
 }
 
 /**
- * Works for an upload for as long as it takes, and keeps sweepers from it and from its object meanwhile. The work gets a signal that
- * fires with the caller's, and when the upload has ended by other hands.
- * @throws what the work throws; AppError `STORAGE_UNAVAILABLE` when the upload had ended: ask what became of it.
+ * Works for an upload for as long as it takes, and keeps sweepers from it and from its object meanwhile, as `withLease` does.
+ * @throws as `withLease` does, also when the upload had ended before: ask what became of it.
  */
 export async function withUploadLease<T>(
   options: UploadLeaseOptions,
   work: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const { db, uploadId, storageUri, signal, renewMillis = RENEW_MILLIS } = options
-  const lost = new AbortController()
-  const renew = async () => {
-    const isOpen = await renewUpload(db, { uploadId, storageUri, seconds: LEASE_SECONDS })
-    if (!isOpen) lost.abort(new AppError('STORAGE_UNAVAILABLE', 'The upload has ended meanwhile'))
-  }
+  const { db, uploadId, storageUri } = options
+  const renew = () => renewUpload(db, { uploadId, storageUri, seconds: LEASE_SECONDS })
   // Its time may be over already.
-  await renew()
-  lost.signal.throwIfAborted()
-  // Where the database does not answer, the lease that runs has room for the next attempts.
-  const timer = setInterval(() => void renew().catch(() => {}), renewMillis).unref()
-  try {
-    return await work(signal ? AbortSignal.any([signal, lost.signal]) : lost.signal)
-  } finally {
-    clearInterval(timer)
-  }
+  if (!(await renew())) throw outOfTime()
+  return await withLease({ ...options, renew, graceSeconds: LEASE_SECONDS }, work)
 }

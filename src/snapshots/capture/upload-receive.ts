@@ -1,6 +1,6 @@
 import type { Database } from '../../db/connect.ts'
 import { abandonObject } from '../../db/queries/objects.ts'
-import { findUpload, recordObjectMultipart, type Upload } from '../../db/queries/uploads.ts'
+import { findUpload, type Upload } from '../../db/queries/uploads.ts'
 import { AppError, isAppError } from '../../errors.ts'
 import { isUuid } from '../../model/ids.ts'
 import type { Storage } from '../../storage/registry.ts'
@@ -8,6 +8,7 @@ import type { Admission } from '../source/admission.ts'
 import type { Sweeper } from '../upkeep/sweeper.ts'
 import type { PayloadStream } from './capture-stream.ts'
 import { checkDigests } from './checked-digests.ts'
+import { createMultipartNote } from './lease.ts'
 import { withUploadLease } from './upload-lease.ts'
 
 export const UPLOAD_CONTENT_TYPE = 'application/json'
@@ -18,8 +19,8 @@ export interface ReceiveOptions {
   readonly sweeper: Pick<Sweeper, 'wake'>
   /** Bounds the bodies that are on their way into storage. */
   readonly admission: Pick<Admission, 'uploads'>
-  /** Milliseconds between signs of life of what is under way; default a minute. */
-  readonly renewMillis?: number
+  /** Seconds between signs of life of what is under way. */
+  readonly renewSeconds?: number
 }
 
 interface UploadBody {
@@ -28,15 +29,15 @@ interface UploadBody {
 }
 
 /** Takes the bytes of uploads whose store cannot sign, by way of this server. */
-export function createReceive({ db, storage, sweeper, admission, renewMillis }: ReceiveOptions) {
+export function createReceive({ db, storage, sweeper, admission, renewSeconds }: ReceiveOptions) {
   /** @returns what the store failed with; the same bytes that came before are no failure. */
   async function store(upload: Upload, storageUri: string, { chunks, signal }: UploadBody) {
     const { uploadId, sizeBytes } = upload
     const { backend, uri } = storage.resolve(storageUri)
-    const onMultipart = (multipartId: string) => recordObjectMultipart(db, storageUri, multipartId)
+    const onMultipart = createMultipartNote(db, storageUri)
     const leave = await admission.uploads.enter(signal)
     try {
-      await withUploadLease({ db, uploadId, storageUri, signal, renewMillis }, (held) =>
+      await withUploadLease({ db, uploadId, storageUri, signal, renewSeconds }, (held) =>
         backend.put(uri, chunks, { sizeBytes, contentType: UPLOAD_CONTENT_TYPE, onMultipart, signal: held }),
       )
       return null

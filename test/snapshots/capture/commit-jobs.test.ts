@@ -206,7 +206,7 @@ describe('a commit, whoever asked for it,', () => {
   it('D3: keeps sweepers away while it reads, long after the time of its upload', async () => {
     await using store = await openStore()
     const held = withHeldReads(store.storage)
-    const uploads = uploadsOf(store, { ...held, renewMillis: 10 })
+    const uploads = uploadsOf(store, { ...held, renewSeconds: 0.01 })
     const uploadId = await arrived(uploads)
     const committing = uploads.commit(uploadId)
     await held.begun
@@ -238,7 +238,7 @@ describe('a commit, whoever asked for it,', () => {
 describe('bytes on their way to this server', () => {
   it('D3: keep sweepers away for as long as they come', async () => {
     await using store = await openStore()
-    const uploads = uploadsOf(store, { renewMillis: 10 })
+    const uploads = uploadsOf(store, { renewSeconds: 0.01 })
     const { uploadId } = await uploads.begin(INPUT)
     async function* slowly() {
       yield PAYLOAD.subarray(0, 100)

@@ -18,7 +18,7 @@ import { type TestStore, withBackends } from '../../support/store.ts'
 
 const SECRET = 'x'.repeat(32)
 
-type Limits = Partial<Pick<UploadsOptions, 'inlineMaxBytes' | 'admission' | 'answerMillis' | 'renewMillis'>>
+type Limits = Partial<Pick<UploadsOptions, 'inlineMaxBytes' | 'admission' | 'answerMillis' | 'renewSeconds'>>
 
 export interface Faults extends Limits {
   readonly db?: Database
