@@ -3,7 +3,7 @@ import { glob, readFile } from 'node:fs/promises'
 import { dirname, join, normalize, sep } from 'node:path'
 import { it } from 'node:test'
 
-/** Room -> rooms that it may import. Every room may import itself and `errors.ts`. */
+/** Room -> rooms that it may import. Every room may import itself, `errors.ts` and `abort.ts`. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   model: [],
   json: [],
@@ -20,6 +20,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** Files that stand above all rooms; only `main.ts` and its commands may import the wiring. */
 const TOP: Readonly<Record<string, readonly string[]>> = {
+  'abort.ts': [],
   'app.ts': ['config.ts', 'log.ts'],
   'config.ts': [],
   'errors.ts': [],
@@ -37,9 +38,11 @@ export function wrongImports(file: string, source: string): string[] {
     .map(([, , specifier = '']) => normalize(join(dirname(file), specifier)).split(sep))
     .filter(([root, target = '', ...rest]) => {
       if (root !== 'src') return true
-      if (target === 'errors.ts' || (target === from && path.length > 2)) return false
+      if (target === 'errors.ts' || target === 'abort.ts' || (target === from && path.length > 2)) return false
       if (path.length > 2) return !MAY_IMPORT[from]?.includes(target)
-      return rest.length > 0 ? from === 'config.ts' || from === 'errors.ts' : !TOP[from]?.includes(target)
+      return rest.length > 0
+        ? from === 'config.ts' || from === 'errors.ts' || from === 'abort.ts'
+        : !TOP[from]?.includes(target)
     })
     .map((target) => `${file} -> ${target.join('/')}`)
 }

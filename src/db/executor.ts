@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { unlessAborted } from '../abort.ts'
 import { cancelStatement } from './cancel.ts'
 import { endsConnection, isMisplaced } from './errors.ts'
 import { createStatementNames } from './statement-names.ts'
@@ -26,7 +27,7 @@ export function createExecutor(pool: pg.Pool): Execute {
     signal?.throwIfAborted()
     const connecting = pool.connect()
     try {
-      return await untilAborted(connecting, signal)
+      return await unlessAborted(connecting, signal)
     } catch (error) {
       connecting.then(release, () => {})
       throw error
@@ -48,7 +49,7 @@ export function createExecutor(pool: pg.Pool): Execute {
       release(client, error)
     }
     running.then(() => end(), end)
-    return (await untilAborted(running, signal)).rows
+    return (await unlessAborted(running, signal)).rows
   }
 
   return async (statement, signal) => {
@@ -59,18 +60,5 @@ export function createExecutor(pool: pg.Pool): Execute {
       names.stop()
       return await attempt(statement, undefined, signal)
     }
-  }
-}
-
-/** The promise, or the signal's reason if that fires first. */
-async function untilAborted<T>(promise: Promise<T>, signal?: AbortSignal): Promise<T> {
-  if (!signal) return await promise
-  const aborted = Promise.withResolvers<never>()
-  const abort = () => aborted.reject(signal.reason)
-  signal.addEventListener('abort', abort, { once: true })
-  try {
-    return await Promise.race([promise, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', abort)
   }
 }

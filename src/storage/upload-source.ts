@@ -1,5 +1,5 @@
+import { unlessAborted } from '../abort.ts'
 import { AppError } from '../errors.ts'
-import { unlessAborted } from './abort.ts'
 import type { PutOptions } from './backend.ts'
 
 export interface UploadSource {

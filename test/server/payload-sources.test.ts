@@ -55,6 +55,13 @@ describe('a payload and the place that it is read from', () => {
     return row?.uri.slice(`s3://${store.service.bucket}/`.length) ?? ''
   }
 
+  const activeStatements = () =>
+    query(
+      server.databaseUrl,
+      `select query from pg_stat_activity
+       where state = 'active' and datname = current_database() and pid <> pg_backend_pid()`,
+    )
+
   async function factsOf({ snapshotId }: Stored) {
     const [row] = await query<{ state: string; integrity: string | null }>(
       server.databaseUrl,
@@ -180,8 +187,11 @@ describe('a payload and the place that it is read from', () => {
     const stored = storedOf(await put(server.url, bytes, { stepId: 'cold' }))
     store.requests.length = 0
     server.statements.length = 0
-    // Each reader has found its row when the bytes begin to come.
-    store.beforeGet = () => eventually(async () => assert.ok(server.statements.length >= READERS))
+    // Each reader has found its row, and one of them the digests, when the bytes begin to come.
+    store.beforeGet = async () => {
+      await eventually(async () => assert.ok(server.statements.length > READERS))
+      await eventually(async () => assert.deepEqual(await activeStatements(), []))
+    }
     const digest = createHash('sha256').update(bytes).digest('hex')
     const readings = Array.from({ length: READERS }, async () => {
       const { status, body } = await get(stored)

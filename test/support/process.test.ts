@@ -19,7 +19,7 @@ describe('child process', () => {
     assert.equal(await child.waitForUrl(), 'http://127.0.0.1:1234')
     const [environment] = await child.waitForLine(/^\[.*\]$/)
     assert.deepEqual(JSON.parse(environment), ['PATH', 'PORT'])
-    assert.deepEqual(await child.stop(), { code: 7, signal: null })
+    assert.deepEqual(await child.stop('SIGTERM'), { code: 7, signal: null })
     assert.match(child.stderr(), /drained/)
   })
 

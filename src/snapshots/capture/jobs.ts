@@ -1,5 +1,5 @@
+import { unlessAborted } from '../../abort.ts'
 import { AppError } from '../../errors.ts'
-import { unlessAborted } from '../../storage/abort.ts'
 
 /** Results that nobody has heard yet; beyond so many the oldest is forgotten. */
 const UNTOLD_MAX = 1000

@@ -1,3 +1,4 @@
+import { unlessAborted } from '../../abort.ts'
 import type { Gate } from './gate.ts'
 
 /** What a load was given to work with. */
@@ -83,23 +84,11 @@ export function createHeldFlights<T>(memory: Gate, freeBytes: number): HeldFligh
         isHeld = false
       }
       try {
-        return { value: await untilAborted(entry.result, signal), release }
+        return { value: await unlessAborted(entry.result, signal), release }
       } catch (error) {
         release()
         throw error
       }
     },
-  }
-}
-
-async function untilAborted<T>(result: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return await result
-  const aborted = Promise.withResolvers<never>()
-  const leave = () => aborted.reject(signal.reason)
-  signal.addEventListener('abort', leave, { once: true })
-  try {
-    return await Promise.race([result, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', leave)
   }
 }

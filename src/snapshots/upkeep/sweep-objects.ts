@@ -1,8 +1,8 @@
 import type { Database } from '../../db/connect.ts'
 import { forgetObjects, type TakenObject, takeDoomedObjects } from '../../db/queries/objects.ts'
 import type { AppError } from '../../errors.ts'
-import { withDeadline } from '../../storage/abort.ts'
 import type { DoomedObject, StorageBackend, StorageUri } from '../../storage/backend.ts'
+import { withDeadline } from '../../storage/deadline.ts'
 import type { Storage } from '../../storage/registry.ts'
 
 const BATCH = 900

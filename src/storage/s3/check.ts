@@ -1,6 +1,6 @@
 import { HeadBucketCommand, type S3Client, UploadPartCommand } from '@aws-sdk/client-s3'
-import { withDeadline } from '../abort.ts'
 import type { StorageBackend } from '../backend.ts'
+import { withDeadline } from '../deadline.ts'
 import { httpStatus, storeError } from './errors.ts'
 import { isUnknownUpload } from './multipart.ts'
 

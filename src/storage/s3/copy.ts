@@ -6,9 +6,10 @@ import {
   type HeadObjectCommandOutput,
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3'
+import { unlessAborted } from '../../abort.ts'
 import { AppError } from '../../errors.ts'
-import { unlessAborted, withDeadline } from '../abort.ts'
 import type { CopyOptions, StorageBackend, StorageUri } from '../backend.ts'
+import { withDeadline } from '../deadline.ts'
 import { strongEtag, unusable } from './answers.ts'
 import type { S3Clients } from './client.ts'
 import { type Condition, type CreateOnly, type Made, type NewObject, newObject, type Written } from './create-only.ts'

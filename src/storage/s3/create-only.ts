@@ -1,6 +1,6 @@
 import { HeadObjectCommand, type HeadObjectCommandOutput } from '@aws-sdk/client-s3'
 import { AppError } from '../../errors.ts'
-import { withDeadline } from '../abort.ts'
+import { withDeadline } from '../deadline.ts'
 import { unusable } from './answers.ts'
 import type { S3Clients } from './client.ts'
 import { httpStatus, objectError } from './errors.ts'

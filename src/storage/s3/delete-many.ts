@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { DeleteObjectsCommand, type ObjectIdentifier } from '@aws-sdk/client-s3'
 import type { AppError } from '../../errors.ts'
-import { withDeadline } from '../abort.ts'
 import type { DoomedObject, StorageBackend } from '../backend.ts'
+import { withDeadline } from '../deadline.ts'
 import type { DeleteStore, S3Delete } from './delete.ts'
 import { httpStatus, refusedKey, storeError } from './errors.ts'
 

@@ -5,9 +5,10 @@ import {
   ListObjectVersionsCommand,
   type S3Client,
 } from '@aws-sdk/client-s3'
+import { unlessAborted } from '../../abort.ts'
 import { isAppError } from '../../errors.ts'
-import { unlessAborted, withDeadline } from '../abort.ts'
 import type { DoomedObject, StorageUri } from '../backend.ts'
+import { withDeadline } from '../deadline.ts'
 import { unusable } from './answers.ts'
 import { httpStatus, objectError } from './errors.ts'
 import type { Multipart } from './multipart.ts'

@@ -6,8 +6,8 @@ import {
   CreateMultipartUploadCommand,
   ListMultipartUploadsCommand,
 } from '@aws-sdk/client-s3'
-import { withDeadline } from '../abort.ts'
 import type { StorageUri } from '../backend.ts'
+import { withDeadline } from '../deadline.ts'
 import { unusable } from './answers.ts'
 import type { S3Clients } from './client.ts'
 import type { Condition, Made, NewObject } from './create-only.ts'

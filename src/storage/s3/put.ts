@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { PutObjectCommand } from '@aws-sdk/client-s3'
-import { unlessAborted } from '../abort.ts'
+import { unlessAborted } from '../../abort.ts'
 import type { PutOptions, StorageBackend } from '../backend.ts'
 import { transferMs } from '../patience.ts'
 import { createUploadSource } from '../upload-source.ts'

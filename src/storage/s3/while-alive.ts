@@ -1,6 +1,7 @@
 import { HeadBucketCommand, type S3Client } from '@aws-sdk/client-s3'
+import { unlessAborted } from '../../abort.ts'
 import { AppError } from '../../errors.ts'
-import { unlessAborted, withDeadline } from '../abort.ts'
+import { withDeadline } from '../deadline.ts'
 import { createPatience, type Patience } from '../patience.ts'
 import { httpStatus } from './errors.ts'
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { Readable } from 'node:stream'
+import { unlessAborted } from '../../../src/abort.ts'
 import type { Database } from '../../../src/db/connect.ts'
 import {
   createUploads,
@@ -8,7 +9,6 @@ import {
   type UploadsOptions,
 } from '../../../src/snapshots/capture/uploads.ts'
 import { createAdmission } from '../../../src/snapshots/source/admission.ts'
-import { unlessAborted } from '../../../src/storage/abort.ts'
 import type { StorageBackend } from '../../../src/storage/backend.ts'
 import { createUploadLinkSigner } from '../../../src/storage/links/upload-link.ts'
 import type { Storage } from '../../../src/storage/registry.ts'

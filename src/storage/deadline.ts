@@ -1,15 +1,5 @@
+import { unlessAborted } from '../abort.ts'
 import { AppError } from '../errors.ts'
-
-/** Settles as `promise` does, or rejects with the signal's reason as soon as that is aborted. */
-export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason)
-    if (signal.aborted) onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
-}
 
 export interface Deadline {
   /** Milliseconds for the whole call, retries included. */
