@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { codesOf, dataOf, rawPost } from '../support/answers.ts'
 import { cpuMillis } from '../support/cpu.ts'
+import { query } from '../support/rows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 const doubling = (levels: number) =>
@@ -182,6 +183,29 @@ describe('operations that ask for too much', () => {
       const took = await cpuMillis(() => server.graphql(text, variables))
       assert.ok(took < 50, `${name}: ${took} ms`)
     }
+  })
+
+  it('data 1.4: are those whose answer weighs too much, once that is known', async () => {
+    const metadata = JSON.stringify({ log: 'x'.repeat(65_000) })
+    await query(
+      server.databaseUrl,
+      `insert into state_snapshots (run_id, step_id, payload, metadata)
+       select 'heavy', 'step ' || n, '1', $1::json from generate_series(1, 100) n`,
+      [metadata],
+    )
+    const asking = (times: number) =>
+      `{ run(runId: "heavy") { snapshots(first: 100) { edges { node { ${Array.from({ length: times }, (_, i) => `a${i}: metadata`).join(' ')} } } } } }`
+    const light = await rawPost(server.url, JSON.stringify({ query: asking(5) }))
+    assert.equal(light.status, 200)
+    assert.ok(light.bytes.length > 500 * metadata.length)
+    const before = process.memoryUsage().rss
+    const heavy = await server.graphql(asking(99))
+    assert.ok(process.memoryUsage().rss - before < 64 * 1_048_576)
+    assert.equal(heavy.status, 400)
+    assert.equal(heavy.data, undefined)
+    const [error, ...others] = heavy.errors ?? []
+    assert.deepEqual(others, [])
+    assert.partialDeepStrictEqual(error?.extensions, { code: TOO_COMPLEX, limit: 'bytes', allowed: 67_108_864 })
   })
 
   it('are not a page of 100 runs with 100 steps each, with their newest snapshots', async () => {
