@@ -22,7 +22,7 @@ import { createUploads } from './snapshots/capture/uploads.ts'
 import { createWriter, type SnapshotWriter } from './snapshots/capture/writer.ts'
 import { createLinks } from './snapshots/links.ts'
 import { createReader } from './snapshots/reader.ts'
-import { type AdmissionOptions, createAdmission } from './snapshots/source/admission.ts'
+import { type AdmissionOptions, createAdmission, READS_MAX } from './snapshots/source/admission.ts'
 import { createSweeper } from './snapshots/upkeep/sweeper.ts'
 import { createVerifier } from './snapshots/upkeep/verifier.ts'
 import { createPayloads } from './snapshots/views/payloads.ts'
@@ -123,7 +123,7 @@ function createRoutes(parts: Parts, options: AppOptions, draining: AbortSignal):
   const { reader, writer, payloads, verifier, links, uploads } = parts
   const { config, log, publicUrl } = options
   const services = { reader, writer, payloads, verifier, links, uploads, payloadMaxBytes: config.payloadMaxBytes }
-  const graphql = createGraphqlServer({ services, onHiddenError: reportTo(log) })
+  const graphql = createGraphqlServer({ services, onHiddenError: reportTo(log), limits: config.queryLimits })
   const health = createHealth(dependencies(parts, options), draining)
   const senders = paceOfSenders(config.transferMinBytesPerSecond)
   const basePath = () => pathOf(publicUrl())
@@ -159,11 +159,17 @@ function dependencies({ db, storage, cache }: Parts, { isMigrated = () => true }
 
 /** The storage of every command. */
 export function openStorage(config: Config): Storage {
+  const { payloadStreamsMax, uploadStreamsMax } = config
+  const sockets = {
+    // A request seldom waits for one: each payload may have a next one opened ahead of it, each upload has three parts on their way.
+    readSockets: 2 * (payloadStreamsMax + READS_MAX),
+    writeSockets: 3 * uploadStreamsMax,
+  }
   return createStorage({
     defaultScheme: config.storageBackend === 'filesystem' ? 'file' : config.storageBackend,
     file: { root: config.storagePath },
-    s3: config.s3,
-    minio: config.minio,
+    s3: config.s3 && { ...config.s3, ...sockets },
+    minio: config.minio && { ...config.minio, ...sockets },
     allowedBuckets: config.allowedBuckets,
   })
 }

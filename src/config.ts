@@ -43,6 +43,8 @@ export interface Config {
   readonly transferMinBytesPerSecond: number
   /** How long a connection that nothing is asked on stays open. */
   readonly keepAliveSeconds: number
+  /** What one operation may ask for, where it is not what is usual. */
+  readonly queryLimits: { readonly [Limit in QueryLimit]?: number }
   readonly s3?: ObjectStoreConfig
   readonly minio?: ObjectStoreConfig
   /** Undefined: the configured buckets. */
@@ -57,6 +59,20 @@ export interface Config {
 
 const LOG_LEVELS = ['info', 'trace', 'debug', 'warn', 'error', 'fatal', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
+
+const QUERY_LIMITS = [
+  'queryBytes',
+  'tokens',
+  'depth',
+  'aliases',
+  'directives',
+  'fields',
+  'nodes',
+  'values',
+  'verifications',
+  'bytes',
+] as const
+export type QueryLimit = (typeof QUERY_LIMITS)[number]
 
 /** All that is wrong with the settings, a line each. Names variables, never their values. */
 export class ConfigError extends Error {
@@ -78,7 +94,7 @@ const ORIGIN = /^https?:\/\/(?:\[[\da-f:.]+\]|[^\s/?#@:*%\\[\]]+)(?::\d{1,5})?$/
 const BUCKET = /^(?!.*\.\.)(?!\d+(?:\.\d+){3}$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
 /** Names that begin so are meant for this server, or for nothing. */
 const OWN_PREFIX =
-  /^(?:S3|MINIO|SNAPSHOT|VALKEY|SIGNED_URL|STORAGE_ALLOWED|PAYLOAD|UPLOAD_STREAMS|TRANSFER_MIN|KEEP_ALIVE|CORS)_/
+  /^(?:S3|MINIO|SNAPSHOT|VALKEY|SIGNED_URL|STORAGE_ALLOWED|PAYLOAD|UPLOAD_STREAMS|TRANSFER_MIN|KEEP_ALIVE|CORS|QUERY)_/
 
 /** @throws ConfigError with every problem at once. */
 export function readConfig(env: Env): Config {
@@ -114,6 +130,7 @@ export function readConfig(env: Env): Config {
     cacheTtlSeconds: read.integer('SNAPSHOT_CACHE_TTL_SECONDS', { fallback: 3600, min: 1, max: 31_536_000 }),
     payloadMaxBytes: read.integer('PAYLOAD_MAX_BYTES', { fallback: 67_108_864, min: 1, max: Number.MAX_SAFE_INTEGER }),
     ...readLimits(read),
+    queryLimits: readQueryLimits(read, problems),
     s3,
     minio,
     allowedBuckets: readBuckets(read, problems),
@@ -143,6 +160,19 @@ function readLimits(read: SettingReader) {
     }),
     keepAliveSeconds: read.integer('KEEP_ALIVE_SECONDS', { fallback: 75, min: 1, max: 3600 }),
   }
+}
+
+/** Such as `nodes=50000,depth=20`. */
+function readQueryLimits(read: SettingReader, problems: string[]): Config['queryLimits'] {
+  const pairs = (read.text('QUERY_LIMITS') ?? '').split(',').flatMap((text) => text.trim() || [])
+  const limits = pairs.map((pair) => {
+    const [, name, figure] = /^(\w+)\s*=\s*(\d{1,15})$/.exec(pair) ?? []
+    return [QUERY_LIMITS.find((limit) => limit === name), Number(figure)] as const
+  })
+  if (limits.some(([limit, figure]) => limit === undefined || figure < 1)) {
+    problems.push(`QUERY_LIMITS must be like nodes=50000,depth=20, of ${QUERY_LIMITS.join(', ')}`)
+  }
+  return Object.fromEntries(limits)
 }
 
 /** Names in the environment that look like settings and are none. */

@@ -50,6 +50,7 @@ describe('settings', () => {
       payloadMemoryMaxBytes: 67_108_864,
       transferMinBytesPerSecond: 65_536,
       keepAliveSeconds: 75,
+      queryLimits: {},
       s3: undefined,
       minio: undefined,
       allowedBuckets: undefined,
@@ -87,6 +88,7 @@ describe('settings', () => {
       PAYLOAD_MEMORY_MAX_BYTES: '1 canary',
       TRANSFER_MIN_BYTES_PER_SECOND: '0',
       KEEP_ALIVE_SECONDS: 'canary',
+      QUERY_LIMITS: 'canary=5',
       S3_BUCKET: 'Canary_Bucket',
       S3_ENDPOINT_URL: 'ftp://canary',
       S3_PUBLIC_ENDPOINT_URL: 'canary',
@@ -118,6 +120,12 @@ describe('settings', () => {
     assertRefused('PAYLOAD_MEMORY_MAX_BYTES', [...beyond, '1048575'])
     assertRefused('TRANSFER_MIN_BYTES_PER_SECOND', [...beyond, '0', '1073741825'])
     assertRefused('KEEP_ALIVE_SECONDS', [...beyond, '0', '3601'])
+    assertRefused('QUERY_LIMITS', ['nodes', 'nodes=', 'nodes=0', 'nodes=-1', 'nodes=1e3', 'Nodes=1', 'depth=5;nodes=6'])
+    assert.deepEqual(readConfig({ QUERY_LIMITS: ' nodes=50000, depth = 20,' }).queryLimits, {
+      nodes: 50_000,
+      depth: 20,
+    })
+    assert.deepEqual(readConfig({}).queryLimits, {})
     assert.equal(readConfig({ PORT: '0' }).port, 0)
     assert.equal(readConfig({ PORT: ' 65535 ' }).port, 65_535)
     assert.equal(readConfig({ SNAPSHOT_INLINE_MAX_BYTES: '0' }).inlineMaxBytes, 0)

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { after, before, describe, it } from 'node:test'
+import { DEFAULT_LIMITS } from '../../src/graphql/limits.ts'
 import { codesOf, dataOf, rawPost } from '../support/answers.ts'
 import { cpuMillis } from '../support/cpu.ts'
 import { query } from '../support/rows.ts'
@@ -233,6 +235,20 @@ describe('operations that ask for too much', () => {
     await dataOf(server.graphql(pages('first: 20')))
     await dataOf(server.graphql('query($ids: [ID!]!) { nodes(ids: $ids) { id } }', { ids: [] }))
   })
+})
+
+it('other limits are those of the settings', async () => {
+  await using server = await startServer({ env: { QUERY_LIMITS: 'nodes=2000000,values=3000000,aliases=3' } })
+  await dataOf(server.graphql(pages('first: 100')))
+  const { errors = [] } = await server.graphql(aliases(4))
+  assert.deepEqual(errors[0]?.extensions, { code: TOO_COMPLEX, limit: 'aliases', allowed: 3, asked: 4 })
+})
+
+it('the limits are told as they are', async () => {
+  const documentation = await readFile(new URL('../../docs/graphql.md', import.meta.url), 'utf8')
+  const rows = [...documentation.matchAll(/^\| `(\w+)` \| ([\d,]+) \|/gm)]
+  const told = Object.fromEntries(rows.map(([, name, figure = '']) => [name, Number(figure.replaceAll(',', ''))]))
+  assert.deepEqual(told, DEFAULT_LIMITS)
 })
 
 describe('operations that are wrong', () => {

@@ -27,7 +27,8 @@ export interface Admission {
   readonly memory: Gate
 }
 
-const READS_MAX = 32
+/** Most objects that are read whole at once. */
+export const READS_MAX = 32
 const COMMITS_MAX = 12
 const DEFAULTS: Required<AdmissionOptions> = {
   payloadStreamsMax: 64,

@@ -10,12 +10,8 @@ const MAX_LIST_BYTES = 1024 * 1024
 const LISTS = new Set<unknown>(['DeleteObjectsCommand', 'ListMultipartUploadsCommand', 'ListObjectVersionsCommand'])
 const MAX_ATTEMPTS = 3
 const RETRY_BUDGET = 25
-/**
- * Sockets for all that the server lets in at once (`snapshots/source/admission.ts`), so that a request seldom waits for one:
- * 64 streams and 32 small reads, each with a second object that is opened ahead; 24 uploads or copies with three parts each.
- */
-const READ_SOCKETS = 2 * (64 + 32)
-const WRITE_SOCKETS = 24 * 3
+const READ_SOCKETS = 192
+const WRITE_SOCKETS = 72
 const CONTROL_SOCKETS = 32
 
 export interface S3Connection {
