@@ -57,6 +57,15 @@ export const LIST_INDEXES: readonly Index[] = [
   { name: 'statelens_runs_expires', table: 'statelens_runs', definition: '(expires_at) where expires_at is not null' },
 ]
 
+/** Of a column that came with the migration of the order of commits. */
+export const CHANGE_INDEXES: readonly Index[] = [
+  {
+    name: 'state_snapshots_changed',
+    table: 'state_snapshots',
+    definition: '(changed_xid, seq) where changed_xid is not null',
+  },
+]
+
 /**
  * The indexes that are not there, or were broken off while they were made.
  * @param table what is known of the snapshots: whether the old system made it.
@@ -72,7 +81,7 @@ export async function missingIndexes(
   const isMissing = ({ name }: Index) => !rows.some((row) => row.name === name)
   const filled = await tablesWithRows(db)
   // A table without rows gets them from its migration.
-  const later = LIST_INDEXES.filter((index) => filled.includes(index.table) && isMissing(index))
+  const later = [...LIST_INDEXES, ...CHANGE_INDEXES].filter((index) => filled.includes(index.table) && isMissing(index))
   if (!isAdopted) return later
   const hasKey = rows.some(
     ({ columns, is_unique }) => is_unique && columns.endsWith('state_snapshots USING btree (id)'),

@@ -8,6 +8,7 @@ import * as deletions from './migrations/0005-deletions.ts'
 import * as runTags from './migrations/0006-run-tags.ts'
 import * as listIndexes from './migrations/0007-list-indexes.ts'
 import * as refusedCopies from './migrations/0008-refused-copies.ts'
+import * as orderOfCommits from './migrations/0010-order-of-commits.ts'
 
 interface Migration {
   up(db: Kysely<unknown>): Promise<void>
@@ -23,6 +24,7 @@ const MIGRATIONS: readonly (readonly [string, Migration])[] = [
   ['0006-run-tags', runTags],
   ['0007-list-indexes', listIndexes],
   ['0008-refused-copies', refusedCopies],
+  ['0010-order-of-commits', orderOfCommits],
 ]
 
 /** Names of the migrations that the database lacks. @throws AppError `CONFLICT` when it is that of a newer version. */

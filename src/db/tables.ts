@@ -74,6 +74,8 @@ export interface StateSnapshotsTable {
   integrity: 'VERIFIED' | 'MISMATCH' | 'NOT_VERIFIABLE' | null
   /** When that was first seen. */
   verified_at: Instant | null
+  /** Number of the transaction that wrote the row; null for what came before it was kept. */
+  changed_xid: WithDefault<string | null>
 }
 
 /** `pending` while its bytes are on the way, `live` once a snapshot names it, `doomed` until its bytes are gone. */

@@ -30,13 +30,16 @@ export function requestPage({ name, checks }: List, args: PageArgs, connection: 
   }
 }
 
-/** @param positionOf the item's place in the list's order; null where no cursor is asked for. */
+/** @param positionOf the item's place in the list's order, by its place on the page; null where no cursor is asked for. */
 export function toConnection<T>(
   list: List,
   { items, hasNextPage, hasPreviousPage, totalCount }: Page<T>,
-  positionOf: ((item: T) => readonly string[]) | null,
+  positionOf: ((item: T, index: number) => readonly string[]) | null,
 ): Connection<T> {
-  const edges = items.map((node) => ({ cursor: positionOf ? encodeCursor(list.name, positionOf(node)) : '', node }))
+  const edges = items.map((node, i) => ({
+    cursor: positionOf ? encodeCursor(list.name, positionOf(node, i)) : '',
+    node,
+  }))
   return {
     edges,
     pageInfo: {

@@ -1,4 +1,5 @@
 import { AppError } from '../errors.ts'
+import { readUnsettled } from './unsettled.ts'
 
 export const MAX_PAGE_SIZE = 100
 export const DEFAULT_PAGE_SIZE = 20
@@ -39,6 +40,8 @@ export const TOTAL_MAX = 1000
 /** What one part of a cursor must be like. */
 export interface CursorCheck {
   test(part: string): boolean
+  /** Whether it may be left out; the last ones only. */
+  readonly isOptional?: boolean
 }
 
 /** Opaque position in one kind of list: base64url of the list's name and the sort key of an item. */
@@ -51,13 +54,15 @@ export function decodeCursor(list: string, cursor: string, checks: readonly Curs
   const parts = parseStrings(cursor)
   const key = parts.slice(1)
   const sound =
-    parts[0] === list && key.length === checks.length && checks.every((check, i) => check.test(key[i] ?? ''))
+    parts[0] === list &&
+    key.length <= checks.length &&
+    checks.every((check, i) => (i < key.length ? check.test(key[i] ?? '') : check.isOptional === true))
   if (!sound) throw new AppError('BAD_REQUEST', 'That cursor does not belong to this list')
   return key
 }
 
 function parseStrings(cursor: string): readonly string[] {
-  if (cursor.length > 4096) return []
+  if (cursor.length > 8192) return []
   try {
     const value: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString())
     return Array.isArray(value) && value.every((part) => typeof part === 'string' && part.isWellFormed()) ? value : []
@@ -119,4 +124,5 @@ export const CURSOR_INSTANT: CursorCheck = /^(-?infinity|\d{4,6}-\d\d-\d\dT\d\d:
 export const CURSOR_INTEGER: CursorCheck = {
   test: (part) => /^-?\d{1,19}$/.test(part) && BigInt.asIntN(64, BigInt(part)) === BigInt(part),
 }
+export const CURSOR_UNSETTLED: CursorCheck = { test: (part) => readUnsettled(part) !== null, isOptional: true }
 export const CURSOR_TEXT: CursorCheck = /^[^\0]{1,512}$/su

@@ -2,7 +2,12 @@ import type { Database, Rows } from '../db/connect.ts'
 import { pageRuns, type RunPageOptions } from '../db/queries/run-lists.ts'
 import { loadRunStats } from '../db/queries/run-stats.ts'
 import { loadRuns } from '../db/queries/runs.ts'
-import { pageSnapshots, type SnapshotPageOptions, type SnapshotParent } from '../db/queries/snapshot-lists.ts'
+import {
+  pageSnapshots,
+  type SnapshotPage,
+  type SnapshotPageOptions,
+  type SnapshotParent,
+} from '../db/queries/snapshot-lists.ts'
 import {
   type HistoryPoint,
   loadNeighbours,
@@ -17,7 +22,7 @@ import type { Run, RunStats } from '../model/run.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import type { Step, StepKey } from '../model/step.ts'
 
-export type { HistoryPoint, RunPageOptions, SnapshotPageOptions, SnapshotParent, StepFields }
+export type { HistoryPoint, RunPageOptions, SnapshotPage, SnapshotPageOptions, SnapshotParent, StepFields }
 
 /**
  * What the schema may ask of the metadata. Every method is one statement, whatever the number of keys; only a search for runs is
@@ -43,7 +48,7 @@ export interface SnapshotReader {
 
   /** From here on: one entry for each key, in the order asked; null where there is none. */
   pageSteps(runIds: readonly string[], options: StepPageOptions): Promise<Page<Step>[]>
-  pageSnapshots(parents: readonly SnapshotParent[], options: SnapshotPageOptions): Promise<Page<Snapshot>[]>
+  pageSnapshots(parents: readonly SnapshotParent[], options: SnapshotPageOptions): Promise<SnapshotPage[]>
   loadRunStats(runIds: readonly string[], fields: Fields<RunStats>): Promise<RunStats[]>
   loadNewestOfSteps(keys: readonly StepKey[], fields: Fields<Snapshot>): Promise<(Snapshot | null)[]>
   /** The newest at or before the point; with an empty point, the newest. */

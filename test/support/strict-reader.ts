@@ -45,7 +45,7 @@ function guardStep({ step: fields, newest: newestFields }: StepFields) {
   }
 }
 
-function guardPage<T>(page: Page<T>, guardItem: (item: T) => T): Page<T> {
+function guardPage<T, P extends Page<T>>(page: P, guardItem: (item: T) => T): P {
   return { ...page, items: page.items.map(guardItem) }
 }
 

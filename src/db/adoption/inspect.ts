@@ -35,7 +35,7 @@ const OLD_COLUMNS: Readonly<Record<string, readonly string[]>> = {
   snapshot: ['jsonb', 'json'],
 }
 const NEW_COLUMNS =
-  /^(?:seq|attempt|kind|is_golden|metadata|size_bytes|content_type|content_encoding|storage_state|json_verdict(?:_etag)?|preview|idempotency_key|request_digest|expires_at|payload|reads_inline|integrity|verified_at)$/
+  /^(?:seq|attempt|kind|is_golden|metadata|size_bytes|content_type|content_encoding|storage_state|json_verdict(?:_etag)?|preview|idempotency_key|request_digest|expires_at|payload|reads_inline|integrity|verified_at|changed_xid)$/
 
 interface Column {
   readonly name: string

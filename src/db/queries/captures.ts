@@ -133,10 +133,10 @@ async function createParents(tx: Kysely<Tables>, { runId, stepId }: NewSnapshot)
 async function insertRow(tx: Kysely<Tables>, snapshot: NewSnapshot): Promise<Snapshot | null> {
   const { columns, read } = projectSnapshot(SNAPSHOT_METADATA)
   const { rows } = await sql<object>`
-    insert into state_snapshots as s (id, run_id, step_id, attempt, kind, is_success_state, replay_safe, pii_tags,
+    insert into state_snapshots as s (seq, id, run_id, step_id, attempt, kind, is_success_state, replay_safe, pii_tags,
       redaction_policy, metadata, expires_at, idempotency_key, request_digest, payload, storage_uri, storage_state,
       size_bytes, content_digest, preview, content_encoding)
-    values (${snapshot.snapshotId}, ${snapshot.runId}, ${snapshot.stepId ?? null}, ${snapshot.attempt ?? 1},
+    values (statelens_next_seq(), ${snapshot.snapshotId}, ${snapshot.runId}, ${snapshot.stepId ?? null}, ${snapshot.attempt ?? 1},
       ${snapshot.kind ?? 'CHECKPOINT'}, ${snapshot.isSuccessState ?? false}, ${snapshot.replaySafe ?? false},
       ${snapshot.piiTags ?? []}, ${snapshot.redactionPolicy ?? null}, ${snapshot.metadata ?? null},
       ${snapshot.expiresAt ?? null}, ${snapshot.idempotencyKey ?? null}, ${snapshot.requestDigest},

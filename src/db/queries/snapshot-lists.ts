@@ -2,9 +2,11 @@ import { type RawBuilder, sql } from 'kysely'
 import type { Fields } from '../../model/fields.ts'
 import type { Page, PageRequest } from '../../model/page.ts'
 import type { Snapshot, SnapshotFilter, SnapshotOrder } from '../../model/snapshot.ts'
+import { readLate, readUnsettled, writeUnsettled } from '../../model/unsettled.ts'
 import type { Rows } from '../connect.ts'
 import { FACET, facetsOf } from '../facets.ts'
 import { groupByParent, type List, type ListOrder, type Prefix, pageParts, type Slice, sliceParts } from '../keyset.ts'
+import { OPEN_TRANSACTIONS, openTransactions, transactionTable } from '../unsettled.ts'
 import { projectSnapshot } from './snapshot-columns.ts'
 import { snapshotsByTime, snapshotsOf, snapshotsOfFacet } from './sources.ts'
 
@@ -18,26 +20,57 @@ export interface SnapshotPageOptions {
   readonly filter: SnapshotFilter
   readonly order: SnapshotOrder
   readonly fields: Fields<Snapshot>
+  /** Whether places are asked for. */
+  readonly wantsPlaces?: boolean
+}
+
+export interface SnapshotPage extends Page<Snapshot> {
+  /** Of each item: what a cursor keeps, to go on behind it. Only where it was asked for. */
+  readonly places?: readonly (readonly string[])[]
 }
 
 /** One page for each parent, in that order. Parents are all runs or all steps. */
 export async function pageSnapshots(
   db: Rows,
   parents: readonly SnapshotParent[],
-  { page, filter, order, fields }: SnapshotPageOptions,
-): Promise<Page<Snapshot>[]> {
+  { page, filter, order, fields, wantsPlaces = false }: SnapshotPageOptions,
+): Promise<SnapshotPage[]> {
   const isOfStep = parents[0]?.stepId !== undefined
   const parts = pageParts(snapshotList({ filter, order, isOfStep }), page)
   const { columns, read } = projectSnapshot(fields)
+  const growsOn = wantsPlaces && order === 'SEQ_ASC' && !page.backward
   const rows = await db.rows(sql`
-    select p.position, ${parts.select}, ${columns}
-    from unnest(${parents.map(({ runId }) => runId)}::text[], ${parents.map(({ stepId }) => stepId ?? null)}::text[])
+    select p.position, ${parts.select}${growsOn ? sql`, tx.open` : sql``}, ${columns}
+    from ${growsOn ? sql`${OPEN_TRANSACTIONS} tx, ` : sql``}unnest(${parents.map(({ runId }) => runId)}::text[], ${parents.map(({ stepId }) => stepId ?? null)}::text[])
       with ordinality as p(run_id, step_id, position)${parts.from}
     order by p.position, ${parts.order}`)
   return groupByParent(parents.length, rows).map((group) => {
-    const { items, ...ends } = parts.read(group, 1)
-    return { ...ends, items: items.map((row) => read(row, 1 + parts.width)) }
+    const { items: found, ...ends } = parts.read(group, 1)
+    const at = 1 + parts.width
+    const items = found.map((row) => read(row, at + (growsOn ? 1 : 0)))
+    if (!wantsPlaces) return { ...ends, items }
+    const placeOf =
+      growsOn && found[0] ? placesAt(String(found[0][at]), page.after) : ({ seq }: Snapshot) => [String(seq)]
+    return { ...ends, items, places: items.map(placeOf) }
   })
+}
+
+/**
+ * Places of items in a list that grows on.
+ * @param after the place that the page was read behind: what turned up before it is at that place still, as far as it was read.
+ */
+function placesAt(openText: string, after: PageRequest['after']): (snapshot: Snapshot) => readonly string[] {
+  const [place = '', before = ''] = after ?? []
+  const open = openTransactions(openText)
+  const unsettled = writeUnsettled({ open, reads: [] })
+  const late = before === '' ? null : readUnsettled(before)
+  return (snapshot) => {
+    const seq = String(snapshot.seq)
+    if (late && BigInt(seq) <= BigInt(place)) {
+      return [place, writeUnsettled(readLate(late, { upTo: seq, open }))]
+    }
+    return unsettled === '' ? [seq] : [seq, unsettled]
+  }
 }
 
 interface SnapshotListOptions {
@@ -61,10 +94,33 @@ function snapshotList({ filter, order, isOfStep }: SnapshotListOptions): List {
     alias: 's',
     ...inOrder,
     slice: (slice) =>
-      filter.createdFrom == null && filter.createdBefore == null
-        ? sliceOf(slice, options)
-        : sliceOfTime(slice, options),
+      withLate(
+        slice,
+        filter.createdFrom == null && filter.createdBefore == null
+          ? sliceOf(slice, options)
+          : sliceOfTime(slice, options),
+        options,
+      ),
   }
+}
+
+/** With what has turned up before its start since that was read. */
+function withLate(slice: Slice, part: Part, { from, inOrder, facets, times }: SliceOptions): Part {
+  const [place = '', text = ''] = slice.start?.cursor ?? []
+  const late = text === '' || slice.reading !== 'forward' || inOrder.direction !== 'asc' ? null : readUnsettled(text)
+  if (!late) return part
+  const end = slice.end ? sql` and s.seq < ${slice.end.cursor[0]}::bigint` : sql``
+  const unread = late.reads.map(
+    ({ upTo, open }) => sql` and (s.seq > ${upTo}::bigint or exists (
+        select from ${transactionTable(open, 'q')} where s.changed_xid >= q.first and s.changed_xid < q.last))`,
+  )
+  return sql`
+    select * from (
+      select s.* from ${transactionTable(late.open, 'o')} cross join lateral (
+        select * from ${from} and s.changed_xid >= o.first and s.changed_xid < o.last and s.seq <= ${place}::bigint
+          ${facets === null ? sql`` : hasFacet(facets)}${times}${end}${unread.length > 0 ? sql.join(unread, sql``) : sql``} offset 0) s
+      union all (${part})) s
+    ${sliceParts(inOrder, slice).order} limit ${slice.limit}`
 }
 
 interface SliceOptions {

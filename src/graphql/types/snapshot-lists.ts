@@ -1,5 +1,5 @@
 import type { Fields } from '../../model/fields.ts'
-import { CURSOR_INTEGER, type Page, type PageArgs } from '../../model/page.ts'
+import { CURSOR_INTEGER, CURSOR_UNSETTLED, type PageArgs } from '../../model/page.ts'
 import {
   SNAPSHOT_FIELDS,
   SNAPSHOT_ORDERS,
@@ -7,7 +7,7 @@ import {
   type SnapshotFilter as SnapshotFilterShape,
   type SnapshotOrder,
 } from '../../model/snapshot.ts'
-import type { HistoryPoint, SnapshotPageOptions, SnapshotParent } from '../../snapshots/reader.ts'
+import type { HistoryPoint, SnapshotPage, SnapshotPageOptions, SnapshotParent } from '../../snapshots/reader.ts'
 import { builder } from '../builder.ts'
 import { type List, requestPage, toConnection } from '../connection.ts'
 import { CONNECTION, costing } from '../cost.ts'
@@ -18,15 +18,14 @@ import { RunRef } from './run.ts'
 import { SnapshotKindRef, SnapshotRef, StorageTierRef } from './snapshot.ts'
 import { StepRef } from './step.ts'
 
-const LIST: List = { name: 'snapshots', checks: [CURSOR_INTEGER] }
+const LIST: List = { name: 'snapshots', checks: [CURSOR_INTEGER, CURSOR_UNSETTLED] }
 const DEFAULT_ORDER: SnapshotOrder = 'SEQ_ASC'
-const positionOf = ({ seq }: Snapshot) => [String(seq)]
 
 const nameOfParent = ({ runId, stepId }: SnapshotParent) => JSON.stringify([runId, stepId])
 
 /** One for each kind of parent: a batch is of runs alone, or of steps alone. */
 const createPageLoader = () =>
-  createLoaderWithArgs<SnapshotParent, SnapshotPageOptions, Page<Snapshot>>(
+  createLoaderWithArgs<SnapshotParent, SnapshotPageOptions, SnapshotPage>(
     (parents, args, { reader }) => reader.pageSnapshots(parents, args),
     nameOfParent,
   )
@@ -49,17 +48,19 @@ interface ListArgs extends PageArgs {
 }
 
 function listOptions({ filter, orderBy, ...page }: ListArgs, selection: Selection): SnapshotPageOptions {
-  const fields = snapshotNeeds(itemsOf(selection)) | (hasCursors(selection) ? SNAPSHOT_FIELDS.pick(['seq']) : 0)
+  const wantsPlaces = hasCursors(selection)
+  const fields = snapshotNeeds(itemsOf(selection)) | (wantsPlaces ? SNAPSHOT_FIELDS.pick(['seq']) : 0)
   return {
     page: requestPage(LIST, page, selection),
     filter: filter ?? {},
     order: orderBy ?? DEFAULT_ORDER,
     fields,
+    wantsPlaces,
   }
 }
 
-function toSnapshots(page: Page<Snapshot>, selection: Selection) {
-  return toConnection(LIST, page, hasCursors(selection) ? positionOf : null)
+function toSnapshots(page: SnapshotPage, selection: Selection) {
+  return toConnection(LIST, page, hasCursors(selection) ? (_snapshot, i) => page.places?.[i] ?? [] : null)
 }
 
 const SnapshotConnection = builder.connectionObject(
@@ -90,7 +91,8 @@ builder.objectFields(RunRef, (t) => ({
     {
       type: SnapshotRef,
       nullable: true,
-      description: 'Snapshots of the run and its steps. At most 100 a page; 20 where no size is given.',
+      description:
+        'Snapshots of the run and its steps. At most 100 a page; 20 where no size is given. Oldest first, whoever goes on behind endCursor gets each one once, also what was committed late.',
       extensions: costing(CONNECTION),
       args: {
         filter: t.arg({ type: SnapshotFilter, description: 'Which snapshots.' }),
