@@ -9,6 +9,7 @@ import * as runTags from './migrations/0006-run-tags.ts'
 import * as listIndexes from './migrations/0007-list-indexes.ts'
 import * as refusedCopies from './migrations/0008-refused-copies.ts'
 import * as orderOfCommits from './migrations/0010-order-of-commits.ts'
+import * as captures from './migrations/0012-captures.ts'
 
 interface Migration {
   up(db: Kysely<unknown>): Promise<void>
@@ -25,6 +26,7 @@ const MIGRATIONS: readonly (readonly [string, Migration])[] = [
   ['0007-list-indexes', listIndexes],
   ['0008-refused-copies', refusedCopies],
   ['0010-order-of-commits', orderOfCommits],
+  ['0012-captures', captures],
 ]
 
 /** Names of the migrations that the database lacks. @throws AppError `CONFLICT` when it is that of a newer version. */

@@ -38,8 +38,8 @@ export interface TestStore extends AsyncDisposable {
 export interface StoreFaults {
   /** Stands in for a backend's own `put`. */
   readonly put?: (real: StorageBackend['put']) => StorageBackend['put']
-  /** Runs around each transaction. */
-  readonly transaction?: (commit: () => Promise<unknown>) => Promise<unknown>
+  /** Runs around each statement that stores a capture. */
+  readonly commit?: (commit: () => Promise<unknown>) => Promise<unknown>
 }
 
 export async function openStore(): Promise<TestStore> {
@@ -59,7 +59,7 @@ export async function openStore(): Promise<TestStore> {
     storage,
     writer: (faults = {}, settings = {}) =>
       createWriter({
-        db: faults.transaction ? withTransaction(db, faults.transaction) : db,
+        db: faults.commit ? withCommit(db, faults.commit) : db,
         storage: faults.put ? withPut(storage, faults.put) : storage,
         cache: createMemoryCache({ maxBytes: 1024, maxEntryBytes: 1, ttlSeconds: 1 }),
         sweeper: { sweep: () => assert.fail('a writer only wakes'), wake() {}, async stop() {} },
@@ -119,18 +119,14 @@ export function withBackends(storage: Storage, change: (backend: StorageBackend)
   }
 }
 
-/** The same database, where every transaction runs in this. */
-export function withTransaction(db: Database, around: (commit: () => Promise<unknown>) => Promise<unknown>): Database {
-  const transaction = () => ({
-    execute: (work: Parameters<ReturnType<Database['kysely']['transaction']>['execute']>[0]) =>
-      around(() => db.kysely.transaction().execute(work)),
-  })
-  const kysely = new Proxy(db.kysely, {
-    get(target, name) {
-      if (name === 'transaction') return transaction
-      const value: unknown = Reflect.get(target, name)
-      return typeof value === 'function' ? value.bind(target) : value
+/** The same database, where every statement that stores a capture runs in this. */
+export function withCommit(db: Database, around: (commit: () => Promise<unknown>) => Promise<unknown>): Database {
+  return {
+    ...db,
+    rows(query, options) {
+      const isCommit = query.compile(db.kysely).sql.includes('statelens_capture(')
+      const commit = () => db.rows(query, options)
+      return isCommit ? (around(commit) as Promise<unknown[][]>) : commit()
     },
-  })
-  return { ...db, kysely }
+  }
 }

@@ -1,10 +1,8 @@
-import { type Kysely, sql } from 'kysely'
+import { sql } from 'kysely'
 import { type CaptureInput, SNAPSHOT_METADATA, type Snapshot } from '../../model/snapshot.ts'
 import type { Database } from '../connect.ts'
-import type { Tables } from '../tables.ts'
 import { projectSnapshot } from './snapshot-columns.ts'
 import { loadSnapshots } from './snapshots.ts'
-import { holdRun } from './steps.ts'
 
 /** A snapshot about to be stored: where its payload goes, and what was learnt of the payload on the way. */
 export interface NewSnapshot extends CaptureInput {
@@ -66,82 +64,21 @@ export async function findEarlierCapture(db: Database, key: CaptureKey): Promise
   return tombstones.length > 0 ? { state: 'deleted' } : null
 }
 
-/** `seen`: an earlier capture has the id or the key. `lost`: the sweeper took the object for abandoned. */
-export type InsertResult = { readonly snapshot: Snapshot } | 'seen' | 'lost'
-
-/** Stores the row, with its run and step where they are not there yet; an object becomes live in the same transaction. */
-export async function insertSnapshot(db: Database, snapshot: NewSnapshot): Promise<InsertResult> {
-  return await db.kysely.transaction().execute(async (tx) => {
-    await holdRun(snapshot.runId).execute(tx)
-    if (snapshot.storageUri !== null && !(await makeLive(tx, snapshot.storageUri, snapshot))) return 'lost'
-    await createParents(tx, snapshot)
-    const stored = await insertRow(tx, snapshot)
-    if (stored) return { snapshot: stored }
-    if (snapshot.storageUri !== null) await doom(tx, snapshot.storageUri)
-    return 'seen'
-  })
-}
-
-async function makeLive(
-  tx: Kysely<Tables>,
-  storageUri: string,
-  { contentDigest, sizeBytes, stored, versionId }: NewSnapshot,
-): Promise<boolean> {
-  const { numUpdatedRows } = await tx
-    .updateTable('statelens_objects')
-    .set({
-      state: 'live',
-      content_digest: contentDigest,
-      size_bytes: sizeBytes,
-      stored_size_bytes: stored?.sizeBytes,
-      stored_digest: stored?.digest,
-      chunk_size_bytes: stored?.chunkSizeBytes,
-      chunk_digests: stored?.chunkDigests,
-      version_id: versionId,
-      multipart_id: null,
-    })
-    .where('storage_uri', '=', storageUri)
-    .where('state', '=', 'pending')
-    .executeTakeFirst()
-  return numUpdatedRows === 1n
-}
-
-async function doom(tx: Kysely<Tables>, storageUri: string): Promise<void> {
-  await tx
-    .updateTable('statelens_objects')
-    .set({ state: 'doomed', not_before: sql`now()` })
-    .where('storage_uri', '=', storageUri)
-    .execute()
-}
-
-async function createParents(tx: Kysely<Tables>, { runId, stepId }: NewSnapshot): Promise<void> {
-  await tx
-    .insertInto('statelens_runs')
-    .values({ run_id: runId })
-    .onConflict((c) => c.doNothing())
-    .execute()
-  if (stepId == null) return
-  const step = { run_id: runId, step_id: stepId }
-  await tx
-    .insertInto('statelens_steps')
-    .values(step)
-    .onConflict((c) => c.doNothing())
-    .execute()
-}
-
-/** Null where another row has its id or its key. */
-async function insertRow(tx: Kysely<Tables>, snapshot: NewSnapshot): Promise<Snapshot | null> {
+/**
+ * Stores the row, with its run and step where they are not there yet; an object becomes live along with it.
+ * @returns null where it cannot be: an earlier capture has the id or the key, or the sweeper took the object for abandoned.
+ */
+export async function insertSnapshot(db: Database, snapshot: NewSnapshot): Promise<Snapshot | null> {
   const { columns, read } = projectSnapshot(SNAPSHOT_METADATA)
-  const { rows } = await sql<object>`
-    insert into state_snapshots as s (seq, id, run_id, step_id, attempt, kind, is_success_state, replay_safe, pii_tags,
-      redaction_policy, metadata, expires_at, idempotency_key, request_digest, payload, storage_uri, storage_state,
-      size_bytes, content_digest, preview, content_encoding)
-    values (statelens_next_seq(), ${snapshot.snapshotId}, ${snapshot.runId}, ${snapshot.stepId ?? null}, ${snapshot.attempt ?? 1},
-      ${snapshot.kind ?? 'CHECKPOINT'}, ${snapshot.isSuccessState ?? false}, ${snapshot.replaySafe ?? false},
-      ${snapshot.piiTags ?? []}, ${snapshot.redactionPolicy ?? null}, ${snapshot.metadata ?? null},
-      ${snapshot.expiresAt ?? null}, ${snapshot.idempotencyKey ?? null}, ${snapshot.requestDigest},
-      ${snapshot.payload}, ${snapshot.storageUri}, 'AVAILABLE', ${snapshot.sizeBytes}, ${snapshot.contentDigest},
-      ${snapshot.preview}, ${snapshot.contentEncoding})
-    on conflict do nothing returning ${columns}`.execute(tx)
-  return rows[0] ? read(Object.values(rows[0])) : null
+  const { stored } = snapshot
+  const [row] = await db.rows(sql`
+    select ${columns} from statelens_capture(${snapshot.snapshotId}, ${snapshot.runId}, ${snapshot.stepId ?? null},
+      ${snapshot.attempt ?? 1}, ${snapshot.kind ?? 'CHECKPOINT'}, ${snapshot.isSuccessState ?? false},
+      ${snapshot.replaySafe ?? false}, ${snapshot.piiTags ?? []}, ${snapshot.redactionPolicy ?? null},
+      ${snapshot.metadata ?? null}, ${snapshot.expiresAt ?? null}, ${snapshot.idempotencyKey ?? null},
+      ${snapshot.isNamed ?? false}, ${snapshot.requestDigest}, ${snapshot.payload}, ${snapshot.storageUri},
+      ${snapshot.sizeBytes}, ${snapshot.contentDigest}, ${snapshot.preview}, 'application/json', ${snapshot.contentEncoding},
+      ${stored?.sizeBytes ?? null}, ${stored?.digest ?? null}, ${stored?.chunkSizeBytes ?? null},
+      ${stored?.chunkDigests ?? null}, ${snapshot.versionId}) s`)
+  return row ? read(row) : null
 }

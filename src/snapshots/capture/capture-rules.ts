@@ -81,13 +81,14 @@ export function deletedBefore(): AppError {
 }
 
 /** Does as `insertSnapshot`; where the reply may be lost although the commit was not, the row itself tells. */
-export async function insertOrFind(db: Database, snapshot: NewSnapshot) {
+export async function insertOrFind(db: Database, snapshot: NewSnapshot): Promise<Captured | null> {
   try {
-    return await insertSnapshot(db, snapshot)
+    const stored = await insertSnapshot(db, snapshot)
+    return stored && { snapshot: stored, created: true }
   } catch (error) {
     if (!isAppError(error) || error.code === 'BAD_REQUEST') throw error
     const stored = await findEarlierCapture(db, snapshot).catch(() => null)
-    if (stored) return repeatOf(stored, snapshot)
+    if (stored) return { ...repeatOf(stored, snapshot), created: true }
     throw error
   }
 }

@@ -99,10 +99,9 @@ export function createCommit({ copies, ...options }: CommitOptions & { readonly 
   }
 
   async function insert(upload: Upload, snapshot: NewSnapshot): Promise<Captured | null> {
-    const result = await refusedBy(['BAD_REQUEST', 'CONFLICT'], () => insertOrFind(db, snapshot))
-    if (typeof result !== 'object') return null
-    await end(upload, 'committed', result.snapshot.storageUri)
-    return { snapshot: result.snapshot, created: true }
+    const captured = await refusedBy(['BAD_REQUEST', 'CONFLICT'], () => insertOrFind(db, snapshot))
+    if (captured) await end(upload, 'committed', captured.snapshot.storageUri)
+    return captured
   }
 
   async function fromObject(upload: Upload, storageUri: string, signal: AbortSignal): Promise<Captured | null> {

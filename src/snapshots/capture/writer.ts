@@ -30,6 +30,8 @@ import { createPlace } from './place.ts'
 
 /** Names are indexed, and an index has room for little. */
 const NAME_MAX_BYTES = 1024
+/** Smaller payloads are sent to the database before it is known whether they were captured before. */
+const SMALL_BYTES = 65_536
 /** Of each part of an error. */
 const ERROR_MAX_BYTES = 65_536
 
@@ -84,12 +86,12 @@ export function createWriter(options: WriterOptions): SnapshotWriter {
     // A sweeper that took the object for abandoned wins; its key is never used again. A stream cannot be read again either.
     for (let attempts = Buffer.isBuffer(payload) ? 3 : 1; attempts > 0; attempts--) {
       const captured = await place({ input, payload: toStream(payload), signal }, async (placed) => {
-        const result = await insert(placed)
-        if (typeof result !== 'object') return await settle(placed, result)
+        const captured = await insert(placed)
+        if (!captured) return await settle(placed)
         if (placed.storageUri !== null && Buffer.isBuffer(payload)) {
           cache.set(formatDigest(placed.contentDigest), payload)
         }
-        return { snapshot: result.snapshot, created: true }
+        return captured
       })
       if (captured) return captured
     }
@@ -97,9 +99,9 @@ export function createWriter(options: WriterOptions): SnapshotWriter {
   }
 
   /** @returns what was stored before; null when there is nothing, and the capture may begin again. */
-  async function settle(placed: NewSnapshot, result: 'seen' | 'lost'): Promise<Captured | null> {
+  async function settle(placed: NewSnapshot): Promise<Captured | null> {
     if (placed.storageUri !== null) await objects.abandon(placed.storageUri, placed.snapshotId)
-    const earlier = result === 'seen' && (await findEarlierCapture(db, placed))
+    const earlier = await findEarlierCapture(db, placed)
     return earlier ? repeatOf(earlier, placed) : null
   }
 
@@ -139,7 +141,8 @@ export function createWriter(options: WriterOptions): SnapshotWriter {
     async capture(input, payload, signal) {
       checkInput(input)
       const named = nameInput(input)
-      const earlier = await findEarlier(db, input, named)
+      // What goes into the row is there before a look would be back: storing it tells as much.
+      const earlier = isSmall(payload, inlineMaxBytes) ? null : await findEarlier(db, input, named)
       if (!earlier) return await store(named, payload, signal)
       if (earlier.state === 'deleted') throw deletedBefore()
       return repeatOf(earlier, describeCapture(named, await measure(toStream(payload))))
@@ -151,6 +154,11 @@ export function createWriter(options: WriterOptions): SnapshotWriter {
 
 function checkTexts(texts: Readonly<Record<string, string | null | undefined>>, maxBytes: number): void {
   for (const [name, text] of Object.entries(texts)) if (text != null) requireText(name, text, maxBytes)
+}
+
+function isSmall(payload: Buffer | PayloadStream, maxBytes: number): boolean {
+  const sizeBytes = Buffer.isBuffer(payload) ? payload.length : payload.encoding === undefined && payload.sizeBytes
+  return typeof sizeBytes === 'number' && sizeBytes <= Math.min(maxBytes, SMALL_BYTES)
 }
 
 function toStream(payload: Buffer | PayloadStream): PayloadStream {

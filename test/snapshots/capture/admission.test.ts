@@ -79,7 +79,7 @@ describe('N1: what a capture holds in memory', () => {
       const admission = createAdmission(limits)
       const writer = store.writer(
         {
-          transaction: (commit) => {
+          commit: (commit) => {
             taken.push(admission.memory.taken(), admission.uploads.taken())
             return commit()
           },

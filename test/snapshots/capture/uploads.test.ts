@@ -5,7 +5,7 @@ import { AppError } from '../../../src/errors.ts'
 import type { Storage } from '../../../src/storage/registry.ts'
 import { expireUploads } from '../../graphql/uploads-fixture.ts'
 import { countRows, query } from '../../support/rows.ts'
-import { openStore, withTransaction } from '../../support/store.ts'
+import { openStore, withCommit } from '../../support/store.ts'
 import { arrived, INPUT, isWhole, uploadsOf, withGet } from './uploads-fixture.ts'
 
 describe('a commit', () => {
@@ -39,7 +39,7 @@ describe('a commit', () => {
 
   it('whose database reply was lost finds what it stored', async () => {
     await using store = await openStore()
-    const db = withTransaction(store.db, async (commit) => {
+    const db = withCommit(store.db, async (commit) => {
       await commit()
       throw new AppError('DATABASE_UNAVAILABLE', 'The reply was lost')
     })
@@ -53,7 +53,7 @@ describe('a commit', () => {
   for (const code of ['DATABASE_UNAVAILABLE', 'DATABASE_TIMEOUT', 'OVERLOADED'] as const) {
     it(`that fails with ${code} keeps the bytes, and is tried again without them`, async () => {
       await using store = await openStore()
-      const db = withTransaction(store.db, async () => {
+      const db = withCommit(store.db, async () => {
         throw new AppError(code, 'No')
       })
       const uploadId = await arrived(uploadsOf(store))

@@ -122,9 +122,9 @@ function faultsOf(store: TestStore, fault: (typeof FAULTS)[number]): StoreFaults
             store.sweep().then(() => real(...args)),
       }
     case 'no commit':
-      return { transaction: () => Promise.reject(lost()) }
+      return { commit: () => Promise.reject(lost()) }
     case 'commit unanswered':
-      return { transaction: (commit) => commit().then(() => Promise.reject(lost())) }
+      return { commit: (commit) => commit().then(() => Promise.reject(lost())) }
   }
 }
 

@@ -157,7 +157,7 @@ describe('a capture whose commit is in doubt', () => {
   it('is found where the commit was done and only its reply was lost', async () => {
     await using store = await openStore()
     const writer = store.writer({
-      async transaction(commit) {
+      async commit(commit) {
         await commit()
         throw new AppError('DATABASE_UNAVAILABLE', 'The connection was lost')
       },
@@ -172,7 +172,7 @@ describe('a capture whose commit is in doubt', () => {
   it('is found without any key as well', async () => {
     await using store = await openStore()
     const writer = store.writer({
-      async transaction(commit) {
+      async commit(commit) {
         await commit()
         throw new AppError('DATABASE_UNAVAILABLE', 'The connection was lost')
       },
@@ -186,7 +186,7 @@ describe('a capture whose commit is in doubt', () => {
     it(`fails with ${code} where the commit was not done, and a retry with the same key stores it once`, async () => {
       await using store = await openStore()
       const writer = store.writer({
-        transaction: () => Promise.reject(new AppError(code, 'No')),
+        commit: () => Promise.reject(new AppError(code, 'No')),
       })
       await assert.rejects(writer.capture(INPUT, PAYLOAD), { code })
       await store.sweep()
@@ -198,7 +198,7 @@ describe('a capture whose commit is in doubt', () => {
 
   it('leaves no object where the failure was not foreseen', async () => {
     await using store = await openStore()
-    const writer = store.writer({ transaction: () => Promise.reject(new TypeError('a mistake')) })
+    const writer = store.writer({ commit: () => Promise.reject(new TypeError('a mistake')) })
     await assert.rejects(writer.capture(INPUT, PAYLOAD), TypeError)
     await store.sweep()
     await isEmpty(store)
