@@ -30,7 +30,7 @@ interface YogaContext {
 }
 
 /**
- * Yoga parses, validates, and decides what may be executed; that is not asked again for a query that comes again. HTTP is not
+ * Yoga parses, validates, and decides what may be executed; that is not asked again for an operation that comes again. HTTP is not
  * its part: bodies leave by `node:http` alone.
  */
 export function createGraphqlServer({ services, onHiddenError, ...options }: YogaOptions): GraphqlServer {
@@ -55,7 +55,7 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
       const { params, asker } = contextValue
       setExecuteFn(async () => {
         const operation = createOperation({ schema, document, operationName, limits })
-        if (operation.type === OperationTypeNode.QUERY) known.set(keyOf(params), operation)
+        known.set(keyOf(params), operation)
         return await answer(operation, params, asker)
       })
     },
@@ -76,7 +76,10 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
     maskError,
     async execute(params, method, asker) {
       const operation = known.get(keyOf(params))
-      if (operation) return await answer(operation, params, asker)
+      // What else a GET asks for is refused there.
+      if (operation && (operation.type === OperationTypeNode.QUERY || method === 'POST')) {
+        return await answer(operation, params, asker)
+      }
       // What Yoga's hooks look at of a request: the method decides whether mutations may run.
       return await yoga.getResultForParams({ params, request: { method } as Request }, { asker })
     },

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import { brotliCompressSync, deflateSync, gunzipSync, gzipSync } from 'node:zlib'
+import { dataOf } from '../support/answers.ts'
 import { codesOf, type PlainRequest, send } from '../support/http.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
@@ -61,6 +62,15 @@ describe('GET /graphql', () => {
     const request = { target: getTarget(WRITE), headers: { 'graphql-require-preflight': '1' } }
     const { headers } = await assertRefused(request, { status: 405, code: 'BAD_REQUEST' })
     assert.equal(headers.allow, 'POST')
+  })
+
+  it('refuses it as well once a POST has run the same text', async () => {
+    const text = WRITE.replace('forged', 'asked for')
+    for (let i = 0; i < 3; i++) await dataOf(server.graphql(text))
+    server.statements.length = 0
+    const request = { target: getTarget(text), headers: { 'graphql-require-preflight': '1' } }
+    await assertRefused(request, { status: 405, code: 'BAD_REQUEST' })
+    assert.deepEqual(server.statements, [])
   })
 
   it('shows GraphiQL to a browser, also with a query in the address, and runs nothing', async () => {
