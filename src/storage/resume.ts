@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { AppError, isAppError, isRetryable } from '../errors.ts'
 import type { ByteRange, RawBackend, RawObject, StorageBackend } from './backend.ts'
 import { createPatience, GRACE_MS, transferMs } from './patience.ts'
+import { streamed } from './streamed-bytes.ts'
 
 export interface ResumeOptions {
   /** Attempts in a row that bring no byte before the reader is told; 3 when left out. */
@@ -89,6 +90,7 @@ function resumingBody(first: Raw, { range: { start, end }, signal, reopen, limit
     stream.on('data', (chunk: Buffer) => {
       if (source !== stream) return
       progress.at += chunk.length
+      streamed(chunk.length)
       progress.fruitless = 0
       patience.fed()
       if (progress.at > end) body.destroy(unfinished())

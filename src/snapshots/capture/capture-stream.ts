@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { AppError } from '../../errors.ts'
 import { previewOf } from '../../json/preview.ts'
 import { createJsonScanner } from '../../json/scanner.ts'
+import { streamed } from '../../storage/streamed-bytes.ts'
 import type { Encoding } from '../encoding.ts'
 import { PREVIEW_MAX_BYTES } from '../measure.ts'
 import { createStoredBytesMeter, type StoredBytes } from '../stored-bytes.ts'
@@ -63,6 +64,7 @@ export function openCapture({ chunks, encoding }: PayloadStream): CaptureStream 
   async function next(): Promise<Uint8Array | undefined> {
     const result = await source.next()
     if (!result.done) {
+      streamed(result.value.length)
       await tap.write(result.value)
       return result.value
     }
