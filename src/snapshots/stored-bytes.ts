@@ -19,10 +19,13 @@ export interface StoredBytes {
 /** Learns it from the bytes, in one pass. */
 export interface StoredBytesMeter {
   write(bytes: Uint8Array): void
-  end(): StoredBytes
+  /** @param digest SHA-256 of all of it, where it was to be known. */
+  end(digest?: Buffer): StoredBytes
 }
 
 export interface StoredBytesOptions {
+  /** Whether somebody else finds the digest of the whole: nothing is hashed for it here. */
+  readonly isDigestKnown?: boolean
   /** Most chunks, an even number; for tests. */
   readonly chunksMax?: number
   /** Bytes of the smallest chunk; for tests. */
@@ -30,8 +33,8 @@ export interface StoredBytesOptions {
 }
 
 export function createStoredBytesMeter(options: StoredBytesOptions = {}): StoredBytesMeter {
-  const { chunksMax = CHUNKS_MAX, leafBytes = MIB } = options
-  const whole = createHash('sha256')
+  const { chunksMax = CHUNKS_MAX, leafBytes = MIB, isDigestKnown = false } = options
+  const whole = isDigestKnown ? undefined : createHash('sha256')
   let chunkSizeBytes = leafBytes
   let digests: Buffer[] = []
   let chunk = createChunkHash(leafBytes)
@@ -50,7 +53,7 @@ export function createStoredBytesMeter(options: StoredBytesOptions = {}): Stored
 
   return {
     write(bytes) {
-      whole.update(bytes)
+      whole?.update(bytes)
       sizeBytes += bytes.length
       for (let at = 0; at < bytes.length; ) {
         const part = bytes.subarray(at, at + chunkSizeBytes - inChunk)
@@ -60,9 +63,9 @@ export function createStoredBytesMeter(options: StoredBytesOptions = {}): Stored
         if (inChunk === chunkSizeBytes) endChunk()
       }
     },
-    end() {
+    end(digest = whole?.digest() ?? Buffer.alloc(0)) {
       if (inChunk > 0) digests.push(chunk.end())
-      return { sizeBytes, digest: whole.digest(), chunkSizeBytes, chunkDigests: Buffer.concat(digests) }
+      return { sizeBytes, digest, chunkSizeBytes, chunkDigests: Buffer.concat(digests) }
     },
   }
 }

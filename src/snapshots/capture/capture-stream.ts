@@ -87,7 +87,8 @@ export function openCapture({ chunks, encoding }: PayloadStream): CaptureStream 
     async *rest() {
       const first = held
       held = []
-      const asTheyCame = createStoredBytesMeter()
+      // As they came is as they are, without a coding: they have one digest.
+      const asTheyCame = createStoredBytesMeter({ isDigestKnown: encoding === undefined })
       for (const chunk of first) {
         asTheyCame.write(chunk)
         yield chunk
@@ -96,7 +97,7 @@ export function openCapture({ chunks, encoding }: PayloadStream): CaptureStream 
         asTheyCame.write(chunk)
         yield chunk
       }
-      stored = asTheyCame.end()
+      stored = asTheyCame.end(encoding === undefined ? measured?.contentDigest : undefined)
     },
     measured() {
       if (!measured) throw new AppError('INTERNAL_SERVER_ERROR', 'The payload was not read to its end')

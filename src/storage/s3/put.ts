@@ -9,7 +9,7 @@ import { putError } from './errors.ts'
 import { type Multipart, takeBack } from './multipart.ts'
 import { type PartPlan, planParts } from './part-plan.ts'
 import { createPartReader, type PartReader } from './part-reader.ts'
-import { type PartsStore, sendParts } from './send-parts.ts'
+import { bufferOf, type PartsStore, sendParts } from './send-parts.ts'
 
 export interface PutStore extends PartsStore {
   readonly createOnly: CreateOnly
@@ -59,7 +59,7 @@ async function send(store: PutStore, transfer: Transfer): Promise<Written> {
   const first =
     sizeBytes === undefined
       ? await reader.readUpTo(plan.sizeOf(0))
-      : await reader.fill(Buffer.allocUnsafeSlow(isWhole ? sizeBytes : plan.sizeOf(0)))
+      : await reader.fill(isWhole ? Buffer.allocUnsafeSlow(sizeBytes) : bufferOf(plan.sizeOf(0)))
   if (await reader.isOver()) return await sendWhole(store, transfer, first)
   return await sendInParts(store, transfer, { plan, first })
 }

@@ -6,7 +6,7 @@ import { unusable } from './answers.ts'
 import type { S3Clients } from './client.ts'
 import { putError } from './errors.ts'
 import type { UploadPlace } from './multipart.ts'
-import type { PartPlan, PartRules } from './part-plan.ts'
+import { type PartPlan, type PartRules, S3_PART_RULES } from './part-plan.ts'
 import type { PartReader } from './part-reader.ts'
 import type { WhileAlive } from './while-alive.ts'
 
@@ -86,10 +86,13 @@ interface Flights {
   landed(): Promise<CompletedPart[]>
 }
 
+/** Buffers of parts that arrived, for parts to come, whoever sends them: what is let go of lies about until V8 looks for old objects. */
+const spare: Buffer[] = []
+const SPARE_MAX = 4
+
 function createFlights({ heldBytes, send, fail }: FlightOptions): Flights {
   const parts: CompletedPart[] = []
   const flights = new Set<Promise<void>>()
-  let spare: Buffer[] = []
   let flyingBytes = 0
 
   return {
@@ -102,7 +105,7 @@ function createFlights({ heldBytes, send, fail }: FlightOptions): Flights {
       const flight = send(part)
         .then((completed) => {
           parts[part.index] = completed
-          spare.push(part.bytes)
+          keep(part.bytes)
         }, fail)
         .finally(() => {
           flyingBytes -= part.bytes.length
@@ -113,8 +116,7 @@ function createFlights({ heldBytes, send, fail }: FlightOptions): Flights {
 
     async room(sizeBytes) {
       while (flights.size > 0 && flyingBytes + sizeBytes > heldBytes) await Promise.race(flights)
-      spare = spare.filter(({ length }) => length === sizeBytes)
-      return spare.pop() ?? Buffer.allocUnsafeSlow(sizeBytes)
+      return bufferOf(sizeBytes)
     },
 
     async landed() {
@@ -122,6 +124,18 @@ function createFlights({ heldBytes, send, fail }: FlightOptions): Flights {
       return parts
     },
   }
+}
+
+function keep(bytes: Buffer): void {
+  // The last part of a body is cut to what came.
+  const whole = Buffer.from(bytes.buffer)
+  if (spare.length < SPARE_MAX && whole.length === S3_PART_RULES.partBytes) spare.push(whole)
+}
+
+/** One of this size: a spare one, or one that is made. */
+export function bufferOf(sizeBytes: number): Buffer {
+  const at = spare.findIndex(({ length }) => length === sizeBytes)
+  return at < 0 ? Buffer.allocUnsafeSlow(sizeBytes) : (spare.splice(at, 1)[0] ?? Buffer.allocUnsafeSlow(sizeBytes))
 }
 
 async function streamParts(store: PartsStore, transfer: PartsTransfer): Promise<CompletedPart[]> {
