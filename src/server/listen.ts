@@ -1,6 +1,7 @@
 import { once } from 'node:events'
-import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { breakOff } from './connection.ts'
 import { hostInUrl } from './hosts.ts'
 
 export interface ListenOptions {
@@ -66,20 +67,34 @@ interface Connections {
   count(): number
   /** Of connections that browsers open in advance: Node takes one without a byte for one whose request is on its way. */
   closeUnused(): void
+  /** Cuts all of them; no answer that is under way looks whole by it. */
+  cut(): void
 }
 
 function trackConnections(server: Server): Connections {
   const openedAt = new Map<Socket, number>()
+  /** The last one of each connection over HTTP/1.0. */
+  const answersOfOldPeers = new Map<Socket, ServerResponse>()
   server.on('connection', (socket: Socket) => {
     openedAt.set(socket, performance.now())
-    socket.once('close', () => openedAt.delete(socket))
+    socket.once('close', () => {
+      openedAt.delete(socket)
+      answersOfOldPeers.delete(socket)
+    })
     if (openedAt.size > CROWDED_CONNECTIONS) server.closeIdleConnections()
+  })
+  server.on('request', ({ httpVersion, socket }: IncomingMessage, response: ServerResponse) => {
+    if (httpVersion === '1.0') answersOfOldPeers.set(socket, response)
   })
   return {
     count: () => openedAt.size,
     closeUnused() {
       const before = performance.now() - UNUSED_MILLIS
       for (const [socket, at] of openedAt) if (at < before && socket.bytesRead === 0) socket.destroy()
+    },
+    cut() {
+      for (const response of answersOfOldPeers.values()) if (!response.writableFinished) breakOff(response)
+      server.closeAllConnections()
     },
   }
 }
@@ -99,7 +114,7 @@ async function closeServer(
   closeWhenIdle()
   const again = setInterval(closeWhenIdle, 20)
   const refuse = setTimeout(() => server.close(), Math.max(listenOnMillis, LISTEN_ON_MILLIS))
-  const cut = setTimeout(() => server.closeAllConnections(), drainMillis)
+  const cut = setTimeout(() => connections.cut(), drainMillis)
   await closed
   clearInterval(again)
   clearTimeout(refuse)

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import { finished, pipeline } from 'node:stream/promises'
+import { breakOff } from './connection.ts'
 
 /** A client that takes nothing for this long is cut, whatever the answer: the front sees to it. */
 export const STALL_MILLIS = 20_000
@@ -12,7 +13,7 @@ export function cutStalledClient(response: ServerResponse, stallMillis: number =
   if (stallMillis >= STALL_MILLIS) return
   response.setTimeout(stallMillis, () => {
     // With nothing left to send, it is not the client that everyone waits for.
-    if (response.writableLength > 0) response.destroy()
+    if (response.writableLength > 0) breakOff(response)
   })
 }
 

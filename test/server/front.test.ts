@@ -99,4 +99,17 @@ describe('an answer that breaks', () => {
     assert.equal(error.code, 'ECONNRESET')
     await assert.rejects(send(front.url, { target: '/' }), { code: 'ECONNRESET' })
   })
+
+  it('never looks whole where a stop cuts it, over HTTP/1.0 neither', async () => {
+    const handler: Handler = async ({ response, signal }) => {
+      response.write('a part')
+      await once(signal, 'abort')
+    }
+    const front = await serveRoutes([route(handler)])
+    const socket = connect(Number(new URL(front.url).port), '127.0.0.1')
+    socket.write('GET / HTTP/1.0\r\nhost: localhost\r\n\r\n')
+    await once(socket, 'data')
+    const [[error]] = await Promise.all([once(socket, 'error'), front[Symbol.asyncDispose]()])
+    assert.equal(error.code, 'ECONNRESET')
+  })
 })
