@@ -147,6 +147,8 @@ export interface CaptureInput {
   readonly piiTags?: readonly string[] | null
   readonly redactionPolicy?: string | null
   readonly expiresAt?: Instant | null
+  /** Media type of the payload; `application/json` where it is left out. It makes no other capture of the same one. */
+  readonly contentType?: string
 }
 
 const PII_TAGS_MAX = 64

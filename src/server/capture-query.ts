@@ -1,7 +1,10 @@
 import { AppError } from '../errors.ts'
 import { type CaptureInput, SNAPSHOT_KINDS } from '../model/snapshot.ts'
 
-type CaptureFields = Omit<CaptureInput, 'runId' | 'stepId' | 'idempotencyKey' | 'metadata' | 'expiresAt'>
+type CaptureFields = Omit<
+  CaptureInput,
+  'runId' | 'stepId' | 'idempotencyKey' | 'metadata' | 'expiresAt' | 'contentType'
+>
 type Field = keyof CaptureFields
 
 const ATTEMPT_MAX = 2_147_483_647

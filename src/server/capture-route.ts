@@ -1,12 +1,12 @@
-import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import { AppError } from '../errors.ts'
 import { type Captured, storageTierOf } from '../model/snapshot.ts'
 import { checkDigests } from '../snapshots/capture/checked-digests.ts'
 import type { SnapshotWriter } from '../snapshots/capture/writer.ts'
-import { ENCODINGS, type Encoding, isEncoding } from '../snapshots/encoding.ts'
 import { decodePart, readCaptureQuery } from './capture-query.ts'
 import { readDigests } from './digest-headers.ts'
 import { type Handler, sendJson } from './http.ts'
+import { readCoding } from './negotiation.ts'
 import type { Pace } from './pace.ts'
 import { receiveBody } from './receive-body.ts'
 
@@ -29,15 +29,15 @@ export function createCaptureRoute(options: CaptureRouteOptions): { readonly PUT
       const { request, response, query, signal } = context
       const [runId = '', stepId = ''] = context.params
       const { headers } = request
-      const input = {
+      const known = {
         ...readCaptureQuery(query),
         runId: decodePart(runId),
         stepId: decodePart(stepId),
         idempotencyKey: readIdempotencyKey(headers),
       }
-      const body = receiveBody(context, senders)
-      const encoding = readEncoding(request, response)
-      const payload = { ...body, chunks: checkDigests(body.chunks, readDigests(headers)), encoding }
+      const { contentType, chunks, sizeBytes } = receiveBody(context, senders)
+      const input = { ...known, contentType }
+      const payload = { chunks: checkDigests(chunks, readDigests(request)), sizeBytes, encoding: readCoding(response) }
       const captured = await writer.capture(input, payload, signal)
       response.setHeader('location', `${basePath()}/snapshots/${captured.snapshot.snapshotId}/payload`)
       answer(response, captured)
@@ -58,18 +58,6 @@ function answer(response: ServerResponse, { snapshot, created }: Captured): void
     storageTier,
     created,
   })
-}
-
-function readEncoding({ headers }: IncomingMessage, response: ServerResponse): Encoding | undefined {
-  // RFC 9110 has the old name mean the same.
-  const name = (headers['content-encoding'] ?? 'identity')
-    .trim()
-    .toLowerCase()
-    .replace(/^x-gzip$/, 'gzip')
-  if (name === 'identity') return undefined
-  if (isEncoding(name)) return name
-  response.setHeader('accept-encoding', ENCODINGS.join(', '))
-  throw new AppError('UNSUPPORTED_MEDIA_TYPE', `The body may be coded in ${ENCODINGS.join(' or ')}, and once`)
 }
 
 /** Taken as it stands, quotes included. */

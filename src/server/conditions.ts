@@ -1,4 +1,5 @@
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import { AppError } from '../errors.ts'
 
 const TAG = /(W\/)?("[\x21\x23-\x7e\x80-\xff]*")/g
 
@@ -16,6 +17,13 @@ export function precondition(headers: IncomingHttpHeaders, etag: string | undefi
   return known !== undefined && names(known, etag, isAny) ? 'not modified' : 'proceed'
 }
 
+/** The failure for a condition that does not hold. */
+export function conditionFailed(response: ServerResponse): AppError {
+  // No code of ours means 412: the status alone says it.
+  response.statusCode = 412
+  return new AppError('CONFLICT', 'What is here is another version than If-Match names')
+}
+
 /** Whether a list of tags is `*`, or has the tag among those that count. */
 function names(list: string, etag: string | undefined, counts: (weakMark: string | undefined) => boolean): boolean {
   if (list.trim() === '*') return true
@@ -24,11 +32,6 @@ function names(list: string, etag: string | undefined, counts: (weakMark: string
 
 const isStrong = (weakMark: string | undefined) => weakMark === undefined
 const isAny = () => true
-
-/** Whether the client has this version already. @see RFC 9110 section 13.1.2: the comparison is weak. */
-export function isNotModified({ 'if-none-match': known }: IncomingHttpHeaders, etag: string | undefined): boolean {
-  return precondition({ 'if-none-match': known }, etag) === 'not modified'
-}
 
 /** What a Range header asks of a representation; half-open. `none`: answer as if there were no such header. */
 export type RangeWish = { readonly start: number; readonly end: number } | 'unsatisfiable' | 'none'
@@ -56,15 +59,4 @@ export interface RangeTarget {
 
 function between(start: number, end: number): RangeWish {
   return start < end ? { start, end } : 'unsatisfiable'
-}
-
-/** Whether `Accept-Encoding` takes a coding; without the header none is. @see RFC 9110 section 12.5.3. */
-export function accepts({ 'accept-encoding': header = '' }: IncomingHttpHeaders, coding: string): boolean {
-  const weights = new Map<string, number>()
-  for (const item of String(header).split(',')) {
-    const [name = '', ...parameters] = item.split(';').map((part) => part.trim().toLowerCase())
-    const weight = parameters.find((parameter) => parameter.startsWith('q='))?.slice(2) ?? '1'
-    weights.set(name, Number(weight))
-  }
-  return (weights.get(coding) ?? weights.get('*') ?? 0) > 0
 }

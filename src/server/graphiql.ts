@@ -3,9 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { renderGraphiQL } from '@graphql-yoga/render-graphiql'
-import { AppError } from '../errors.ts'
-import { accepts, precondition } from './conditions.ts'
+import { conditionFailed, precondition } from './conditions.ts'
 import { addVary, type Handler } from './http.ts'
+import { accepts } from './negotiation.ts'
 
 /** Narrow enough for the editor of a small window. */
 const DEFAULT_QUERY = `# Runs, newest first, and their last steps.
@@ -68,10 +68,7 @@ function sendPage(request: IncomingMessage, response: ServerResponse, { plain, z
   const etag = isZipped ? `"${tag}-gzip"` : `"${tag}"`
   const headers = { etag, 'cache-control': 'no-cache', 'x-content-type-options': 'nosniff' }
   const outcome = precondition(request.headers, etag)
-  if (outcome === 'failed') {
-    response.statusCode = 412
-    throw new AppError('CONFLICT', 'The page is another version than If-Match names')
-  }
+  if (outcome === 'failed') throw conditionFailed(response)
   if (outcome === 'not modified') {
     response.writeHead(304, headers).end()
     return

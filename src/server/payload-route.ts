@@ -6,8 +6,9 @@ import { contentDisposition, type Links } from '../snapshots/links.ts'
 import type { SnapshotReader } from '../snapshots/reader.ts'
 import { discard } from '../snapshots/views/open-payload.ts'
 import type { ByteRange, CodedPayload, OpenPayload, Payloads, Source } from '../snapshots/views/payloads.ts'
-import { accepts, isNotModified, readRange } from './conditions.ts'
+import { conditionFailed, precondition, readRange } from './conditions.ts'
 import { addVary, type Handler } from './http.ts'
+import { accepts } from './negotiation.ts'
 import type { RequestContext } from './request.ts'
 import { STALL_MILLIS, sendBody } from './send-body.ts'
 
@@ -63,7 +64,9 @@ export function createPayloadRoute(options: PayloadRouteOptions): { readonly GET
   async function answer({ request, response }: RequestContext, what: Representation): Promise<void> {
     const { etag, openRange } = what
     const headers = etag === undefined ? what.headers : { ...what.headers, etag }
-    if (isNotModified(request.headers, etag)) {
+    const outcome = precondition(request.headers, etag)
+    if (outcome === 'failed') throw conditionFailed(response)
+    if (outcome === 'not modified') {
       const { 'content-type': _type, 'content-length': _length, ...rest } = headers
       response.writeHead(304, rest).end()
       return

@@ -1,6 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { AppError, Departure } from '../errors.ts'
 import { OBJECT_MAX_BYTES } from '../model/snapshot.ts'
+import { conditionFailed } from './conditions.ts'
+import { jsonTypeOf } from './negotiation.ts'
 import { createAccount, type Pace } from './pace.ts'
 import { askForBody, type RequestContext } from './request.ts'
 
@@ -14,16 +16,23 @@ export interface ReceivedBody {
   readonly chunks: AsyncIterable<Buffer>
   /** Undefined when it comes in chunks. */
   readonly sizeBytes: number | undefined
+  /** Media type, without its parameters. */
+  readonly contentType: string
 }
 
 /**
  * Takes a body that must be JSON.
- * @throws AppError `UNSUPPORTED_MEDIA_TYPE`, `PAYLOAD_TOO_LARGE` by what its headers say.
+ * @throws AppError `UNSUPPORTED_MEDIA_TYPE`, `PAYLOAD_TOO_LARGE`, and `CONFLICT` with status 412, by what its headers say.
  */
 export function receiveBody(context: RequestContext, senders: Pace): ReceivedBody {
   const { headers } = context.request
-  requireJson(headers)
-  return { sizeBytes: readLength(headers), chunks: chunksOf(context, senders) }
+  const contentType = jsonTypeOf(headers)
+  if (contentType === undefined) {
+    throw new AppError('UNSUPPORTED_MEDIA_TYPE', 'The body must be application/json in UTF-8')
+  }
+  // Nothing is replaced by a body that is sent here, so there is no version that it could be.
+  if (headers['if-match'] !== undefined) throw conditionFailed(context.response)
+  return { contentType, sizeBytes: readLength(headers), chunks: chunksOf(context, senders) }
 }
 
 async function* chunksOf({ request, response }: RequestContext, senders: Pace): AsyncGenerator<Buffer> {
@@ -48,12 +57,6 @@ async function inTime<T>(next: Promise<T>, millis: number, { minBytesPerSecond }
     const timer = setTimeout(late, Math.max(millis, 0))
     next.then(resolve, () => reject(new Departure())).finally(() => clearTimeout(timer))
   })
-}
-
-function requireJson({ 'content-type': contentType = '' }: IncomingHttpHeaders): void {
-  if (!/^application\/(?:json|[\w.!#$&^-]+\+json)\s*(?:;\s*charset\s*=\s*"?utf-?8"?\s*)?;?\s*$/i.test(contentType)) {
-    throw new AppError('UNSUPPORTED_MEDIA_TYPE', 'The body must be application/json in UTF-8')
-  }
 }
 
 function readLength({ 'content-length': length }: IncomingHttpHeaders): number | undefined {

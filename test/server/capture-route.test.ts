@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
+import { buffer } from 'node:stream/consumers'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
+import { gzipSync } from 'node:zlib'
 import { AppError } from '../../src/errors.ts'
 import { createCaptureRoute } from '../../src/server/capture-route.ts'
 import type { Pace } from '../../src/server/pace.ts'
@@ -150,6 +152,33 @@ function testCapture(name: string, env: Record<string, string>): void {
       await assertNothingLeft('nobody')
     })
 
+    it('checks a digest that comes behind the body, and refuses one that nothing was said of', async () => {
+      const announced = { trailer: 'X-Other, Content-Digest' }
+      const [right, wrong] = ['', 'x'].map((more) => (bytes: Buffer) => sha256(`${bytes}${more}`).toString('base64'))
+      for (const bytes of [Buffer.from('[1]'), padded('[1]')]) {
+        const inTrailer = async (headers: Record<string, string>, trailers: Record<string, string>) => {
+          const sending = startPut(server.url, { runId: 'behind', headers })
+          sending.write(bytes)
+          sending.addTrailers(trailers)
+          sending.end()
+          const [response] = await once(sending, 'response')
+          return { status: response.statusCode, headers: response.headers, body: await buffer(response) }
+        }
+        storedOf(await inTrailer(announced, { 'content-digest': `sha-256=:${right?.(bytes)}:` }))
+        storedOf(await inTrailer(announced, {}))
+        const refused: readonly (readonly [Record<string, string>, Record<string, string>])[] = [
+          [announced, { 'content-digest': `sha-256=:${wrong?.(bytes)}:` }],
+          [announced, { 'content-digest': 'nonsense' }],
+          [{ 'x-none': '' }, { 'content-digest': `sha-256=:${right?.(bytes)}:` }],
+          [{ 'x-none': '' }, { digest: `sha-256=${wrong?.(bytes)}` }],
+        ]
+        for (const [headers, trailers] of refused) {
+          const refusal = refusalOf(await inTrailer(headers, trailers))
+          assert.deepEqual(refusal, { status: 400, code: 'BAD_REQUEST' }, JSON.stringify([headers, trailers]))
+        }
+      }
+    })
+
     it('checks the digest that is announced, and keeps nothing of another body', async () => {
       for (const bytes of [Buffer.from('[1]'), padded('[1]')]) {
         const right = sha256(bytes).toString('base64')
@@ -255,13 +284,20 @@ describe('what a PUT says beside the payload', () => {
     }
   })
 
-  it('takes JSON alone', async () => {
-    for (const type of [
-      'application/json',
-      'application/json; charset=utf-8',
-      'Application/Problem+JSON;charset="UTF-8"',
-    ])
-      storedOf(await put(server.url, '{}', { headers: { 'content-type': type } }))
+  it('takes JSON alone, and keeps which kind', async () => {
+    const kinds = {
+      'application/json': 'application/json',
+      'application/json;': 'application/json',
+      'application/json; charset=utf-8; version=1': 'application/json',
+      'Application/Problem+JSON;charset="UTF-8"': 'application/problem+json',
+      'application/geo+json': 'application/geo+json',
+    }
+    for (const [type, kept] of Object.entries(kinds)) {
+      const { snapshotId } = storedOf(await put(server.url, '{}', { headers: { 'content-type': type } }))
+      const { headers } = await send(server.url, { target: `/snapshots/${snapshotId}/payload` })
+      const { data } = await server.graphql(`{ snapshotById(snapshotId: "${snapshotId}") { contentType } }`)
+      assert.deepEqual([headers['content-type'], data], [kept, { snapshotById: { contentType: kept } }], type)
+    }
     for (const type of [
       'text/plain',
       '',
@@ -273,6 +309,29 @@ describe('what a PUT says beside the payload', () => {
       const refusal = refusalOf(await put(server.url, '{}', { headers: { 'content-type': type } }))
       assert.deepEqual(refusal, { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE' }, type)
     }
+  })
+
+  it('takes the older names of a coding, and an empty one for none', async () => {
+    for (const [coding, body] of [
+      ['x-gzip', gzipSync('{}')],
+      ['GZip, identity', gzipSync('{}')],
+      ['', '{}'],
+      ['identity', '{}'],
+    ] as const) {
+      assert.equal(storedOf(await put(server.url, body, { headers: { 'content-encoding': coding } })).sizeBytes, 2)
+    }
+    for (const coding of ['br', 'gzip, gzip', 'x-zstd']) {
+      const answer = await put(server.url, '{}', { headers: { 'content-encoding': coding } })
+      assert.deepEqual([answer.status, answer.headers['accept-encoding']], [415, 'gzip, zstd'], coding)
+    }
+  })
+
+  it('takes no condition that there be a version, as nothing is replaced', async () => {
+    for (const match of ['*', '"x"']) {
+      const refusal = refusalOf(await put(server.url, '{}', { headers: { 'if-match': match } }))
+      assert.deepEqual(refusal, { status: 412, code: 'CONFLICT' })
+    }
+    storedOf(await put(server.url, '{}', { headers: { 'if-none-match': '*' } }))
   })
 
   it('asks for the body only once it is wanted', async () => {

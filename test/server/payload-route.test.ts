@@ -67,6 +67,37 @@ describe('GET and HEAD /snapshots/{id}/payload', () => {
     }
   })
 
+  it('are sent under the conditions of the request: If-Match first, then If-None-Match, then the range', async () => {
+    const dated = { 'if-unmodified-since': 'Wed, 21 Oct 2015 07:28:00 GMT' }
+    for (const target of Object.values(targets)) {
+      const etag = String((await send(server.url, { target })).headers.etag)
+      const range = { range: 'bytes=2-4' }
+      const asked: readonly (readonly [number, Record<string, string>])[] = [
+        [412, { 'if-match': '"another"' }],
+        [412, { 'if-match': '"another"', ...range }],
+        [412, { 'if-match': `W/${etag}` }],
+        [412, { 'if-match': '"another"', 'if-none-match': etag }],
+        [200, { 'if-match': '*' }],
+        [206, { 'if-match': etag, ...range }],
+        [206, { 'if-match': `"another", ${etag}`, 'if-range': etag, ...range }],
+        [304, { 'if-match': etag, 'if-none-match': `"another", W/${etag}`, ...range }],
+        // Nothing here has a date of its last change.
+        [206, { ...dated, ...range }],
+        [200, { ...range, 'if-range': 'Wed, 21 Oct 2015 07:28:00 GMT' }],
+      ]
+      for (const [status, headers] of asked) {
+        for (const method of ['GET', 'HEAD']) {
+          const response = await send(server.url, { method, target, headers })
+          // A range is for GET alone.
+          const expected = status === 206 && method === 'HEAD' ? 200 : status
+          assert.equal(response.status, expected, `${method} ${JSON.stringify(headers)}`)
+        }
+      }
+      const failed = await send(server.url, { target, headers: { 'if-match': '"another"' } })
+      assert.equal(codeOf(failed), 'CONFLICT')
+    }
+  })
+
   it('take a query for a link, and refuse one that nobody signed', async () => {
     for (const query of ['x', 'exp=1', 'download=1', 'sig=', '&', '?']) {
       const response = await send(server.url, { target: `${targets.object}?${query}` })

@@ -77,7 +77,8 @@ export async function insertSnapshot(db: Database, snapshot: NewSnapshot): Promi
       ${snapshot.replaySafe ?? false}, ${snapshot.piiTags ?? []}, ${snapshot.redactionPolicy ?? null},
       ${snapshot.metadata ?? null}, ${snapshot.expiresAt ?? null}, ${snapshot.idempotencyKey ?? null},
       ${snapshot.isNamed ?? false}, ${snapshot.requestDigest}, ${snapshot.payload}, ${snapshot.storageUri},
-      ${snapshot.sizeBytes}, ${snapshot.contentDigest}, ${snapshot.preview}, 'application/json', ${snapshot.contentEncoding},
+      ${snapshot.sizeBytes}, ${snapshot.contentDigest}, ${snapshot.preview}, ${snapshot.contentType ?? 'application/json'},
+      ${snapshot.contentEncoding},
       ${stored?.sizeBytes ?? null}, ${stored?.digest ?? null}, ${stored?.chunkSizeBytes ?? null},
       ${stored?.chunkDigests ?? null}, ${snapshot.versionId}) s`)
   return row ? read(row) : null

@@ -1,17 +1,37 @@
 import { createHash } from 'node:crypto'
 import { AppError } from '../../errors.ts'
 
-/** The same chunks. @throws AppError `BAD_REQUEST` at their end, when one of the SHA-256 digests is not theirs. */
-export function checkDigests(chunks: AsyncIterable<Uint8Array>, digests: readonly Buffer[]): AsyncIterable<Uint8Array> {
-  return digests.length === 0 ? chunks : checked(chunks, digests)
+/** SHA-256 digests of a body. */
+export interface AnnouncedDigests {
+  readonly before: readonly Buffer[]
+  /** Of a body that something may come behind. */
+  readonly behind?: DigestsBehind | undefined
 }
 
-async function* checked(chunks: AsyncIterable<Uint8Array>, digests: readonly Buffer[]): AsyncGenerator<Uint8Array> {
-  const hash = createHash('sha256')
+export interface DigestsBehind {
+  /** Whether there was word of it before the body: all of it has to be hashed. */
+  readonly isExpected: boolean
+  /** Asked once the body is over. */
+  read(): readonly Buffer[]
+}
+
+/** The same chunks. @throws AppError `BAD_REQUEST` at their end, when one of the digests is not theirs, or comes without word of it. */
+export function checkDigests(chunks: AsyncIterable<Uint8Array>, digests: AnnouncedDigests): AsyncIterable<Uint8Array> {
+  return digests.before.length === 0 && !digests.behind ? chunks : checked(chunks, digests)
+}
+
+async function* checked(
+  chunks: AsyncIterable<Uint8Array>,
+  { before, behind }: AnnouncedDigests,
+): AsyncGenerator<Uint8Array> {
+  const hash = before.length > 0 || behind?.isExpected ? createHash('sha256') : undefined
   for await (const chunk of chunks) {
-    hash.update(chunk)
+    hash?.update(chunk)
     yield chunk
   }
+  const digests = [...before, ...(behind?.read() ?? [])]
+  if (digests.length === 0) return
+  if (!hash) throw new AppError('BAD_REQUEST', 'A digest behind the body must be announced by the header Trailer')
   const arrived = hash.digest()
   if (!digests.every((digest) => digest.equals(arrived))) {
     throw new AppError('BAD_REQUEST', 'The body that arrived has another digest than announced')

@@ -69,7 +69,7 @@ export function createReceive({ db, storage, sweeper, admission, renewSeconds }:
     const upload = isUuid(uploadId) ? await findUpload(db, uploadId) : null
     if (!upload || upload.state === 'refused') throw new AppError('NOT_FOUND', 'There is no such upload')
     if (sizeBytes !== upload.sizeBytes) throw otherLength(sizeBytes, upload.sizeBytes)
-    await put(upload, { chunks: checkDigests(chunks, [upload.contentDigest]), signal })
+    await put(upload, { chunks: checkDigests(chunks, { before: [upload.contentDigest] }), signal })
   }
 }
 

@@ -1,0 +1,75 @@
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import { MIMEType } from 'node:util'
+import { AppError } from '../errors.ts'
+import { ENCODINGS, type Encoding, isEncoding } from '../snapshots/encoding.ts'
+
+/** Whether `Accept-Encoding` takes a coding; without the header none is. @see RFC 9110 section 12.5.3. */
+export function accepts({ 'accept-encoding': header }: IncomingHttpHeaders, coding: string): boolean {
+  const weights = weightsOf(String(header ?? ''))
+  return (weights.get(coding) ?? weights.get(`x-${coding}`) ?? weights.get('*') ?? 0) > 0
+}
+
+/** How much a client wants each media type, from 0 to 1. @see RFC 9110 section 12.5.1. */
+export interface MediaWishes {
+  /** By the range that fits best; 0 where none does. */
+  weightOf(type: string): number
+  /** The same for a type that is named in full, and 0 otherwise. */
+  namedWeightOf(type: string): number
+}
+
+/** Reads `Accept`; without the header, or with nothing in it, everything is wanted alike. Parameters but the weight are passed over. */
+export function readAccept({ accept = '' }: IncomingHttpHeaders): MediaWishes {
+  const weights = weightsOf(accept.trim() === '' ? '*/*' : accept)
+  return {
+    weightOf: (type) =>
+      weights.get(type) ?? weights.get(`${type.slice(0, type.indexOf('/'))}/*`) ?? weights.get('*/*') ?? 0,
+    namedWeightOf: (type) => weights.get(type) ?? 0,
+  }
+}
+
+/** Of each item of a list its weight, 1 unless told; a weight that is none counts as 0. */
+function weightsOf(header: string): ReadonlyMap<string, number> {
+  const weights = new Map<string, number>()
+  for (const item of split(header, ',')) {
+    const [name = '', ...parameters] = split(item, ';').map((part) => part.trim().toLowerCase())
+    const [, weight = '1'] = parameters.map((parameter) => /^q\s*=\s*(.*)$/.exec(parameter)).find(Boolean) ?? []
+    if (name !== '') weights.set(name, Number(weight) || 0)
+  }
+  return weights
+}
+
+/** Cuts where the separator stands outside of quotes. */
+function split(text: string, separator: ',' | ';'): readonly string[] {
+  return text.match(separator === ',' ? /(?:"(?:\\.|[^"\\])*"|[^,])+/g : /(?:"(?:\\.|[^"\\])*"|[^;])+/g) ?? []
+}
+
+/**
+ * The media type of a body of JSON in UTF-8, in lower case: `application/json`, or another type that is JSON by its name. Empty parameters
+ * are nothing, and others say nothing of the bytes.
+ * @returns undefined for everything else.
+ */
+export function jsonTypeOf({ 'content-type': header = '' }: IncomingHttpHeaders): string | undefined {
+  try {
+    const { essence, params } = new MIMEType(header)
+    const isUtf8 = /^utf-?8$/i.test(params.get('charset') ?? 'utf-8')
+    return isUtf8 && /^application\/json$|\/.+\+json$/.test(essence) ? essence : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * What a body is coded in; undefined for one that is sent as it is.
+ * @throws AppError `UNSUPPORTED_MEDIA_TYPE` for other codings and for several, and names those that are taken.
+ */
+export function readCoding(response: ServerResponse): Encoding | undefined {
+  const header = String(response.req.headers['content-encoding'] ?? '')
+  const codings = header.split(',').map((item) => item.trim().toLowerCase())
+  const [coding, ...others] = codings.filter((name) => name !== '' && name !== 'identity')
+  if (coding === undefined) return undefined
+  // RFC 9110 has the old name mean the same.
+  const name = coding === 'x-gzip' ? 'gzip' : coding
+  if (isEncoding(name) && others.length === 0) return name
+  response.setHeader('accept-encoding', ENCODINGS.join(', '))
+  throw new AppError('UNSUPPORTED_MEDIA_TYPE', `The body may be coded in ${ENCODINGS.join(' or ')}, and once`)
+}
