@@ -131,7 +131,7 @@ function createRoutes(parts: Parts, options: AppOptions, draining: AbortSignal):
     {
       path: /^\/graphql\/?$/,
       methods: createGraphqlRoute({ graphql, graphiql: createGraphiql() }),
-      failureBody: graphqlFailure,
+      failureAnswer: graphqlFailure,
     },
     { path: /^\/snapshots\/([^/]+)\/payload$/, methods: createPayloadRoute({ reader, payloads, links }) },
     {

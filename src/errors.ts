@@ -4,6 +4,7 @@ export const ERRORS = {
   GRAPHQL_PARSE_FAILED: { status: 400 },
   GRAPHQL_VALIDATION_FAILED: { status: 400 },
   QUERY_TOO_COMPLEX: { status: 400 },
+  PERSISTED_QUERY_NOT_SUPPORTED: { status: 400 },
   UNAUTHENTICATED: { status: 401 },
   FORBIDDEN: { status: 403 },
   LINK_INVALID: { status: 403 },

@@ -79,7 +79,7 @@ export function createCors(origins: readonly string[]): Cors | undefined {
     },
 
     answerPreflight(response, methods) {
-      if (!response.hasHeader(ALLOW_ORIGIN)) {
+      if (!isMarked(response)) {
         throw new AppError('FORBIDDEN', 'Pages of that origin may not call this server')
       }
       response.removeHeader(EXPOSE_HEADERS)
@@ -92,6 +92,11 @@ export function createCors(origins: readonly string[]): Cors | undefined {
       response.end()
     },
   }
+}
+
+/** Whether the page that asks may read the answer. */
+export function isMarked(response: ServerResponse): boolean {
+  return response.hasHeader(ALLOW_ORIGIN)
 }
 
 function marksOf(origin: string): Map<string, string> {

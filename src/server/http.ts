@@ -16,15 +16,28 @@ export interface Route {
   /** Matched against the raw path, before the `?`; groups become `params`. */
   readonly path: RegExp
   readonly methods: Readonly<Record<string, Handler>>
-  readonly failureBody?: FailureBody
+  readonly failureAnswer?: FailureAnswer
   /** Bytes of a refused body that are thrown away, so that a client that sends all of it first can read the answer; default 0. */
   readonly discardMaxBytes?: number
   /** Whether it is served whatever the request calls this server, as what watches over it calls it by its address; default false. */
   readonly isForAnyHost?: boolean
 }
 
-/** What the answer of a failure holds; without one, its code and message. */
-export type FailureBody = (failure: AppError) => object
+/** How the answer of a failure looks; without one it holds the code and the message. */
+export type FailureAnswer = (failure: AppError, asked: FailedRequest) => Answer
+
+export interface FailedRequest {
+  readonly request: IncomingMessage
+  /** Of the failure. */
+  readonly status: number
+}
+
+export interface Answer {
+  readonly status: number
+  /** Default `application/json`. */
+  readonly mediaType?: string
+  readonly body: object
+}
 
 export interface FrontOptions {
   readonly routes: readonly Route[]
@@ -97,15 +110,19 @@ function findRoute(routes: readonly Route[], path: string): FoundRoute | undefin
 
 async function answer(found: FoundRoute | undefined, context: RequestContext, cors: Cors | undefined): Promise<void> {
   const { request, response } = context
+  const isOptions = request.method === 'OPTIONS'
+  // Asks about the server as a whole, of which nothing is to be said.
+  if (isOptions && request.url === '*') return void response.writeHead(204).end()
   if (!found) throw new AppError('NOT_FOUND', 'Nothing is served at that path')
   const { route } = found
   const handler = route.methods[request.method ?? '']
   if (handler) return await handler(context)
   const methods = Object.keys(route.methods).join(', ')
   if (cors && isPreflight(request)) return cors.answerPreflight(response, methods)
+  response.setHeader('allow', `${methods}, OPTIONS`)
+  if (isOptions) return void response.writeHead(204).end()
   // No code of ours means 405: the status alone says it.
   response.statusCode = 405
-  response.setHeader('allow', methods)
   throw new AppError('BAD_REQUEST', 'That method is not served here')
 }
 
@@ -168,9 +185,13 @@ function bodyLate(): AppError {
 
 /** A small JSON answer that nobody keeps. */
 export function sendJson(response: ServerResponse, status: number, body: object): void {
+  sendSmall(response, { status, body })
+}
+
+function sendSmall(response: ServerResponse, { status, mediaType = 'application/json', body }: Answer): void {
   const bytes = Buffer.from(JSON.stringify(body))
   response.writeHead(status, {
-    'content-type': 'application/json; charset=utf-8',
+    'content-type': `${mediaType}; charset=utf-8`,
     'content-length': bytes.length,
     'cache-control': 'no-store',
   })
@@ -184,12 +205,12 @@ function fail(context: RequestContext, failure: AppError, route: Route | undefin
     breakOff(response)
     return
   }
-  const { failureBody = plainBody, discardMaxBytes = 0 } = route ?? {}
+  const { failureAnswer = plainAnswer, discardMaxBytes = 0 } = route ?? {}
   if (!request.complete) stopReading(response, discardMaxBytes)
   if (isRetryable(failure.code)) response.setHeader('retry-after', '1')
   const status = response.statusCode >= 400 ? response.statusCode : ERRORS[failure.code].status
   if (status >= 500) response.setHeader('x-request-id', context.id)
-  sendJson(response, status, failureBody(failure))
+  sendSmall(response, failureAnswer(failure, { request, status }))
 }
 
 /** Nobody is left to answer, and nothing went wrong here. */
@@ -198,6 +219,6 @@ function isDeparture(response: ServerResponse, error: unknown): boolean {
   return response.destroyed && error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE'
 }
 
-const plainBody: FailureBody = ({ code, message }) => ({ code, message })
+const plainAnswer: FailureAnswer = ({ code, message }, { status }) => ({ status, body: { code, message } })
 
 const UNFORESEEN = new AppError('INTERNAL_SERVER_ERROR', 'Something went wrong on the server')

@@ -183,10 +183,10 @@ describe('with a list of origins', () => {
       [404, { target: '/nothing', headers }],
       [404, { target: '/snapshots/x/payload', headers }],
       [405, { method: 'DELETE', target: '/graphql', headers }],
-      [405, { method: 'OPTIONS', target: '/graphql', headers }],
-      [403, { target: '/graphql?query={__typename}', headers }],
+      [204, { method: 'OPTIONS', target: '/graphql', headers }],
+      [200, { target: '/graphql?query={__typename}', headers: { ...headers, 'sec-fetch-site': 'cross-site' } }],
       [403, { target: `${stored.link}x`, headers }],
-      [400, graphql('{', headers)],
+      [200, graphql('{', headers)],
       [413, { ...graphql('', headers), body: Buffer.alloc(3_000_000, ' ') }],
       [415, { method: 'POST', target: '/graphql', headers: { ...headers, 'content-type': 'text/plain' }, body: '{}' }],
       [416, { target: `/snapshots/${stored.inline}/payload`, headers: { ...headers, range: 'bytes=100-' } }],
@@ -263,11 +263,21 @@ describe('with a list of origins', () => {
     assertReadable(response, UI)
   })
 
-  it('still wants a GET query to show that it is no form', async () => {
+  it('wants a GET query of a page that may not read the answer to show that it is no form', async () => {
     const target = '/graphql?query={__typename}'
-    const request = { target, headers: { origin: UI, 'graphql-require-preflight': '1' } }
-    assert.equal((await send(server.url, request)).status, 200)
-    assert.equal((await send(server.url, { target, headers: { origin: UI } })).status, 403)
+    const site = { 'sec-fetch-site': 'cross-site' }
+    const shown = { ...site, origin: OTHERS[0] ?? '', 'graphql-require-preflight': '1' }
+    for (const [status, headers] of [
+      [200, { ...site, origin: UI }],
+      [200, { origin: UI }],
+      [200, shown],
+      [403, { ...site, origin: OTHERS[0] ?? '' }],
+      [403, { origin: OTHERS[0] ?? '' }],
+      // A form, or an image: those tell no origin.
+      [403, site],
+    ] as const) {
+      assert.equal((await send(server.url, { target, headers })).status, status, JSON.stringify(headers))
+    }
   })
 })
 
@@ -304,13 +314,13 @@ describe('with all origins', () => {
 })
 
 describe('without origins', () => {
-  it('nothing is sent, and a preflight is a method that is not served', async () => {
+  it('nothing is sent that a page could read, nor to a preflight', async () => {
     await using server = await startServer()
     for (const target of Object.keys(METHODS)) {
       const response = await send(server.url, preflight(target, { origin: UI }))
       assert.deepEqual(
         [response.status, marksOf(response.headers), response.headers.vary],
-        [405, {}, undefined],
+        [204, {}, undefined],
         target,
       )
     }

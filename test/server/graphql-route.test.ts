@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
 import { after, before, beforeEach, describe, it } from 'node:test'
-import { brotliCompressSync, deflateSync, gunzipSync, gzipSync } from 'node:zlib'
+import { brotliCompressSync, deflateSync, gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import { dataOf } from '../support/answers.ts'
 import { codesOf, type PlainRequest, send } from '../support/http.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 const JSON_TYPE = { 'content-type': 'application/json' }
+const NEWER = { accept: 'application/graphql-response+json' }
+const PLAIN_TYPE = 'application/json; charset=utf-8'
+const NEWER_TYPE = 'application/graphql-response+json; charset=utf-8'
 const READ = 'query Read($runId: String = "r") { run(runId: $runId) { runId } }'
 const WRITE = 'mutation { upsertRun(input: { runId: "forged" }) { runId } }'
 const READ_BODY = JSON.stringify({ query: READ })
@@ -35,19 +38,36 @@ async function assertRefused(request: PlainRequest, expected: { readonly status:
 }
 
 describe('GET /graphql', () => {
-  it('refuses a query that a form of a foreign page could send', async () => {
+  it('refuses a query that a page of another site has the browser send', async () => {
     const refusal = { status: 403, code: 'FORBIDDEN' }
-    await assertRefused({ target: getTarget(READ) }, refusal)
+    const foreign: readonly Record<string, string>[] = [
+      { 'sec-fetch-site': 'cross-site' },
+      { 'sec-fetch-site': 'same-site' },
+      { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' },
+      { origin: 'https://evil.example' },
+      { origin: 'null' },
+    ]
+    for (const headers of foreign) await assertRefused({ target: getTarget(READ), headers }, refusal)
     for (const type of ['text/plain', 'application/json;charset=utf-7', 'multipart/form-data']) {
-      await assertRefused({ target: getTarget(READ), headers: { 'content-type': type } }, refusal)
+      const headers = { 'sec-fetch-site': 'cross-site', 'content-type': type }
+      await assertRefused({ target: getTarget(READ), headers }, refusal)
     }
   })
 
-  it('answers a query with a header that wants a preflight', async () => {
+  it('answers a query of whoever is no browser, of its own pages, and with a header that wants a preflight', async () => {
     const wanted = ['graphql-require-preflight', 'apollo-require-preflight', 'x-requested-with']
-    for (const headers of [...wanted.map((name) => ({ [name]: '1' })), JSON_TYPE]) {
+    const foreign = { 'sec-fetch-site': 'cross-site' }
+    const asked = [...wanted.map((name) => ({ ...foreign, [name]: '1' })), { ...foreign, ...JSON_TYPE }]
+    for (const headers of [{}, { 'sec-fetch-site': 'same-origin' }, { 'sec-fetch-site': 'none' }, ...asked]) {
       const { status, body } = await send(server.url, { target: getTarget(READ), headers })
       assert.deepEqual([status, body.toString()], [200, '{"data":{"run":null}}'])
+    }
+  })
+
+  it('takes an empty parameter for one that is not there', async () => {
+    for (const rest of ['variables=', 'extensions=', 'operationName=', 'variables=null', 'documentId=&variables=&x=']) {
+      const { status, body } = await send(server.url, { target: `${getTarget(READ)}&${rest}` })
+      assert.deepEqual([status, body.toString()], [200, '{"data":{"run":null}}'], rest)
     }
   })
 
@@ -88,7 +108,7 @@ describe('GET /graphql', () => {
   })
 
   it('refuses what is no operation', async () => {
-    const headers = { 'graphql-require-preflight': '1' }
+    const headers = NEWER
     for (const target of [
       '/graphql?variables=%7B%7D',
       `${getTarget(READ)}&variables=%7B`,
@@ -99,7 +119,7 @@ describe('GET /graphql', () => {
     ]) {
       await assertRefused({ target, headers }, { status: 400, code: 'BAD_REQUEST' })
     }
-    await assertRefused({ target: '/graphql?query=', headers }, { status: 400, code: 'GRAPHQL_PARSE_FAILED' })
+    await assertRefused({ target: '/graphql?query=', headers }, { status: 400, code: 'BAD_REQUEST' })
     await assertRefused({ target: getTarget('{'), headers }, { status: 400, code: 'GRAPHQL_PARSE_FAILED' })
     await assertRefused({ target: getTarget('{ x }'), headers }, { status: 400, code: 'GRAPHQL_VALIDATION_FAILED' })
   })
@@ -128,25 +148,97 @@ describe('POST /graphql', () => {
   })
 
   it('takes JSON however its type is spelled', async () => {
-    for (const type of ['application/json', 'Application/JSON ; charset="UTF-8"', 'application/json;charset=utf8']) {
+    const parameters = [
+      '',
+      ' ; charset="UTF-8"',
+      ';charset=utf8',
+      ';',
+      '; charset=utf-8;',
+      '; version=1; profile="a;b"',
+    ]
+    for (const type of [...parameters.map((text) => `application/json${text}`), 'Application/JSON']) {
       const headers = { 'content-type': type }
       const { status } = await send(server.url, { method: 'POST', target: '/graphql', headers, body: READ_BODY })
       assert.equal(status, 200, type)
     }
   })
 
-  it('inflates no compressed body', async () => {
-    const encodings = {
-      gzip: gzipSync,
-      br: brotliCompressSync,
-      deflate: deflateSync,
-      zstd: gzipSync,
-      'gzip, gzip': gzipSync,
+  const postCoded = (encoding: string, body: Buffer) => ({
+    method: 'POST',
+    target: '/graphql',
+    headers: { ...JSON_TYPE, ...NEWER, 'content-encoding': encoding },
+    body,
+  })
+
+  it('inflates a body in one of the codings that captures may have', async () => {
+    const plain = Buffer.from(READ_BODY)
+    const gzip = gzipSync(plain)
+    const bodies: readonly (readonly [string, Buffer])[] = [
+      ['gzip', gzip],
+      ['X-GZIP', gzip],
+      ['identity, gzip,', gzip],
+      ['zstd', zstdCompressSync(plain)],
+      ['identity', plain],
+      ['', plain],
+    ]
+    for (const [encoding, body] of bodies) {
+      const { status, body: answer } = await send(server.url, postCoded(encoding, body))
+      assert.deepEqual([status, answer.toString()], [200, '{"data":{"run":null}}'], encoding)
     }
+  })
+
+  it('tells which codings there are to one in another, or in several', async () => {
+    const encodings = { br: brotliCompressSync, deflate: deflateSync, 'gzip, gzip': gzipSync, aes: gzipSync }
     for (const [encoding, compress] of Object.entries(encodings)) {
-      const headers = { ...JSON_TYPE, 'content-encoding': encoding }
-      const request = { method: 'POST', target: '/graphql', headers, body: compress(WRITE_BODY) }
-      await assertRefused(request, { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE' })
+      const request = postCoded(encoding, compress(WRITE_BODY))
+      const { headers } = await assertRefused(request, { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE' })
+      assert.equal(headers['accept-encoding'], 'gzip, zstd')
+    }
+  })
+
+  it('runs nothing of a coded body that is not whole, or holds more than a body may', async () => {
+    const gzip = gzipSync(WRITE_BODY)
+    const bodies = [
+      gzip.subarray(0, -4),
+      Buffer.concat([gzip, Buffer.from('x')]),
+      Buffer.from(WRITE_BODY),
+      Buffer.alloc(0),
+    ]
+    for (const body of bodies) {
+      await assertRefused(postCoded('gzip', body), { status: 400, code: 'BAD_REQUEST' })
+    }
+    const bomb = gzipSync(Buffer.concat([Buffer.from(WRITE_BODY), Buffer.alloc(100_000_000, ' ')]))
+    await assertRefused(postCoded('gzip', bomb), { status: 413, code: 'PAYLOAD_TOO_LARGE' })
+  })
+
+  it('passes over a mark of the byte order', async () => {
+    const body = `\ufeff${READ_BODY}`
+    const { status } = await send(server.url, { method: 'POST', target: '/graphql', headers: JSON_TYPE, body })
+    assert.equal(status, 200)
+  })
+
+  it('tells clients that send a hash first to send the query, and says so of ids of documents', async () => {
+    const extensions = { persistedQuery: { version: 1, sha256Hash: '0'.repeat(64) } }
+    const hashed = { extensions, variables: {}, operationName: 'Read' }
+    const target = `/graphql?extensions=${encodeURIComponent(JSON.stringify(extensions))}`
+    const requests = [{ method: 'POST', target: '/graphql', body: JSON.stringify(hashed) }, { target }]
+    for (const request of requests) {
+      for (const [headers, status] of [
+        [JSON_TYPE, 200],
+        [{ ...JSON_TYPE, ...NEWER }, 400],
+      ] as const) {
+        const { body } = await assertRefused({ ...request, headers }, { status, code: 'PERSISTED_QUERY_NOT_SUPPORTED' })
+        assert.equal(JSON.parse(body.toString()).errors[0].message, 'PersistedQueryNotSupported')
+      }
+    }
+    const both = JSON.stringify({ query: READ, extensions })
+    const { status } = await send(server.url, { method: 'POST', target: '/graphql', headers: JSON_TYPE, body: both })
+    assert.equal(status, 200)
+    server.statements.length = 0
+    const byId = { method: 'POST', target: '/graphql', headers: JSON_TYPE, body: '{"documentId":"sha256:1"}' }
+    for (const request of [byId, { target: '/graphql?documentId=1' }]) {
+      const { body } = await assertRefused(request, { status: 400, code: 'BAD_REQUEST' })
+      assert.match(body.toString(), /documentId/)
     }
   })
 
@@ -159,7 +251,7 @@ describe('POST /graphql', () => {
       '{"query":"{ __typename }","operationName":"Nobody"}',
     ]
     for (const body of [...operations, ...others, ...parts, ...names]) {
-      const request = { method: 'POST', target: '/graphql', headers: JSON_TYPE, body }
+      const request = { method: 'POST', target: '/graphql', headers: { ...JSON_TYPE, ...NEWER }, body }
       await assertRefused(request, { status: 400, code: 'BAD_REQUEST' })
     }
   })
@@ -180,36 +272,109 @@ describe('the answer of /graphql', () => {
       body: JSON.stringify({ query }),
     })
 
-  it('has the media type that the client asked for', async () => {
-    const wishes = {
-      'application/graphql-response+json': 'application/graphql-response+json; charset=utf-8',
-      'application/json': 'application/json; charset=utf-8',
-      'application/json;q=0.5, application/graphql-response+json': 'application/graphql-response+json; charset=utf-8',
-      '*/*': 'application/graphql-response+json; charset=utf-8',
-      'text/html, application/json': 'application/json; charset=utf-8',
+  it('has the media type that the client wants most; the newer one only where it is named', async () => {
+    const wishes: Readonly<Record<string, string>> = {
+      'application/graphql-response+json': NEWER_TYPE,
+      'Application/GraphQL-Response+JSON; charset=utf-8': NEWER_TYPE,
+      'application/json;q=0.5, application/graphql-response+json': NEWER_TYPE,
+      'application/graphql-response+json, application/json, */*': NEWER_TYPE,
+      'application/graphql-response+json;q=0.9, application/json': PLAIN_TYPE,
+      'application/graphql-response+json;q=0, application/json': PLAIN_TYPE,
+      'application/json;q=0, */*': NEWER_TYPE,
+      'APPLICATION/JSON;q=0.1': PLAIN_TYPE,
+      'application/*': PLAIN_TYPE,
+      '*/*': PLAIN_TYPE,
+      '': PLAIN_TYPE,
+      'text/html, application/json': PLAIN_TYPE,
     }
     for (const [accept, type] of Object.entries(wishes)) {
       const { status, headers } = await post(READ, accept)
       assert.deepEqual([status, headers['content-type']], [200, type], accept)
     }
-    assert.equal((await post(READ)).headers['content-type'], 'application/graphql-response+json; charset=utf-8')
+    assert.equal((await post(READ)).headers['content-type'], PLAIN_TYPE)
   })
 
-  it('is refused to a client that takes neither, before anything runs', async () => {
-    for (const accept of ['text/plain', 'text/html', 'image/png, application/xml']) {
+  it('is 406 to a client that takes neither, before anything runs', async () => {
+    const others = ['text/plain', 'text/html', 'image/png, application/xml', 'application/graphql+json', '*/*;q=0']
+    for (const accept of [...others, 'text/event-stream', 'multipart/mixed']) {
       const headers = { ...JSON_TYPE, accept }
       const request = { method: 'POST', target: '/graphql', headers, body: WRITE_BODY }
-      await assertRefused(request, { status: 400, code: 'BAD_REQUEST' })
+      await assertRefused(request, { status: 406, code: 'BAD_REQUEST' })
     }
   })
 
-  it('has status 400 for an operation that is refused, but 200 in the older media type', async () => {
-    for (const query of ['{', '{ nothing }']) {
-      const newer = await post(query, 'application/graphql-response+json')
+  it('is the page only to who names HTML, and likes nothing better', async () => {
+    const isPage = async (accept: string) => {
+      const { headers } = await send(server.url, { target: getTarget(READ), headers: { accept } })
+      return String(headers['content-type']).startsWith('text/html')
+    }
+    const browser = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8'
+    for (const accept of [browser, 'Text/HTML', 'text/html, application/json']) assert.ok(await isPage(accept), accept)
+    for (const accept of ['*/*', 'application/json, text/html;q=0.9', 'text/html;q=0, */*', 'text/htmlx, */*']) {
+      assert.ok(!(await isPage(accept)), accept)
+    }
+  })
+
+  it('has status 200 in the older media type for a request that could be read, and 400 in the newer one where nothing ran', async () => {
+    const deep = `{ run(runId: "r") ${'{ parentRun '.repeat(20)} { runId } ${'}'.repeat(20)} }`
+    const required = 'query ($id: String!) { run(runId: $id) { runId } }'
+    const several = 'query A { __typename } query B { __typename }'
+    for (const query of ['{', '{ nothing }', deep, required, several, 'subscription { x }']) {
+      const newer = await post(query, NEWER.accept)
       const older = await post(query, 'application/json')
       assert.deepEqual([newer.status, older.status], [400, 200], query)
+      assert.deepEqual([newer.headers['content-type'], older.headers['content-type']], [NEWER_TYPE, PLAIN_TYPE])
       assert.deepEqual(codesOf(newer), codesOf(older))
     }
+  })
+
+  it('has the media type that was asked for where nothing could be read, and its status in both', async () => {
+    const bad: readonly (readonly [number, PlainRequest])[] = [
+      [400, { method: 'POST', target: '/graphql', headers: JSON_TYPE, body: '{' }],
+      [413, { method: 'POST', target: '/graphql', headers: JSON_TYPE, body: Buffer.alloc(2_700_000, ' ') }],
+      [415, { method: 'POST', target: '/graphql', headers: { 'content-type': 'text/plain' }, body: WRITE_BODY }],
+      [403, { target: getTarget(READ), headers: { 'sec-fetch-site': 'cross-site' } }],
+      [405, { method: 'PUT', target: '/graphql' }],
+      [405, { target: getTarget(WRITE) }],
+    ]
+    for (const [status, request] of bad) {
+      for (const [accept, type] of [
+        ['application/graphql-response+json, application/json;q=0.9', NEWER_TYPE],
+        ['*/*', PLAIN_TYPE],
+      ] as const) {
+        const answer = await send(server.url, { ...request, headers: { ...request.headers, accept } })
+        assert.deepEqual([answer.status, answer.headers['content-type']], [status, type], request.target)
+      }
+    }
+  })
+
+  it('is the same whatever was asked before', async () => {
+    const requests = [
+      { query: READ },
+      { query: READ, operationName: '' },
+      { query: READ, operationName: null },
+      { query: READ, operationName: 'Read' },
+      { query: READ, operationName: 'read' },
+      { query: READ, variables: null },
+      { query: READ, variables: { runId: null } },
+      { query: READ, variables: { runId: 7 } },
+      { query: '{ again: __typename }', operationName: '' },
+      { query: '{ again: __typename }' },
+    ]
+    const ask = async (body: object) => {
+      const request = { method: 'POST', target: '/graphql', headers: { ...JSON_TYPE, ...NEWER } }
+      const { status, body: answer } = await send(server.url, { ...request, body: JSON.stringify(body) })
+      return `${status} ${answer}`
+    }
+    const rounds: string[][] = []
+    for (let round = 0; round < 3; round++) {
+      const answers: string[] = []
+      for (const body of round === 1 ? requests.toReversed() : requests) answers.push(await ask(body))
+      rounds.push(round === 1 ? answers.reverse() : answers)
+    }
+    assert.deepEqual(rounds[1], rounds[0])
+    assert.deepEqual(rounds[2], rounds[0])
+    assert.equal(new Set(rounds[0]).size, 5)
   })
 
   it('names no field that the client did not ask for', async () => {
@@ -218,10 +383,10 @@ describe('the answer of /graphql', () => {
   })
 
   it('lists the routes own methods to every other one', async () => {
-    for (const method of ['PUT', 'DELETE', 'OPTIONS', 'PATCH']) {
+    for (const method of ['PUT', 'DELETE', 'PATCH']) {
       const request = { method, target: '/graphql', headers: JSON_TYPE, body: WRITE_BODY }
       const { headers } = await assertRefused(request, { status: 405, code: 'BAD_REQUEST' })
-      assert.equal(headers.allow, 'GET, HEAD, POST')
+      assert.equal(headers.allow, 'GET, HEAD, POST, OPTIONS')
     }
   })
 })

@@ -65,19 +65,24 @@ describe('routes', () => {
     }
   })
 
-  it('answer a method that they do not serve with those that they do', async () => {
+  it('answer OPTIONS, and methods that they do not serve, with those that they do', async () => {
     const allowed = {
-      '/health/live': 'GET, HEAD',
-      '/health/ready': 'GET, HEAD',
-      '/snapshots/x/payload': 'GET, HEAD',
-      '/graphql': 'GET, HEAD, POST',
+      '/health/live': 'GET, HEAD, OPTIONS',
+      '/health/ready': 'GET, HEAD, OPTIONS',
+      '/snapshots/x/payload': 'GET, HEAD, OPTIONS',
+      '/graphql': 'GET, HEAD, POST, OPTIONS',
+      '/runs/r/steps/s/snapshot': 'PUT, OPTIONS',
+      '/uploads/x': 'PUT, OPTIONS',
     }
     for (const [target, allow] of Object.entries(allowed)) {
       for (const method of ['DELETE', 'PATCH', 'OPTIONS']) {
         const response = await send(server.url, { method, target })
-        assert.deepEqual([response.status, response.headers.allow], [405, allow], target)
+        const status = method === 'OPTIONS' ? 204 : 405
+        assert.deepEqual([response.status, response.headers.allow], [status, allow], target)
       }
     }
+    assert.equal((await send(server.url, { method: 'OPTIONS', target: '*' })).status, 204)
+    assert.equal((await send(server.url, { method: 'OPTIONS', target: '/nothing' })).status, 404)
   })
 
   it('let no other origin read their answers', async () => {

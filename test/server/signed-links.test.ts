@@ -267,7 +267,7 @@ describe('a link to a file', () => {
     assert.deepEqual([headed.status, headed.headers.get('content-length')], [200, String(BYTES.length)])
     for (const method of ['POST', 'DELETE', 'PATCH']) {
       const { status, headers } = await curl('--request', method, url)
-      assert.deepEqual([status, headers.get('allow')], [405, 'GET, HEAD'], method)
+      assert.deepEqual([status, headers.get('allow')], [405, 'GET, HEAD, OPTIONS'], method)
     }
   })
 

@@ -52,7 +52,7 @@ export function uriOf({ snapshot }: CaptureAnswer): string {
 
 /** POSTs a body and gives the bytes of the answer. */
 export async function rawPost(url: string, body: string): Promise<{ readonly status: number; readonly bytes: Buffer }> {
-  const headers = { 'content-type': 'application/json' }
+  const headers = { 'content-type': 'application/json', accept: 'application/graphql-response+json' }
   const response = await fetch(`${url}/graphql`, { method: 'POST', headers, body })
   return { status: response.status, bytes: Buffer.from(await response.arrayBuffer()) }
 }

@@ -84,7 +84,8 @@ export function graphqlAt(origin: string): TestServer['graphql'] {
 async function post<Data>(url: string, body: object): Promise<GraphqlAnswer<Data>> {
   const response = await fetch(url, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    // The type whose status tells whether anything ran.
+    headers: { 'content-type': 'application/json', accept: 'application/graphql-response+json' },
     body: JSON.stringify(body),
   })
   const { data, errors } = (await response.json()) as { data: Data; errors?: GraphqlAnswer<Data>['errors'] }

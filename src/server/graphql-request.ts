@@ -1,0 +1,93 @@
+import { isUtf8 } from 'node:buffer'
+import { once } from 'node:events'
+import type { GraphQLParams } from 'graphql-yoga'
+import { AppError } from '../errors.ts'
+import { createDecoder, type Encoding, isDecodingError } from '../snapshots/encoding.ts'
+
+/**
+ * Undoes the coding of a body that is at hand.
+ * @throws AppError `BAD_REQUEST` when it is not one whole stream, `PAYLOAD_TOO_LARGE` as soon as more than the limit comes out of it.
+ */
+export async function decodeBody(body: Buffer, encoding: Encoding, maxBytes: number): Promise<Buffer> {
+  const decoder = createDecoder(encoding)
+  const chunks: Buffer[] = []
+  let size = 0
+  decoder.on('data', (chunk: Buffer) => {
+    size += chunk.length
+    chunks.push(chunk)
+    if (size > maxBytes)
+      decoder.destroy(new AppError('PAYLOAD_TOO_LARGE', `The body holds more than ${maxBytes} bytes`))
+  })
+  decoder.end(body)
+  try {
+    await once(decoder, 'end')
+    return Buffer.concat(chunks, size)
+  } catch (error) {
+    if (!isDecodingError(error)) throw error
+    throw new AppError('BAD_REQUEST', `The body is not one whole ${encoding} stream`)
+  }
+}
+
+/** What a POST asks for. @throws AppError `BAD_REQUEST`. */
+export function paramsOfBody(body: Buffer): GraphQLParams {
+  if (!isUtf8(body)) throw new AppError('BAD_REQUEST', 'The body is not UTF-8')
+  // Some editors put a mark of the byte order in front, and parsers may pass it over.
+  const params = parseJson('The body', body.toString().replace(/^\ufeff/, ''))
+  if (Array.isArray(params)) throw new AppError('BAD_REQUEST', 'Batches are not served: send one operation a request')
+  if (!isObject(params)) throw new AppError('BAD_REQUEST', 'The body must be a JSON object')
+  return requireParams(params)
+}
+
+/** What a GET asks for; an empty parameter is as good as none. @param query raw, without its `?`. @throws AppError `BAD_REQUEST`. */
+export function paramsOfQuery(query: string): GraphQLParams {
+  const search = new URLSearchParams(query)
+  const textOf = (name: string) => search.get(name) || undefined
+  const jsonOf = (name: string) => {
+    const text = textOf(name)
+    return text === undefined ? undefined : (parseJson(name, text) as Record<string, unknown>)
+  }
+  return requireParams({
+    query: textOf('query'),
+    operationName: textOf('operationName'),
+    variables: jsonOf('variables'),
+    extensions: jsonOf('extensions'),
+    documentId: textOf('documentId'),
+  } as GraphQLParams)
+}
+
+/** What else a client sends along is not looked at. @throws AppError `BAD_REQUEST` for what nothing behind here could read. */
+function requireParams(params: GraphQLParams & { readonly documentId?: unknown }): GraphQLParams {
+  const { query, operationName, variables, extensions } = params
+  if ([variables, extensions].some((value) => value != null && !isObject(value))) {
+    throw new AppError('BAD_REQUEST', 'variables and extensions must be objects')
+  }
+  if (query == null) throw withoutQuery(params)
+  if (typeof query !== 'string') throw new AppError('BAD_REQUEST', 'query must be a string')
+  if (operationName != null && typeof operationName !== 'string') {
+    throw new AppError('BAD_REQUEST', 'operationName must be a string')
+  }
+  return { query, operationName, variables, extensions }
+}
+
+function withoutQuery({ extensions, documentId }: GraphQLParams & { readonly documentId?: unknown }): AppError {
+  // Clients know this very message: they send the query from now on.
+  if (extensions?.['persistedQuery'] != null) {
+    return new AppError('PERSISTED_QUERY_NOT_SUPPORTED', 'PersistedQueryNotSupported')
+  }
+  if (documentId != null) {
+    return new AppError('BAD_REQUEST', 'No document is known here by a documentId: send its text as query')
+  }
+  return new AppError('BAD_REQUEST', 'query must be a string')
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function parseJson(what: string, text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new AppError('BAD_REQUEST', `${what} is not JSON`)
+  }
+}
