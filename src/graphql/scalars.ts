@@ -10,6 +10,7 @@ builder.scalarType('DateTime', {
   description: 'An instant as RFC 3339, in UTC in every answer, with up to six digits of a second.',
   serialize: toRfc3339,
   parseValue: parseInstant,
+  specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc3339',
 })
 
 builder.scalarType('BigInt', {
@@ -17,6 +18,7 @@ builder.scalarType('BigInt', {
   serialize: (value) => (Number.isSafeInteger(Number(value)) ? Number(value) : String(value)),
   parseValue: parseBigInt,
   parseLiteral: (node) => parseBigInt('value' in node ? node.value : undefined),
+  specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc7493#section-2.2',
 })
 
 builder.scalarType('JSON', {
@@ -25,6 +27,7 @@ builder.scalarType('JSON', {
   parseValue: (value) => value,
   // Objects without a prototype: a key named `__proto__` is data like any other.
   parseLiteral: (node, variables) => valueFromASTUntyped(node, variables ?? undefined),
+  specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc8259',
 })
 
 builder.scalarType('URL', {
@@ -33,6 +36,7 @@ builder.scalarType('URL', {
   parseValue: () => {
     throw new GraphQLError('A URL is never an input here')
   },
+  specifiedByURL: 'https://url.spec.whatwg.org/',
 })
 
 /** @throws AppError `BAD_REQUEST` when the text is not an instant of the calendar. */

@@ -13,9 +13,22 @@ import './types/download.ts'
 import './types/capture.ts'
 import './types/upload.ts'
 
+const DESCRIPTION = `State snapshots of workflow runs. A run has steps, a step has snapshots, and a snapshot has a payload: the state itself,
+byte for byte as it was captured, at any size. Ask for metadata alone and no payload is read. Lists are Relay connections.`
+
 export const schema = withoutDefaultResolvers(
-  isolateEntities(builder.toSubGraphSchema({ linkUrl: 'https://specs.apollo.dev/federation/v2.6' })),
+  isolateEntities(described(builder.toSubGraphSchema({ linkUrl: 'https://specs.apollo.dev/federation/v2.6' }))),
 )
+
+/** The same without what only a supergraph asks for: for the tools of clients, most of which know nothing of federation. */
+export function createClientSchema(): GraphQLSchema {
+  return described(builder.toSchema())
+}
+
+function described(made: GraphQLSchema): GraphQLSchema {
+  made.description = DESCRIPTION
+  return made
+}
 
 /** A field without a resolver is read by the executor itself, and that is many times faster. */
 function withoutDefaultResolvers(made: GraphQLSchema): GraphQLSchema {

@@ -25,24 +25,37 @@ export type RunFilter = {
 
 /** By time of creation: newest or oldest first. */
 export type RunOrder =
+  /** Oldest first. */
   | 'CREATED_ASC'
+  /** Newest first. */
   | 'CREATED_DESC';
 
 /** How far a run has come. */
 export type RunStatus =
+  /** Somebody ended it. */
   | 'CANCELED'
+  /** It ended by an error. */
   | 'FAILED'
+  /** It waits for its turn. */
   | 'QUEUED'
+  /** It is under way. */
   | 'RUNNING'
+  /** It ended, and did what it was to do. */
   | 'SUCCEEDED'
+  /** It ended because it took too long. */
   | 'TIMED_OUT'
+  /** No producer has said: it came with a step or a state of it. */
   | 'UNKNOWN';
 
 /** What part a state plays in its step. */
 export type SnapshotKind =
+  /** Where it stood on the way. */
   | 'CHECKPOINT'
+  /** Where it stood when it failed. */
   | 'ERROR'
+  /** What the step began with. */
   | 'INPUT'
+  /** What it ended with. */
   | 'OUTPUT';
 
 /** Where a payload lies. */

@@ -44,6 +44,24 @@ function testDeletes(service?: S3Service): void {
     await allSwept(server)
   })
 
+  it('name what is gone as every client knows it, also where it was gone before', async () => {
+    await using server = await start()
+    const { snapshot } = await capture(server, { runId: 'a/run:1', payload: 1 })
+    const known = await dataOf(
+      server.graphql('query($id: ID!) { snapshotById(snapshotId: $id) { id run { id } } }', {
+        id: snapshot.snapshotId,
+      }),
+    )
+    const { id: snapshotId, run } = known['snapshotById'] as { id: string; run: { id: string } }
+    const text = `mutation($id: ID!, $runId: String!) {
+      deleteSnapshot(snapshotId: $id) { deletedId } deleteRun(runId: $runId) { deletedId }
+    }`
+    for (const id of [snapshot.snapshotId, snapshot.snapshotId.toUpperCase()]) {
+      const answer = await dataOf(server.graphql(text, { id, runId: 'a/run:1' }))
+      assert.deepEqual(answer, { deleteSnapshot: { deletedId: snapshotId }, deleteRun: { deletedId: run.id } })
+    }
+  })
+
   it('are no error when there is nothing left to delete', async () => {
     await using server = await start()
     const { snapshot } = await capture(server, { runId: 'run', payload: LARGE })

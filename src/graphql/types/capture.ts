@@ -1,5 +1,5 @@
 import { AppError } from '../../errors.ts'
-import { isUuid, requireText } from '../../model/ids.ts'
+import { encodeGlobalId, isUuid, requireText } from '../../model/ids.ts'
 import type { Captured } from '../../model/snapshot.ts'
 import type { DeleteResult } from '../../snapshots/capture/writer.ts'
 import { builder } from '../builder.ts'
@@ -50,10 +50,18 @@ export const CaptureSnapshotPayload = builder.objectRef<Captured>('CaptureSnapsh
   }),
 })
 
-const DeletePayload = builder.objectRef<DeleteResult>('DeletePayload').implement({
+interface Deletion extends DeleteResult {
+  readonly deletedId: string
+}
+
+const DeletePayload = builder.objectRef<Deletion>('DeletePayload').implement({
   description: 'What was deleted.',
   fields: (t) => ({
     deleted: t.exposeBoolean('deleted', { description: 'False when it was not there.' }),
+    deletedId: t.exposeID('deletedId', {
+      description:
+        'Global id of what is not there any more, whether it was before or not: clients take it out of their caches.',
+    }),
     snapshotCount: t.exposeInt('snapshotCount', {
       nullable: true,
       description: 'Snapshots that are gone with it; null where there are more than 10,000.',
@@ -81,17 +89,25 @@ builder.mutationFields((t) => ({
     description: 'Deletes a snapshot and the payload that this server stored for it.',
     args: { snapshotId: t.arg.id({ required: true, description: 'UUID.' }) },
     resolve: (_root, { snapshotId }, context) =>
-      isUuid(snapshotId)
-        ? changing(context, context.writer.deleteSnapshot(snapshotId))
-        : { deleted: false, snapshotCount: 0 },
+      named(
+        encodeGlobalId('Snapshot', snapshotId.toLowerCase()),
+        isUuid(snapshotId)
+          ? changing(context, context.writer.deleteSnapshot(snapshotId))
+          : { deleted: false, snapshotCount: 0 },
+      ),
   }),
   deleteRun: t.field({
     type: DeletePayload,
     description: 'Deletes a run with its steps, its snapshots and their payloads.',
     args: { runId: t.arg.string({ required: true, description: "The run's own id." }) },
-    resolve: (_root, { runId }, context) => changing(context, context.writer.deleteRun(runId)),
+    resolve: (_root, { runId }, context) =>
+      named(encodeGlobalId('Run', runId), changing(context, context.writer.deleteRun(runId))),
   }),
 }))
+
+async function named(deletedId: string, deletion: DeleteResult | Promise<DeleteResult>): Promise<Deletion> {
+  return { ...(await deletion), deletedId }
+}
 
 /** Null where there is none. @throws AppError `BAD_REQUEST` when it is too long, `INVALID_PAYLOAD` when it is nested too deeply. */
 export function metadataText(metadata: unknown): string | null {

@@ -1,4 +1,4 @@
-import { DISPOSITIONS, type Disposition, type DownloadTicket, type LinkRequest } from '../../snapshots/links.ts'
+import type { Disposition, DownloadTicket, LinkRequest } from '../../snapshots/links.ts'
 import { builder } from '../builder.ts'
 import { costing, PARTS } from '../cost.ts'
 import { HttpHeaderRef } from './common.ts'
@@ -23,7 +23,10 @@ function linkOf({ expiresIn, disposition, filename }: LinkArgs): LinkRequest {
 
 const DispositionRef = builder.enumType('Disposition', {
   description: 'What a browser does with a download.',
-  values: DISPOSITIONS,
+  values: {
+    ATTACHMENT: { description: 'Saves it.' },
+    INLINE: { description: 'Shows it.' },
+  } satisfies Record<Disposition, object>,
 })
 
 const DownloadTicketRef = builder.objectRef<DownloadTicket>('DownloadTicket').implement({

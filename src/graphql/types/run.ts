@@ -2,7 +2,7 @@ import type { Fields } from '../../model/fields.ts'
 import { idOfType } from '../../model/ids.ts'
 import { millisBetween } from '../../model/instant.ts'
 import { CURSOR_INSTANT, CURSOR_TEXT } from '../../model/page.ts'
-import { RUN_FIELDS, RUN_ORDERS, RUN_STATUSES, type Run, type RunOrder, type RunStats } from '../../model/run.ts'
+import { RUN_FIELDS, type Run, type RunOrder, type RunStats, type RunStatus } from '../../model/run.ts'
 import { builder } from '../builder.ts'
 import { type List, requestPage, toConnection } from '../connection.ts'
 import { CONNECTION, costing, PART, PARTS } from '../cost.ts'
@@ -21,12 +21,23 @@ const DEFAULT_ORDER: RunOrder = 'CREATED_DESC'
 
 const RunStatusRef = builder.enumType('RunStatus', {
   description: 'How far a run has come.',
-  values: RUN_STATUSES,
+  values: {
+    UNKNOWN: { description: 'No producer has said: it came with a step or a state of it.' },
+    QUEUED: { description: 'It waits for its turn.' },
+    RUNNING: { description: 'It is under way.' },
+    SUCCEEDED: { description: 'It ended, and did what it was to do.' },
+    FAILED: { description: 'It ended by an error.' },
+    CANCELED: { description: 'Somebody ended it.' },
+    TIMED_OUT: { description: 'It ended because it took too long.' },
+  } satisfies Record<RunStatus, object>,
 })
 
 const RunOrderRef = builder.enumType('RunOrder', {
   description: 'By time of creation: newest or oldest first.',
-  values: RUN_ORDERS,
+  values: {
+    CREATED_DESC: { description: 'Newest first.' },
+    CREATED_ASC: { description: 'Oldest first.' },
+  } satisfies Record<RunOrder, object>,
 })
 
 const RunFilter = builder.inputType('RunFilter', {

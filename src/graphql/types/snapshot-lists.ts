@@ -2,7 +2,6 @@ import type { Fields } from '../../model/fields.ts'
 import { CURSOR_INTEGER, CURSOR_UNSETTLED, type PageArgs } from '../../model/page.ts'
 import {
   SNAPSHOT_FIELDS,
-  SNAPSHOT_ORDERS,
   type Snapshot,
   type SnapshotFilter as SnapshotFilterShape,
   type SnapshotOrder,
@@ -70,7 +69,10 @@ const SnapshotConnection = builder.connectionObject(
 
 const SnapshotOrderRef = builder.enumType('SnapshotOrder', {
   description: 'By place in the run: oldest or newest first.',
-  values: SNAPSHOT_ORDERS,
+  values: {
+    SEQ_ASC: { description: 'In the order in which they were captured.' },
+    SEQ_DESC: { description: 'The newest first.' },
+  } satisfies Record<SnapshotOrder, object>,
 })
 
 const SnapshotFilter = builder.inputType('SnapshotFilter', {

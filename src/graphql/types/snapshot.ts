@@ -5,10 +5,10 @@ import type { Fields } from '../../model/fields.ts'
 import { idOfType } from '../../model/ids.ts'
 import {
   SMALL_PAYLOAD_BYTES,
-  SNAPSHOT_KINDS,
   type Snapshot,
-  STORAGE_STATES,
+  type SnapshotKind,
   type STORAGE_TIERS,
+  type StorageState,
   storageTierOf,
 } from '../../model/snapshot.ts'
 import { refuseAbove } from '../../snapshots/views/payload-bytes.ts'
@@ -40,7 +40,12 @@ const loadNeighbour = createLoaderWithArgs<Snapshot, NeighbourArgs, Snapshot | n
 
 export const SnapshotKindRef = builder.enumType('SnapshotKind', {
   description: 'What part a state plays in its step.',
-  values: SNAPSHOT_KINDS,
+  values: {
+    INPUT: { description: 'What the step began with.' },
+    CHECKPOINT: { description: 'Where it stood on the way.' },
+    OUTPUT: { description: 'What it ended with.' },
+    ERROR: { description: 'Where it stood when it failed.' },
+  } satisfies Record<SnapshotKind, object>,
 })
 
 export const StorageTierRef = builder.enumType('StorageTier', {
@@ -53,7 +58,12 @@ export const StorageTierRef = builder.enumType('StorageTier', {
 
 const StorageStateRef = builder.enumType('StorageState', {
   description: 'What the last read of the payload showed.',
-  values: STORAGE_STATES,
+  values: {
+    AVAILABLE: { description: 'It was there.' },
+    MISSING: { description: 'Its object was gone.' },
+    CORRUPT: { description: 'Its bytes were not those that were captured.' },
+    UNKNOWN: { description: 'Nobody has read it yet.' },
+  } satisfies Record<StorageState, object>,
 })
 
 export const SnapshotRef = builder.objectRef<SnapshotNode>('Snapshot')

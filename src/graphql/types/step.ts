@@ -1,7 +1,7 @@
 import { decodeStepKey, idOfType } from '../../model/ids.ts'
 import { millisBetween } from '../../model/instant.ts'
 import { CURSOR_INTEGER, type PageArgs } from '../../model/page.ts'
-import { STEP_STATUSES, type Step, type StepKey, stepPosition } from '../../model/step.ts'
+import { type Step, type StepKey, type StepStatus, stepPosition } from '../../model/step.ts'
 import { builder } from '../builder.ts'
 import { type List, requestPage, toConnection } from '../connection.ts'
 import { CONNECTION, costing, PART } from '../cost.ts'
@@ -22,7 +22,19 @@ import { RunRef } from './run.ts'
 
 const LIST: List = { name: 'steps', checks: [CURSOR_INTEGER, CURSOR_INTEGER] }
 
-const StepStatusRef = builder.enumType('StepStatus', { description: 'How far a step has come.', values: STEP_STATUSES })
+const StepStatusRef = builder.enumType('StepStatus', {
+  description: 'How far a step has come.',
+  values: {
+    UNKNOWN: { description: 'No producer has said: it came with a state of it.' },
+    QUEUED: { description: 'It waits for its turn.' },
+    RUNNING: { description: 'It is under way.' },
+    SUCCEEDED: { description: 'It ended, and did what it was to do.' },
+    FAILED: { description: 'It ended by an error.' },
+    SKIPPED: { description: 'It was left out.' },
+    CANCELED: { description: 'Somebody ended it.' },
+    TIMED_OUT: { description: 'It ended because it took too long.' },
+  } satisfies Record<StepStatus, object>,
+})
 
 export const StepRef = builder.objectRef<Step>('Step')
 
