@@ -15,7 +15,7 @@ export const plugin = (_schema: unknown, _documents: unknown, { isForClients }: 
 
 /** `npm run codegen` writes the schemas and the typed documents of the tests; `npm run schema` fails when either is stale. */
 const config: CodegenConfig = {
-  schema: sdl,
+  schema: clientSdl,
   documents: 'test/**/*.graphql',
   generates: {
     'schema.graphql': { plugins: ['./codegen.ts'] },
