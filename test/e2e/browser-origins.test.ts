@@ -173,11 +173,13 @@ await describeWith('a page of another origin', chromium, ({ executablePath }) =>
         payload: JSON.parse(STATE.toString()),
       })
       const refused = await seenBy(page, { url: `${server.url}/graphql`, ...queryOf('{ nothing }') })
-      assert.equal(refused.status, 400)
+      assert.equal(refused.status, 200)
       assert.equal(JSON.parse(refused.text).errors[0].extensions.code, 'GRAPHQL_VALIDATION_FAILED')
       const url = `${server.url}/graphql?query={__typename}`
-      const got = await seenBy(page, { url, headers: { 'graphql-require-preflight': '1' } })
-      assert.equal(got.text, '{"data":{"__typename":"Query"}}')
+      for (const headers of [{ 'graphql-require-preflight': '1' }, undefined]) {
+        const got = await seenBy(page, headers ? { url, headers } : { url })
+        assert.equal(got.text, '{"data":{"__typename":"Query"}}')
+      }
     })
 
     it('reads a payload, a part of it, and whether it has it already', async () => {
@@ -235,6 +237,16 @@ await describeWith('a page of another origin', chromium, ({ executablePath }) =>
         { url: `${server.url}/nothing` },
       ]) {
         assert.equal(await fetchIn(page, asked), null, asked.url)
+      }
+    })
+
+    it('has no query run by GET, as an image or a form could send one', async () => {
+      await using page = await open(context, other)
+      const url = `${server.url}/graphql?query=${encodeURIComponent('{ runs { nodes { runId } } }')}`
+      for (const mode of ['no-cors', 'cors'] as const) {
+        server.statements.length = 0
+        await fetchIn(page, { url, mode })
+        assert.deepEqual(server.statements, [], mode)
       }
     })
 
