@@ -1,5 +1,5 @@
 import { readFile, readlink } from 'node:fs/promises'
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 /** What Node tells of a connection by no documented property; its own timeouts look at the same two numbers. */
@@ -35,13 +35,18 @@ export async function keptByKernel(sockets: readonly Socket[]): Promise<Readonly
 }
 
 /**
- * Ends an answer before its end. A length or a last chunk is missing then, so that nobody takes a part for the whole; over HTTP/1.0,
- * where the end of the connection may be the end of the answer, the connection is reset.
+ * Ends an answer before its end. A length or a last chunk is missing then, so that nobody takes a part for the whole; to older peers,
+ * for whom the end of the connection may be the end of the answer, the connection is reset.
  */
 export function breakOff(response: ServerResponse): void {
   const { socket, req: request } = response
-  if (socket && request.httpVersion === '1.0' && isTcp(socket)) socket.resetAndDestroy()
+  if (socket && !knowsChunks(request) && isTcp(socket)) socket.resetAndDestroy()
   response.destroy()
+}
+
+/** Node sends chunks to nobody else, whatever the version is that they name. */
+export function knowsChunks({ httpVersion }: IncomingMessage): boolean {
+  return httpVersion === '1.1'
 }
 
 /** Nothing else can be reset. */

@@ -110,6 +110,7 @@ function findRoute(routes: readonly Route[], path: string): FoundRoute | undefin
 
 async function answer(found: FoundRoute | undefined, context: RequestContext, cors: Cors | undefined): Promise<void> {
   const { request, response } = context
+  refuseUnclear(response)
   const isOptions = request.method === 'OPTIONS'
   // Asks about the server as a whole, of which nothing is to be said.
   if (isOptions && request.url === '*') return void response.writeHead(204).end()
@@ -124,6 +125,19 @@ async function answer(found: FoundRoute | undefined, context: RequestContext, co
   // No code of ours means 405: the status alone says it.
   response.statusCode = 405
   throw new AppError('BAD_REQUEST', 'That method is not served here')
+}
+
+/** What two servers on the way could take for two things. @see RFC 9112 sections 3.2 and 6.1 */
+function refuseUnclear(response: ServerResponse): void {
+  const { headers, rawHeaders } = response.req
+  if (rawHeaders.filter((text, at) => at % 2 === 0 && text.length === 4 && /^host$/i.test(text)).length > 1) {
+    throw new AppError('BAD_REQUEST', 'A request has one Host')
+  }
+  const { 'transfer-encoding': coding = 'chunked' } = headers
+  if (/^chunked$/i.test(coding)) return
+  // No code of ours means 501: the status alone says it.
+  response.statusCode = 501
+  throw new AppError('BAD_REQUEST', 'A body may be sent in chunks, and in no other transfer coding')
 }
 
 function misdirected(response: ServerResponse): AppError {

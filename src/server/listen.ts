@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import { breakOff } from './connection.ts'
+import { breakOff, knowsChunks } from './connection.ts'
 import { hostInUrl } from './hosts.ts'
 
 export interface ListenOptions {
@@ -73,7 +73,7 @@ interface Connections {
 
 function trackConnections(server: Server): Connections {
   const openedAt = new Map<Socket, number>()
-  /** The last one of each connection over HTTP/1.0. */
+  /** The last one of each connection to whom the end of it may be the end of the answer. */
   const answersOfOldPeers = new Map<Socket, ServerResponse>()
   server.on('connection', (socket: Socket) => {
     openedAt.set(socket, performance.now())
@@ -83,8 +83,8 @@ function trackConnections(server: Server): Connections {
     })
     if (openedAt.size > CROWDED_CONNECTIONS) server.closeIdleConnections()
   })
-  server.on('request', ({ httpVersion, socket }: IncomingMessage, response: ServerResponse) => {
-    if (httpVersion === '1.0') answersOfOldPeers.set(socket, response)
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    if (!knowsChunks(request)) answersOfOldPeers.set(request.socket, response)
   })
   return {
     count: () => openedAt.size,
