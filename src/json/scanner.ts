@@ -131,7 +131,10 @@ function scan(state: ScanState, chunk: Uint8Array, end: number): void {
 
 /** @param at index in the current chunk */
 function refusal(state: ScanState, at: number, expected: string): AppError {
-  state.failure = new AppError('INVALID_PAYLOAD', `Invalid JSON at byte ${state.offset + at}: expected ${expected}`)
+  const place = state.offset + at
+  // What some systems put in front of a text is nothing that one sees in it.
+  const more = place === 0 && (state.firstByte ?? 0) >= 0x80 ? ', without a byte order mark' : ''
+  state.failure = new AppError('INVALID_PAYLOAD', `Invalid JSON at byte ${place}: expected ${expected}${more}`)
   return state.failure
 }
 

@@ -326,6 +326,14 @@ describe('what a PUT says beside the payload', () => {
     }
   })
 
+  it('says that a mark of the byte order is in the way', async () => {
+    for (const mark of ['efbbbf', 'fffe', 'feff']) {
+      const answer = await put(server.url, Buffer.concat([Buffer.from(mark, 'hex'), Buffer.from('{}')]))
+      assert.deepEqual(refusalOf(answer), { status: 422, code: 'INVALID_PAYLOAD' })
+      assert.match(answer.body.toString(), /at byte 0: .*byte order mark/)
+    }
+  })
+
   it('takes no condition that there be a version, as nothing is replaced', async () => {
     for (const match of ['*', '"x"']) {
       const refusal = refusalOf(await put(server.url, '{}', { headers: { 'if-match': match } }))
