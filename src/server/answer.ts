@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises'
 import { type ExecutionResult, GraphQLError } from 'graphql'
 import { Departure } from '../errors.ts'
 import { isLazy, type LazyJson, type OpenBytes, type RawSource, toJsonSegments } from '../graphql/raw-json.ts'
+import { knowsChunks } from './connection.ts'
 import { cutStalledClient } from './send-body.ts'
 
 export interface AnswerOptions {
@@ -19,7 +20,8 @@ export interface AnswerOptions {
  * opened before its first byte: a payload that cannot be is null, with an error at its path. After the head a broken payload
  * destroys the socket, so that nobody takes half an answer for a whole one.
  *
- * Content-Length is sent unless several payloads are streamed: then a late one may still turn out null.
+ * Content-Length is sent unless several payloads are streamed: then a late one may still turn out null. Peers to whom no chunks can be
+ * sent get one all the same, with room for what may turn out; what is left of it is filled with spaces.
  */
 export async function sendAnswer(
   response: ServerResponse,
@@ -99,29 +101,40 @@ async function streamSegments(
   { segments, lazy, tail }: Streamed,
   { status, headers, maskError }: AnswerOptions,
 ): Promise<void> {
-  const late: object[] = []
   const queue = openAhead(lazy, maskError)
   try {
     const first = await queue.peek()
-    const known = lazy.length === 1 ? lengthOf(segments, first) : undefined
     const failures = lazy.length === 1 && 'failure' in first ? [first.failure] : []
-    const length = known === undefined ? {} : { 'content-length': known + Buffer.byteLength(tail(failures)) }
-    response.writeHead(status, { ...headers, ...length })
+    const known = lazy.length === 1 ? lengthOf(segments, first) + Buffer.byteLength(tail(failures)) : undefined
+    const room = known === undefined && !knowsChunks(response.req) ? roomFor(segments, tail([])) : undefined
+    const length = known ?? room
+    response.writeHead(status, { ...headers, ...(length === undefined ? {} : { 'content-length': length }) })
     cutStalledClient(response)
-    for (const segment of segments) {
-      if (!isLazy(segment)) await write(response, segment)
-      else {
-        const opened = await queue.next()
-        if ('failure' in opened) {
-          late.push(opened.failure)
-          await write(response, 'null')
-        } else await writePayload(response, opened)
-      }
-    }
+    const { sizeBytes, late } = await writeSegments(response, segments, queue)
+    if (room !== undefined) await fill(response, room - sizeBytes - Buffer.byteLength(tail(late)))
     response.end(tail(late))
   } finally {
     await queue.close()
   }
+}
+
+/** @returns how many bytes it were, and the failures of those payloads that are null. */
+async function writeSegments(response: ServerResponse, segments: readonly RawSource[], queue: OpenQueue) {
+  const late: object[] = []
+  let sizeBytes = 0
+  for (const segment of segments) {
+    const opened = isLazy(segment) ? await queue.next() : undefined
+    if (opened && 'failure' in opened) late.push(opened.failure)
+    if (opened && 'body' in opened) {
+      sizeBytes += opened.sizeBytes
+      await writePayload(response, opened)
+      continue
+    }
+    const part = isLazy(segment) ? 'null' : segment
+    sizeBytes += Buffer.byteLength(part)
+    await write(response, part)
+  }
+  return { sizeBytes, late }
 }
 
 async function writePayload(response: ServerResponse, { body, release }: OpenBytes): Promise<void> {
@@ -141,9 +154,33 @@ function lengthOf(segments: readonly RawSource[], opened: Opened): number {
   }, 0)
 }
 
+/** Of the error that may come in the place of a payload. */
+const FAILURE_BYTES = 4096
+
+/** Enough bytes for the text whatever becomes of its payloads; undefined where the size of one is not known. */
+function roomFor(segments: readonly RawSource[], end: string): number | undefined {
+  let room = Buffer.byteLength(end)
+  for (const segment of segments) {
+    if (!isLazy(segment)) room += Buffer.byteLength(segment)
+    else if (segment.sizeBytes === null) return undefined
+    else room += Math.max(segment.sizeBytes, FAILURE_BYTES)
+  }
+  return room
+}
+
+/** @throws Error when there is less than nothing to fill: the answer is then broken off. */
+async function fill(response: ServerResponse, sizeBytes: number): Promise<void> {
+  if (sizeBytes < 0) throw new Error('An answer became longer than it could be')
+  for (let left = sizeBytes; left > 0; left -= SMALL_BYTES) {
+    await write(response, ' '.repeat(Math.min(left, SMALL_BYTES)))
+  }
+}
+
 /** Up to this size payloads are small: several of them may be opened ahead. */
 const SMALL_BYTES = 65_536
 const SMALL_AHEAD = 8
+
+type OpenQueue = Pick<ReturnType<typeof openAhead>, 'next'>
 
 /** Opens each payload while the one before it is on its way, and no more: every open one holds a socket, a file or its bytes. */
 function openAhead(lazy: readonly LazyJson[], maskError: AnswerOptions['maskError']) {

@@ -167,6 +167,31 @@ describe('an answer', () => {
     )
   })
 
+  it('tells its length to a peer of HTTP/1.0 too, and fills it with spaces', async () => {
+    const long = `"${'x'.repeat(200_000)}"`
+    const unknown: Stored = { ...stored('"4"', 'p1'), sizeBytes: null }
+    using server = await serve([
+      { data: dataOf(stored('"1"', 'p0'), stored('"2"', 'p1')) },
+      { data: dataOf(stored('"1"', 'p0'), stored(long, 'p1', missing), stored('"3"', 'p2', missing)) },
+      { data: dataOf(stored('"1"', 'p0'), unknown) },
+    ])
+    const ask10 = async () => {
+      const socket = connect(server.port, '127.0.0.1')
+      socket.write('GET / HTTP/1.0\r\n\r\n')
+      const [head = '', body = ''] = (await buffer(socket)).toString().split('\r\n\r\n')
+      const [, length] = /^content-length: (\d+)$/im.exec(head) ?? []
+      assert.doesNotMatch(head, /chunked/)
+      const { data, errors = [] } = JSON.parse(body)
+      return [data, errors.length, length === undefined ? undefined : Number(length) - body.length]
+    }
+    const values = (...payloads: (string | null)[]) =>
+      Object.fromEntries(payloads.map((payload, index) => [`p${index}`, { payload }]))
+    assert.deepEqual(await ask10(), [values('1', '2'), 0, 0])
+    assert.deepEqual(await ask10(), [values('1', null, null), 2, 0])
+    assert.deepEqual(await ask10(), [values('1', '4'), 0, undefined])
+    assert.deepEqual(server.seen.failures, [])
+  })
+
   it('has text in it that looks like the place of a payload, and stays what it is', async () => {
     const text = `${PLACEHOLDER} ${PLACEHOLDER}1:"`
     const payloads = [JSON.stringify(text), JSON.stringify({ [text]: text })]

@@ -98,7 +98,25 @@ await describeWith('behind nginx', nginx, (program) => {
       assert.equal(await askBy11(front.port, null), 'ECONNRESET')
     })
   }
+
+  it('a client of HTTP/1.0 sees there that an answer is short', async () => {
+    await using front = await passOn(program, '')
+    for (const [query, isShort] of [
+      [WHOLE, false],
+      [BROKEN, true],
+    ] as const) {
+      const body = JSON.stringify({ query })
+      const socket = connect(front.port, '127.0.0.1')
+      socket.write(`POST /graphql HTTP/1.0\r\nContent-Type: application/json\r\n${lengthOf(body)}\r\n\r\n${body}`)
+      const [head = '', text = ''] = (await buffer(socket)).toString().split('\r\n\r\n')
+      const [, length] = /^content-length: (\d+)$/im.exec(head) ?? []
+      assert.ok(Number(length) > 2 * SIZE, head)
+      assert.equal(text.length < Number(length), isShort)
+    }
+  })
 })
+
+const lengthOf = (body: string) => `Content-Length: ${body.length}`
 
 async function passOn(program: Nginx, settings: string) {
   const port = await freePort()
