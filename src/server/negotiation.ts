@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import { MIMEType } from 'node:util'
+import { LRUCache } from 'lru-cache'
 import { AppError } from '../errors.ts'
 import { ENCODINGS, type Encoding, isEncoding } from '../snapshots/encoding.ts'
 
@@ -27,8 +28,18 @@ export function readAccept({ accept = '' }: IncomingHttpHeaders): MediaWishes {
   }
 }
 
-/** Of each item of a list its weight, 1 unless told; a weight that is none counts as 0. */
+/** Clients send the same few headers again and again. */
+const knownWeights = new LRUCache<string, ReadonlyMap<string, number>>({ max: 64 })
+const knownTypes = new LRUCache<string, { readonly type: string | undefined }>({ max: 64 })
+
 function weightsOf(header: string): ReadonlyMap<string, number> {
+  const weights = knownWeights.get(header) ?? readWeights(header)
+  knownWeights.set(header, weights)
+  return weights
+}
+
+/** Of each item of a list its weight, 1 unless told; a weight that is none counts as 0. */
+function readWeights(header: string): ReadonlyMap<string, number> {
   const weights = new Map<string, number>()
   for (const item of split(header, ',')) {
     const [name = '', ...parameters] = split(item, ';').map((part) => part.trim().toLowerCase())
@@ -49,6 +60,12 @@ function split(text: string, separator: ',' | ';'): readonly string[] {
  * @returns undefined for everything else.
  */
 export function jsonTypeOf({ 'content-type': header = '' }: IncomingHttpHeaders): string | undefined {
+  const known = knownTypes.get(header) ?? { type: readJsonType(header) }
+  knownTypes.set(header, known)
+  return known.type
+}
+
+function readJsonType(header: string): string | undefined {
   try {
     const { essence, params } = new MIMEType(header)
     const isUtf8 = /^utf-?8$/i.test(params.get('charset') ?? 'utf-8')
