@@ -3,6 +3,7 @@ import { AppError, Departure, ERRORS, isAppError, isRetryable } from '../errors.
 import type { Logger } from '../log.ts'
 import { breakOff } from './connection.ts'
 import { type Cors, isPreflight } from './cors.ts'
+import { refuseUnclear } from './framing.ts'
 import type { Hosts } from './hosts.ts'
 import type { Pace } from './pace.ts'
 import { askForBody, createRequestContext, type RequestContext, reportTo, runAs, splitTarget } from './request.ts'
@@ -125,19 +126,6 @@ async function answer(found: FoundRoute | undefined, context: RequestContext, co
   // No code of ours means 405: the status alone says it.
   response.statusCode = 405
   throw new AppError('BAD_REQUEST', 'That method is not served here')
-}
-
-/** What two servers on the way could take for two things. @see RFC 9112 sections 3.2 and 6.1 */
-function refuseUnclear(response: ServerResponse): void {
-  const { headers, rawHeaders } = response.req
-  if (rawHeaders.filter((text, at) => at % 2 === 0 && text.length === 4 && /^host$/i.test(text)).length > 1) {
-    throw new AppError('BAD_REQUEST', 'A request has one Host')
-  }
-  const { 'transfer-encoding': coding = 'chunked' } = headers
-  if (/^chunked$/i.test(coding)) return
-  // No code of ours means 501: the status alone says it.
-  response.statusCode = 501
-  throw new AppError('BAD_REQUEST', 'A body may be sent in chunks, and in no other transfer coding')
 }
 
 function misdirected(response: ServerResponse): AppError {
