@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { readDatabaseUrl } from './database-url.ts'
 
 /** S3 settings of one scheme. */
 export interface ObjectStoreConfig {
@@ -120,7 +121,7 @@ export function readConfig(env: Env): Config {
     host,
     publicUrl: readPublicUrl(read, problems),
     corsOrigins: readOrigins(read, problems),
-    databaseUrl: read.url('DATABASE_URL', ['postgres', 'postgresql']),
+    databaseUrl: readDatabase(read, problems),
     valkeyUrl: read.url('VALKEY_URL', ['redis', 'rediss', 'valkey', 'valkeys']),
     valkeyCluster: read.flag('VALKEY_CLUSTER') ?? false,
     dataDir,
@@ -142,6 +143,15 @@ export function readConfig(env: Env): Config {
   // A setting that two others fall back on is read for each.
   if (problems.length > 0) throw new ConfigError([...new Set(problems)])
   return Object.freeze(config)
+}
+
+function readDatabase(read: SettingReader, problems: string[]): string | undefined {
+  const text = read.text('DATABASE_URL')
+  if (text === undefined) return undefined
+  const found = readDatabaseUrl(text)
+  if ('url' in found) return found.url
+  problems.push(`DATABASE_URL ${found.problem}`)
+  return undefined
 }
 
 function readLimits(read: SettingReader) {

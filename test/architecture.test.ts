@@ -22,7 +22,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const TOP: Readonly<Record<string, readonly string[]>> = {
   'abort.ts': [],
   'app.ts': ['config.ts', 'log.ts'],
-  'config.ts': [],
+  'config.ts': ['database-url.ts'],
+  'database-url.ts': [],
   'errors.ts': [],
   'log.ts': [],
   'main.ts': ['app.ts', 'config.ts', 'log.ts'],

@@ -139,6 +139,49 @@ describe('settings', () => {
     assertRefused('AUTH_MODE', ['token', 'jwt', 'NONE', 'off'])
   })
 
+  it('take DATABASE_URL in every form that libpq documents, and passwords as they are', () => {
+    for (const [text, url] of [
+      [
+        'postgresql://app:s%2Fx@/states?host=/cloudsql/a:b',
+        'postgresql:///states?host=%2Fcloudsql%2Fa%3Ab&user=app&password=s%2Fx',
+      ],
+      ['postgresql://app@/states?host=127.0.0.1&port=5433', 'postgresql:///states?host=127.0.0.1&port=5433&user=app'],
+      ['postgres://app:pw@:5433/states', 'postgres:///states?port=5433&user=app&password=pw'],
+      ['postgres://app@%2Frun%2Fpg:5433/states', 'postgres://app@%2Frun%2Fpg:5433/states'],
+      ['postgres://app:ab/c+d=@db:5432/states', 'postgres://app:ab%2Fc%2Bd%3D@db:5432/states'],
+      ['postgres://app:12/3@db/states', 'postgres://app:12%2F3@db/states'],
+      ['postgres://app:a#b?c@db/states', 'postgres://app:a%23b%3Fc@db/states'],
+      ['postgres://app:p@w:x@[::1]:5432/states', 'postgres://app:p%40w%3Ax@[::1]:5432/states'],
+      ['postgres://app:50%@db/states', 'postgres://app:50%25@db/states'],
+      ['postgres://db:5432/states?user=a@b', 'postgres://db:5432/states?user=a@b'],
+      // The driver does no less for them, and would warn that it does.
+      ['postgres://db/states?sslmode=require', 'postgres://db/states?sslmode=verify-full'],
+      ['postgres://db/states?sslmode=verify-full&sslrootcert=system', 'postgres://db/states?sslmode=verify-full'],
+      ['postgres://db/states?sslmode=no-verify', 'postgres://db/states?sslmode=no-verify'],
+      [
+        'postgres://db/states?uselibpqcompat=true&sslmode=require',
+        'postgres://db/states?uselibpqcompat=true&sslmode=require',
+      ],
+    ] as const) {
+      assert.equal(readConfig({ DATABASE_URL: text }).databaseUrl, url, text)
+    }
+    for (const [text, problem] of [
+      ['postgres://one:5432,two:5432/states', /names several hosts/],
+      ['postgres://one,two/states?target_session_attrs=read-write', /names several hosts/],
+      ['postgresql:///states?host=one,two', /names several hosts/],
+      ['postgres://app:canary@db:port/states', /has no host and port/],
+      ['postgres://db/states?sslmode=required', /sslmode that is none of/],
+      ['postgres://db/states?sslrootcert=/canary/none.pem', /sslrootcert that cannot be read/],
+      ['postgres://db/states?uselibpqcompat=true&sslmode=verify-ca', /needs sslrootcert/],
+    ] as const) {
+      const [told = '', ...others] = problemsOf({ DATABASE_URL: text })
+      assert.deepEqual(others, [])
+      assert.match(told, problem)
+      assert.match(told, /^DATABASE_URL /)
+      assert.doesNotMatch(told, /canary/)
+    }
+  })
+
   it('take URLs of the schemes that are served', () => {
     assertRefused('PUBLIC_URL', [
       'statelens.example',
