@@ -4,7 +4,7 @@ import type { ByteCache } from './cache/byte-cache.ts'
 import { createMemoryCache } from './cache/memory.ts'
 import { createValkeyCache } from './cache/valkey.ts'
 import type { Config } from './config.ts'
-import { createDatabase } from './db/connect.ts'
+import { createDatabase, type Database } from './db/connect.ts'
 import type { Logger } from './log.ts'
 import { createCaptureRoute } from './server/capture-route.ts'
 import { createCors } from './server/cors.ts'
@@ -151,10 +151,15 @@ function createRoutes(parts: Parts, options: AppOptions, draining: AbortSignal):
 
 function dependencies({ db, storage, cache }: Parts, { isMigrated = () => true }: AppOptions): readonly Dependency[] {
   return [
-    { name: 'database', required: true, isUp: async () => isMigrated() && (await answers(db.check())) },
+    { name: 'database', required: true, isUp: async () => isMigrated() && (await takesWrites(db)) },
     { name: 'storage', required: true, isUp: () => answers(storage.check()) },
     { name: 'cache', required: false, isUp: () => cache.isUp() },
   ]
+}
+
+async function takesWrites(db: Database): Promise<true | 'read-only'> {
+  const { isReadOnly } = await db.check()
+  return isReadOnly ? 'read-only' : true
 }
 
 /** The storage of every command. */

@@ -5,8 +5,11 @@ export interface Dependency {
   readonly name: 'database' | 'storage' | 'cache'
   /** Whether answers depend on it; without the others the server is degraded, not unready. */
   readonly required: boolean
-  isUp(): Promise<boolean>
+  /** `read-only`: it answers, and takes no writes. */
+  isUp(): Promise<boolean | 'read-only'>
 }
+
+type State = 'up' | 'down' | 'read-only'
 
 /** Milliseconds that one look at a part may take, and that its result is kept. */
 const LOOK_MILLIS = 1500
@@ -15,7 +18,8 @@ const KEEP_MILLIS = 1000
 export interface Health {
   readonly live: Handler
   /**
-   * 503 while the database or the storage is down, and while the server drains.
+   * 503 while the database or the storage is down, and while the server drains. A database that takes no writes, as a standby, is
+   * not enough either: reads are answered, but no capture could be.
    *
    * Metadata and small states would work without the storage. It is required all the same: every large state and every capture of
    * one would fail here, and whoever balances the load sends them to an instance that can. Where the store is down for all of
@@ -26,9 +30,9 @@ export interface Health {
 
 /** @param draining from when it fires on, the server is not ready: it is about to stop. */
 export function createHealth(dependencies: readonly Dependency[], draining: AbortSignal): Health {
-  let last: { readonly at: number; readonly result: Promise<Record<string, 'up' | 'down'>> } | undefined
+  let last: { readonly at: number; readonly result: Promise<Record<string, State>> } | undefined
 
-  function look(): Promise<Record<string, 'up' | 'down'>> {
+  function look(): Promise<Record<string, State>> {
     if (!last || performance.now() - last.at > KEEP_MILLIS)
       last = { at: performance.now(), result: lookAtAll(dependencies) }
     return last.result
@@ -40,7 +44,7 @@ export function createHealth(dependencies: readonly Dependency[], draining: Abor
     },
     async ready({ response }) {
       const parts = await look()
-      const down = dependencies.filter(({ name }) => parts[name] === 'down')
+      const down = dependencies.filter(({ name }) => parts[name] !== 'up')
       const unready = draining.aborted || down.some(({ required }) => required)
       const status = draining.aborted ? 'draining' : unready ? 'not ready' : down.length > 0 ? 'degraded' : 'ready'
       sendJson(response, unready ? 503 : 200, { status, ...parts })
@@ -48,13 +52,13 @@ export function createHealth(dependencies: readonly Dependency[], draining: Abor
   }
 }
 
-async function lookAtAll(dependencies: readonly Dependency[]): Promise<Record<string, 'up' | 'down'>> {
+async function lookAtAll(dependencies: readonly Dependency[]): Promise<Record<string, State>> {
   const looks = dependencies.map(async ({ name, isUp }) => {
     const late = new Promise<boolean>((resolve) => {
       setTimeout(() => resolve(false), LOOK_MILLIS).unref()
     })
     const up = await Promise.race([isUp().catch(() => false), late])
-    return [name, up ? 'up' : 'down'] as const
+    return [name, up === true ? 'up' : up || 'down'] as const
   })
   return Object.fromEntries(await Promise.all(looks))
 }
