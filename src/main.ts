@@ -1,6 +1,8 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util'
+import { explainDatabase } from './commands/database-trouble.ts'
 import { StartError } from './commands/start-error.ts'
 import { ConfigError, readConfig, unknownSettings } from './config.ts'
+import { isAppError } from './errors.ts'
 import { createLogger, type Logger } from './log.ts'
 
 const HELP = `statelens <command>
@@ -193,5 +195,6 @@ function describeFailure(error: unknown): string {
   if (error instanceof ConfigError || error instanceof StartError) return error.message
   if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')
     return 'PORT is taken by another process.'
-  return error instanceof Error ? error.message : String(error)
+  const why = isAppError(error) && error.code.startsWith('DATABASE_') ? explainDatabase(error) : null
+  return why ?? (error instanceof Error ? error.message : String(error))
 }

@@ -24,12 +24,12 @@ export async function runMigrate({ databaseUrl, isDryRun, output, signal }: Migr
     return
   }
   if (plan.pending.length === 0 || (plan.table?.problems.length ?? 0) > 0) {
-    // Still asked to: it is what refuses.
-    await migrate(databaseUrl, { signal })
+    // Still asked to: it is what refuses, and waits for another one.
+    await migrate(databaseUrl, { signal, onProgress: tellWaiting(print) })
     return
   }
   const began = Date.now()
-  const progress = isAdoption ? createProgress(output) : QUIET
+  const progress = isAdoption ? createProgress(output) : { show: tellWaiting(print), end() {} }
   const { applied } = await migrate(databaseUrl, { signal, onProgress: progress.show })
   progress.end()
   // Another one may have done it meanwhile.
@@ -79,7 +79,12 @@ function createProgress(output: MigrateCommand['output']) {
   }
 }
 
-const QUIET = { show() {}, end() {} }
+/** Of a migration that takes no time by itself, only whom it waits for. */
+function tellWaiting(print: (line: string) => void) {
+  return ({ step }: MigrationProgress): void => {
+    if (step.startsWith('wait ')) print(step)
+  }
+}
 
 function count(number: number): string {
   return number.toLocaleString('en-US')

@@ -6,6 +6,7 @@ import type { Logger } from '../log.ts'
 import { isAnyAddress } from '../server/hosts.ts'
 import { type CloseOptions, LISTEN_ON_MILLIS, listen } from '../server/listen.ts'
 import type { SnapshotWriter } from '../snapshots/capture/writer.ts'
+import { explainDatabase } from './database-trouble.ts'
 import { openDatabase, requireMigrated } from './open-database.ts'
 
 /** What the parts may take to close after the last connection, whatever they wait for: with it a stop takes 25 seconds at most. */
@@ -13,6 +14,8 @@ const CLOSE_MILLIS = 4000
 /** How long the database is waited for before the server listens without it, and between two looks for it afterwards. */
 const LOOK_MILLIS = 2000
 const RETRY_MILLIS = 1000
+/** The same reason is told again after so long. */
+const TELL_MILLIS = 30_000
 
 /** A server that listens. */
 export interface Service {
@@ -113,6 +116,8 @@ interface Look {
 function createLook(databaseUrl: string, log: Logger): Look {
   const ended = new AbortController()
   let isMigrated = false
+  let told = ''
+  let toldAt = 0
 
   async function tryOnce(): Promise<void> {
     try {
@@ -120,7 +125,12 @@ function createLook(databaseUrl: string, log: Logger): Look {
       isMigrated = true
     } catch (error) {
       if (!isAppError(error) || !isRetryable(error.code)) throw error
-      log.warn({ err: error }, 'the database cannot be used: waiting for it')
+      const why = explainDatabase(error) ?? error.message
+      if (why !== told || Date.now() - toldAt >= TELL_MILLIS) {
+        told = why
+        toldAt = Date.now()
+        log.warn({ err: error, why }, 'the database cannot be used: waiting for it')
+      }
     }
   }
 

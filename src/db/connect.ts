@@ -1,6 +1,7 @@
 import { Kysely, PostgresDialect, type RawBuilder } from 'kysely'
 import { createExecutor } from './executor.ts'
-import { createPool, rethrow, translating } from './pool.ts'
+import { createPool, forKysely, type Limits, rethrow } from './pool.ts'
+import { createPooler } from './pooler.ts'
 import type { Tables } from './tables.ts'
 import { createTurns } from './turns.ts'
 
@@ -9,6 +10,12 @@ export interface DatabaseOptions {
   readonly url: string
   /** Most connections at once for requests; default 10. */
   readonly maxConnections?: number
+  /** Those of a server when left out. */
+  readonly limits?: Limits
+  /** PostgreSQL refuses what `kysely` would write. */
+  readonly isReadOnly?: boolean
+  /** What PostgreSQL calls its connections. */
+  readonly applicationName?: string
   /** Told the text of every statement. */
   readonly onStatement?: (text: string) => void
 }
@@ -35,6 +42,8 @@ export interface Database extends Rows {
    * All of them end with the signal.
    */
   share(signal?: AbortSignal): Rows
+  /** Whether a pooler was met on the way. */
+  isPooled(): boolean
   /** Resolves when the database answers, on a connection that requests do not use. */
   check(): Promise<DatabaseHealth>
   close(): Promise<void>
@@ -47,11 +56,17 @@ export interface DatabaseHealth {
 
 const STATEMENTS_AT_ONCE = 3
 
-export function createDatabase({ url, maxConnections = 10, onStatement }: DatabaseOptions): Database {
-  const pool = createPool(url, maxConnections)
-  const healthPool = createPool(url, 1)
+export function createDatabase({
+  maxConnections = 10,
+  isReadOnly,
+  onStatement,
+  ...options
+}: DatabaseOptions): Database {
+  const pooler = createPooler()
+  const pool = createPool({ ...options, max: maxConnections, pooler })
+  const healthPool = createPool({ ...options, max: 1, pooler })
   const kysely = new Kysely<Tables>({
-    dialect: new PostgresDialect({ pool: translating(pool) }),
+    dialect: new PostgresDialect({ pool: forKysely(pool, { isReadOnly }) }),
     log: (event) => {
       if (event.level === 'query') onStatement?.(event.query.sql)
     },
@@ -66,14 +81,21 @@ export function createDatabase({ url, maxConnections = 10, onStatement }: Databa
     kysely,
     rows,
     share: (signal) => shareOf(rows, signal),
+    isPooled: () => pooler.isThere === true,
     async check() {
-      const { rows } = await healthPool.query<DatabaseHealth>(IS_READ_ONLY).catch(rethrow)
+      const client = await healthPool.connect().catch(rethrow)
+      const { rows } = await client.query<DatabaseHealth>(IS_READ_ONLY).catch((error: unknown) => {
+        healthPool.release(client, error)
+        return rethrow(error)
+      })
+      // The next look goes to whatever takes the writes by then.
+      client.release(rows[0]?.isReadOnly === true)
       return { isReadOnly: rows[0]?.isReadOnly === true }
     },
     async close() {
       await kysely.destroy()
       // Kysely ends the pool only if it has used it.
-      if (!pool.ending) await pool.end()
+      await pool.end()
       await healthPool.end()
     },
   }

@@ -12,6 +12,9 @@ const BY_SQLSTATE: readonly (readonly [RegExp, ErrorCode, string])[] = [
 /** Node's codes of a connection that could not be made, or broke; the last ones say that this machine has no more of something. */
 const NETWORK = /^(ECONN|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOST|ENET|EMFILE|ENFILE|EADDRNOTAVAIL|ENOBUFS)/
 
+/** Of a socket, and Node's and OpenSSL's codes of a certificate or a handshake that does not do. */
+const TLS = /^(ENOENT|EACCES|EPROTO|ERR_(TLS|SSL)_|CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/
+
 /** The connection is of no more use: it is about to end, leads to a server that takes no writes, or lost its place in the protocol. */
 const OF_NO_USE = /^(08|57P|25006)/
 
@@ -32,7 +35,13 @@ export function toDatabaseError(error: unknown): unknown {
   if (error.message === 'Query read timeout') {
     return new AppError('DATABASE_TIMEOUT', 'The database took too long', { cause: error })
   }
-  if (NETWORK.test(code) || /^(Connection terminated|Client has encountered a connection error)/.test(error.message)) {
+  if (
+    NETWORK.test(code) ||
+    TLS.test(code) ||
+    /^(SASL|The server does not support SSL|Connection terminated|Client has encountered a connection error)/.test(
+      error.message,
+    )
+  ) {
     return new AppError('DATABASE_UNAVAILABLE', 'The database cannot be reached', { cause: error })
   }
   return error
@@ -41,6 +50,11 @@ export function toDatabaseError(error: unknown): unknown {
 /** Whether a connection on which this happened must not be used again. Without a word of PostgreSQL it may still be busy. */
 export function endsConnection(error: unknown): boolean {
   return !(error instanceof pg.DatabaseError) || OF_NO_USE.test(codeOf(error)) || isMisplaced(error)
+}
+
+/** Whether the connection leads to a server that takes no writes, as those beside it may. */
+export function leadsAstray(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === '25006'
 }
 
 /** Whether a prepared statement is not where it was made. It was not executed then. */

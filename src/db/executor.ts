@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { unlessAborted } from '../abort.ts'
-import { cancelStatement } from './cancel.ts'
-import { endsConnection, isMisplaced } from './errors.ts'
+import { isMisplaced } from './errors.ts'
+import { limitTime, type Pool } from './pool.ts'
 import { createStatementNames } from './statement-names.ts'
 
 interface Statement {
@@ -13,14 +13,15 @@ interface Statement {
 export type Execute = (statement: Statement, signal?: AbortSignal) => Promise<unknown[][]>
 
 /** Executes statements on the connections of a pool, each one prepared where it comes again. */
-export function createExecutor(pool: pg.Pool): Execute {
+export function createExecutor(pool: Pool): Execute {
   const names = createStatementNames()
   const generations = new WeakMap<pg.PoolClient, number>()
 
   function release(client: pg.PoolClient, error?: unknown): void {
     const { generation } = names
     if (!generations.has(client)) generations.set(client, generation)
-    client.release(generations.get(client) !== generation || (error !== undefined && endsConnection(error)))
+    if (generations.get(client) === generation) pool.release(client, error)
+    else client.release(true)
   }
 
   async function connect(signal?: AbortSignal): Promise<pg.PoolClient> {
@@ -29,35 +30,31 @@ export function createExecutor(pool: pg.Pool): Execute {
     try {
       return await unlessAborted(connecting, signal)
     } catch (error) {
-      connecting.then(release, () => {})
+      connecting.then(
+        (client) => release(client),
+        () => {},
+      )
       throw error
     }
   }
 
   async function attempt({ text, values }: Statement, name?: string, signal?: AbortSignal): Promise<unknown[][]> {
     const client = await connect(signal)
-    let cancelling: Promise<void> | undefined
-    const cancel = () => {
-      cancelling = cancelStatement(client)
-    }
-    signal?.addEventListener('abort', cancel, { once: true })
-    const running = client.query<unknown[]>({ text, values: [...values], name, rowMode: 'array' })
-    const end = async (error?: unknown) => {
-      signal?.removeEventListener('abort', cancel)
-      // What comes next on this connection must not be ended in its place.
-      await cancelling
-      release(client, error)
-    }
-    running.then(() => end(), end)
+    const query = client.query<unknown[]>({ text, values: [...values], name, rowMode: 'array' })
+    const running = limitTime(client, query, { pooler: pool.pooler, signal })
+    running.then(
+      () => release(client),
+      (error) => release(client, error),
+    )
     return (await unlessAborted(running, signal)).rows
   }
 
   return async (statement, signal) => {
     try {
-      return await attempt(statement, names.nameOf(statement.text), signal)
+      return await attempt(statement, pool.pooler.isThere ? undefined : names.nameOf(statement.text), signal)
     } catch (error) {
       if (!isMisplaced(error)) throw error
-      names.stop()
+      pool.pooler.isThere = true
       return await attempt(statement, undefined, signal)
     }
   }

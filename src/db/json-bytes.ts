@@ -2,21 +2,29 @@ import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import pg from 'pg'
 import { parse } from 'pg-protocol'
+import { LIMITS, type Pooler } from './pooler.ts'
 
 /**
  * A pg client whose JSON columns arrive as the bytes that PostgreSQL sent. pg by itself decodes every column to text, and the
  * answer would only encode a payload again: that was half of the work of an answer full of them.
  *
- * Works as a constructor, which is what a pool asks for.
+ * Behind a pooler it leaves out the limits that it would bring when it connects.
  */
-export function JsonBytesClient(config: pg.ClientConfig): pg.Client {
+export function createClient(config: pg.ClientConfig, pooler: Pooler): pg.Client {
   const client = new pg.Client(config) as pg.Client & Internals
   // The one place where pg lets its reading of messages be replaced; it is called once the connection stands, TLS included.
   const { connection } = client
   connection.attachListeners = (socket: Socket) => readMessages(socket, connection)
-  const startup = client.getStartupConf()
-  client.getStartupConf = () => ({ ...SESSION, ...startup })
+  const startupOf = client.getStartupConf.bind(client)
+  client.getStartupConf = () => {
+    const startup = Object.entries(startupOf()).filter(([name]) => !pooler.isThere || !isLimit(name))
+    return { ...SESSION, ...Object.fromEntries(startup) }
+  }
   return client
+}
+
+function isLimit(name: string): boolean {
+  return LIMITS.some((limit) => limit === name)
 }
 
 /** Of pg 8. */

@@ -1,12 +1,12 @@
 import { Kysely, PostgresDialect } from 'kysely'
-import pg from 'pg'
 import { AppError } from '../errors.ts'
+import { holdMigration } from './adoption/hold.ts'
 import { inspectSnapshotTable, inspectStepTable, type SnapshotTable, type StepTableState } from './adoption/inspect.ts'
-import { LOCK_MILLIS, withBriefLock } from './adoption/session.ts'
-import { analyze, holdMigration, remainingSteps } from './adoption/steps.ts'
+import { LOCK_MILLIS, type Waiting, withBriefLock } from './adoption/session.ts'
+import { analyze, remainingSteps } from './adoption/steps.ts'
 import { toDatabaseError } from './errors.ts'
-import { JsonBytesClient } from './json-bytes.ts'
-import { applyMigrations, missingMigrations } from './migrator.ts'
+import { applyMigrations, besideTheTable, missingMigrations } from './migrator.ts'
+import { createPool, forKysely, type Limits, type Pool, type PoolOptions } from './pool.ts'
 
 export interface MigrationReport {
   /** What this call did, in order: names of migrations, then what an old table needed beside them. */
@@ -42,39 +42,57 @@ export interface MigrationProgress {
  * @throws AppError `CONFLICT` when a table is in the way that is not known, or the database is that of a newer version; `DATABASE_UNAVAILABLE`, `DATABASE_TIMEOUT` when
  * a lock cannot be had.
  */
-export async function migrate(url: string, { onProgress, signal }: MigrateOptions = {}): Promise<MigrationReport> {
-  const applied: string[] = []
+export async function migrate(
+  url: string,
+  { onProgress, signal: stopped }: MigrateOptions = {},
+): Promise<MigrationReport> {
   const begin = (step: string) => onProgress?.({ step, done: 0, total: 0 })
-  return await withDatabase(
-    url,
-    async (db) =>
-      await db.connection().execute(async (holder) => {
-        await holdMigration(holder, () => begin('wait for another migration to end'))
-        const migrations = await missingMigrations(db)
-        refuseUnknownTable(await inspectSnapshotTable(db))
-        if (migrations.length > 0) begin(migrations.join(', '))
-        applied.push(...(await withBriefLock(() => applyMigrations(db), signal)))
-        const steps = await remainingSteps(db, await inspectSnapshotTable(db))
-        await db.connection().execute(async (session) => {
-          for (const step of steps) {
-            signal?.throwIfAborted()
-            begin(step.name)
-            const tell = (done: number, total: number) => onProgress?.({ step: step.name, done, total })
-            await step.run(session, { onProgress: tell, signal })
-            applied.push(step.name)
-          }
-          if (steps.length > 0) await analyze(session)
-        })
-        return { applied }
-      }),
-    [WITHOUT_TIMEOUT],
+  return await withPool(
+    { url, limits: MIGRATING, session: [besideTheTable('session'), ...UNLIMITED] },
+    async (pool) => {
+      const hold = await holdMigration(pool, { onWait: begin, signal: stopped })
+      const { signal } = hold
+      try {
+        const waiting = { signal, onBlocked: hold.tellBlockers }
+        return await withKysely(pool, (db) => bringUp(db, { begin, waiting, onProgress }), signal)
+      } catch (error) {
+        throw signal.aborted ? signal.reason : error
+      } finally {
+        await hold.release()
+      }
+    },
   )
 }
 
+interface BringUp extends Pick<MigrateOptions, 'onProgress'> {
+  readonly begin: (step: string) => void
+  readonly waiting: Waiting
+}
+
+async function bringUp(db: Kysely<unknown>, { begin, waiting, onProgress }: BringUp): Promise<MigrationReport> {
+  const applied: string[] = []
+  const migrations = await missingMigrations(db)
+  refuseUnknownTable(await inspectSnapshotTable(db))
+  if (migrations.length > 0) begin(migrations.join(', '))
+  applied.push(...(await withBriefLock(() => applyMigrations(db), waiting)))
+  const steps = await remainingSteps(db, await inspectSnapshotTable(db), { isThorough: true })
+  await db.connection().execute(async (session) => {
+    for (const step of steps) {
+      waiting.signal?.throwIfAborted()
+      begin(step.name)
+      const tell = (done: number, total: number) => onProgress?.({ step: step.name, done, total })
+      await step.run(session, { onProgress: tell, ...waiting })
+      applied.push(step.name)
+    }
+    if (steps.length > 0) await analyze(session)
+  })
+  return { applied }
+}
+
 /** Reads what is there and what is to be done, and changes nothing. */
-export async function planMigration(url: string): Promise<MigrationPlan> {
-  return await withDatabase(url, async (db) => {
-    const { migrations, steps, table } = await readPending(db)
+export async function planMigration(url: string, limits: Limits = MIGRATING): Promise<MigrationPlan> {
+  return await withDatabase(url, limits, async (db) => {
+    const { migrations, steps, table } = await readPending(db, { isThorough: true })
     return { pending: [...migrations, ...steps.map(({ name }) => name)], table, stepTable: await inspectStepTable(db) }
   })
 }
@@ -83,17 +101,17 @@ export async function planMigration(url: string): Promise<MigrationPlan> {
  * What the database still lacks before a server of this version can use it.
  * @throws AppError `CONFLICT` when it is that of a newer version.
  */
-export async function pendingMigrations(url: string): Promise<readonly string[]> {
-  return await withDatabase(url, async (db) => {
+export async function pendingMigrations(url: string, limits: Limits = MIGRATING): Promise<readonly string[]> {
+  return await withDatabase(url, limits, async (db) => {
     const { migrations, steps } = await readPending(db)
     return [...migrations, ...steps.filter(({ isOptional }) => !isOptional).map(({ name }) => name)]
   })
 }
 
-async function readPending(db: Kysely<unknown>) {
+async function readPending(db: Kysely<unknown>, options?: { readonly isThorough?: boolean }) {
   const migrations = await missingMigrations(db)
   const table = await inspectSnapshotTable(db)
-  return { migrations, steps: await remainingSteps(db, table), table }
+  return { migrations, steps: await remainingSteps(db, table, options), table }
 }
 
 function refuseUnknownTable(table: SnapshotTable | null): void {
@@ -101,41 +119,38 @@ function refuseUnknownTable(table: SnapshotTable | null): void {
   throw new AppError('CONFLICT', ['The table state_snapshots cannot be adopted.', ...table.problems].join('\n  - '))
 }
 
-/** What belongs to a table of the old system is made beside it, wherever the search path finds it. */
-const BESIDE_THE_TABLE = `select set_config('search_path', quote_ident(nspname) || ', ' || current_setting('search_path'), false)
-  from pg_class c join pg_namespace n on n.oid = relnamespace
-  where c.oid = to_regclass('state_snapshots') and nspname is distinct from current_schema()`
+/** Whatever the role has set: an index on a large table takes what it takes, and this waits idle for others. */
+const UNLIMITED = [
+  `select set_config(name, '0', false) from pg_settings where name in ('statement_timeout', 'idle_session_timeout',
+    'idle_in_transaction_session_timeout', 'transaction_timeout')`,
+]
 
-/** Whatever the role has set: an index on a large table takes what it takes. */
-const WITHOUT_TIMEOUT = 'set statement_timeout = 0'
+const MIGRATING: Limits = {
+  connectionTimeoutMillis: 5000,
+  statement_timeout: 0,
+  lock_timeout: LOCK_MILLIS,
+  idle_in_transaction_session_timeout: 0,
+}
 
-/** Connections with a short time for locks. */
-async function withDatabase<T>(
-  url: string,
-  work: (db: Kysely<unknown>) => Promise<T>,
-  settings: readonly string[] = [],
-): Promise<T> {
-  const pool = new pg.Pool({
-    connectionString: url,
-    max: 3,
-    Client: JsonBytesClient as unknown as typeof pg.Client,
-    connectionTimeoutMillis: 5000,
-    lock_timeout: LOCK_MILLIS,
-    keepAlive: true,
-    application_name: 'statelens migrate',
-    onConnect: async (client) => {
-      for (const statement of [BESIDE_THE_TABLE, ...settings]) await client.query(statement)
-    },
-  })
-  // Without a listener the loss of a connection would end the process.
-  pool.on('error', () => {})
-  pool.on('connect', (client) => client.on('error', () => {}))
-  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) })
+async function withDatabase<T>(url: string, limits: Limits, work: (db: Kysely<unknown>) => Promise<T>): Promise<T> {
+  return await withPool({ url, limits, session: [besideTheTable('session')] }, (pool) => withKysely(pool, work))
+}
+
+async function withPool<T>(options: Omit<PoolOptions, 'max'>, work: (pool: Pool) => Promise<T>): Promise<T> {
+  const pool = createPool({ ...options, max: 3, applicationName: 'statelens migrate' })
   try {
-    return await work(db)
+    return await work(pool)
   } catch (error) {
     throw toDatabaseError(error)
   } finally {
-    await db.destroy()
+    await pool.end()
   }
+}
+
+async function withKysely<T>(pool: Pool, work: (db: Kysely<unknown>) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  return await work(
+    new Kysely<unknown>({
+      dialect: new PostgresDialect({ pool: forKysely(pool, { signal, translate: (error) => error }) }),
+    }),
+  )
 }

@@ -8,6 +8,7 @@ import * as deletions from './migrations/0005-deletions.ts'
 import * as runTags from './migrations/0006-run-tags.ts'
 import * as listIndexes from './migrations/0007-list-indexes.ts'
 import * as refusedCopies from './migrations/0008-refused-copies.ts'
+import * as replicatedRows from './migrations/0009-replicated-rows.ts'
 import * as orderOfCommits from './migrations/0010-order-of-commits.ts'
 import * as captures from './migrations/0012-captures.ts'
 
@@ -25,9 +26,17 @@ const MIGRATIONS: readonly (readonly [string, Migration])[] = [
   ['0006-run-tags', runTags],
   ['0007-list-indexes', listIndexes],
   ['0008-refused-copies', refusedCopies],
+  ['0009-replicated-rows', replicatedRows],
   ['0010-order-of-commits', orderOfCommits],
   ['0012-captures', captures],
 ]
+
+/** A statement: what belongs to a table of the old system is made beside it, wherever the search path finds it. */
+export function besideTheTable(lasting: 'session' | 'transaction'): string {
+  return `select set_config('search_path', quote_ident(nspname) || ', ' || current_setting('search_path'), ${lasting === 'transaction'})
+    from pg_class c join pg_namespace n on n.oid = relnamespace
+    where c.oid = to_regclass('state_snapshots') and nspname is distinct from current_schema()`
+}
 
 /** Names of the migrations that the database lacks. @throws AppError `CONFLICT` when it is that of a newer version. */
 export async function missingMigrations(db: Kysely<unknown>): Promise<readonly string[]> {
@@ -47,6 +56,7 @@ export async function applyMigrations(db: Kysely<unknown>): Promise<readonly str
   const missing = await missingMigrations(db)
   if (missing.length === 0) return missing
   await db.transaction().execute(async (tx) => {
+    await sql.raw(besideTheTable('transaction')).execute(tx)
     await sql`create table if not exists statelens_migrations (
       name varchar(255) primary key, timestamp varchar(255) not null)`.execute(tx)
     for (const [name, migration] of MIGRATIONS) {

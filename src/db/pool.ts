@@ -1,10 +1,23 @@
 import pg from 'pg'
-import { endsConnection, toDatabaseError } from './errors.ts'
+import { cancelStatement } from './cancel.ts'
+import { endsConnection, leadsAstray, toDatabaseError } from './errors.ts'
 import { toInstant } from './instants.ts'
-import { JsonBytesClient } from './json-bytes.ts'
+import { createClient } from './json-bytes.ts'
+import { beginOf, createPooler, isLimitRefused, limitsOf, lookForPooler, type Pooler } from './pooler.ts'
 
-/** Timeouts in milliseconds: the server cancels a statement before the client gives up on it. */
-const TIMEOUTS = {
+/** In milliseconds. What the URL says of them counts before. */
+export interface Limits {
+  readonly connectionTimeoutMillis: number
+  /** 0: none. */
+  readonly statement_timeout: number
+  readonly query_timeout?: number
+  readonly lock_timeout: number
+  /** 0: none. */
+  readonly idle_in_transaction_session_timeout: number
+}
+
+/** The server cancels a statement before the client gives up on it. */
+const SERVING: Limits = {
   connectionTimeoutMillis: 2000,
   statement_timeout: 5000,
   query_timeout: 7000,
@@ -12,20 +25,79 @@ const TIMEOUTS = {
   idle_in_transaction_session_timeout: 10_000,
 }
 
+/** Of whoever only looks, perhaps on a machine that has much else to do: it is the server's patience that counts, not our own. */
+export const LOOKING: Limits = {
+  connectionTimeoutMillis: 6000,
+  statement_timeout: 4000,
+  query_timeout: 5000,
+  lock_timeout: 1000,
+  idle_in_transaction_session_timeout: 10_000,
+}
+
+export interface PoolOptions {
+  readonly url: string
+  readonly max: number
+  readonly limits?: Limits
+  readonly applicationName?: string
+  /** Shared by pools that lead to the same place. */
+  readonly pooler?: Pooler
+  /** What is set for each connection; behind a pooler, which may give every transaction another one, nothing is. */
+  readonly session?: readonly string[]
+}
+
 /** Connections that read as this folder expects. One that breaks while nobody uses it is replaced on the next use. */
-export function createPool(connectionString: string, max: number): pg.Pool {
+export interface Pool {
+  readonly pooler: Pooler
+  connect(): Promise<pg.PoolClient>
+  /** To be called with what happened on the connection: it may be of no more use. */
+  release(client: pg.PoolClient, error?: unknown): void
+  end(): Promise<void>
+}
+
+export function createPool(options: PoolOptions): Pool {
+  const { pooler = createPooler(), limits = SERVING } = options
+  const pool = openPool(options, pooler, limits)
+  const epochs = new WeakMap<pg.PoolClient, number>()
+  let epoch = 0
+  /** Of connections from before one was found to lead to a server that takes no writes, any may. */
+  const isOld = (client: pg.PoolClient) => epochs.get(client) !== epoch
+  return {
+    pooler,
+    async connect() {
+      for (;;) {
+        const client = await connectPast(pool, pooler)
+        if (!epochs.has(client)) epochs.set(client, epoch)
+        if (!isOld(client)) return client
+        client.release(true)
+      }
+    },
+    release(client, error) {
+      if (error !== undefined && leadsAstray(error)) epoch++
+      client.release(isOld(client) || (error !== undefined && endsConnection(error)))
+    },
+    end: () => (pool.ending ? Promise.resolve() : pool.end()),
+  }
+}
+
+function openPool({ url, max, applicationName, session = [] }: PoolOptions, pooler: Pooler, limits: Limits): pg.Pool {
   const pool = new pg.Pool({
-    connectionString,
+    connectionString: url,
     max,
     // A pool makes its clients by `new`, and a function that returns an object serves for that.
-    Client: JsonBytesClient as unknown as typeof pg.Client,
-    ...TIMEOUTS,
+    Client: function Client(config: pg.ClientConfig) {
+      return createClient(config, pooler)
+    } as unknown as typeof pg.Client,
+    ...limits,
     idleTimeoutMillis: 30_000,
-    maxLifetimeSeconds: 1800,
+    maxLifetimeSeconds: session.length > 0 ? 0 : 1800,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
-    application_name: 'statelens',
+    application_name: applicationName ?? 'statelens',
     types: { getTypeParser },
+    onConnect: async (client) => {
+      await lookForPooler(client, pooler)
+      if (!pooler.isThere) for (const statement of session) await client.query(statement)
+    },
   })
   // Without a listener the loss of a connection would end the process.
   pool.on('error', () => {})
@@ -33,24 +105,80 @@ export function createPool(connectionString: string, max: number): pg.Pool {
   return pool
 }
 
+/** Connects anew, once, where a pooler refused what only PostgreSQL knows. */
+async function connectPast(pool: pg.Pool, pooler: Pooler): Promise<pg.PoolClient> {
+  const wasKnown = pooler.isThere
+  try {
+    return await pool.connect()
+  } catch (error) {
+    if (wasKnown || !isLimitRefused(error)) throw error
+    pooler.isThere = true
+    return await pool.connect()
+  }
+}
+
+/** The query, which ends in PostgreSQL as well when the signal fires, or its time is over where PostgreSQL does not count it. */
+export function limitTime<T>(
+  client: pg.PoolClient,
+  running: Promise<T>,
+  { pooler, signal }: { readonly pooler: Pooler; readonly signal?: AbortSignal },
+): Promise<T> {
+  let cancelling: Promise<void> | undefined
+  const cancel = () => {
+    cancelling ??= cancelStatement(client)
+  }
+  const { statement_timeout: millis } = limitsOf(client)
+  const timer = pooler.isThere && millis > 0 ? setTimeout(cancel, millis) : undefined
+  signal?.addEventListener('abort', cancel, { once: true })
+  return running.finally(async () => {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', cancel)
+    // What comes next on this connection must not be ended in its place.
+    await cancelling
+  })
+}
+
+export interface KyselyOptions {
+  /** Ends what is executing when it fires. */
+  readonly signal?: AbortSignal
+  /** PostgreSQL refuses whatever would write. */
+  readonly isReadOnly?: boolean
+  readonly translate?: (error: unknown) => unknown
+}
+
 /** The part of a pool that Kysely uses, with every failure translated. */
-export function translating(pool: pg.Pool) {
+export function forKysely(pool: Pool, { signal, isReadOnly, translate = toDatabaseError }: KyselyOptions = {}) {
+  const { pooler } = pool
   return {
     async connect() {
-      const client = await pool.connect().catch(rethrow)
-      let broken: Error | undefined
-      return {
-        query: ((text: string, values: unknown[]) =>
-          client.query(text, values).catch((error: unknown) => {
-            if (endsConnection(error)) broken = error as Error
-            throw toDatabaseError(error)
-          })) as never,
-        release: () => client.release(broken),
+      const client = await pool.connect().catch((error: unknown) => {
+        throw translate(error)
+      })
+      let failure: unknown
+      const query = async (text: string, values: unknown[]) => {
+        if (pooler.isThere && isForSession(text)) return { rows: [] }
+        try {
+          const running = client.query(pooler.isThere ? beginOf(client, text) : text, values)
+          return await limitTime(client, running, { pooler, signal })
+        } catch (error) {
+          if (failure === undefined || endsConnection(error)) failure = error
+          throw translate(error)
+        }
       }
+      // What stands alone is in a transaction then as well: behind a pooler nothing else can be read-only.
+      if (isReadOnly) await query('begin read only', [])
+      const release = () => pool.release(client, failure)
+      const end = () => void query('rollback', []).then(release, release)
+      return { query: query as never, release: isReadOnly ? end : release }
     },
     end: () => pool.end(),
-    options: pool.options,
+    options: {},
   }
+}
+
+/** What would stay with a connection of the pooler, for others. */
+function isForSession(text: string): boolean {
+  return /^set (?!local |transaction |constraints )/i.test(text)
 }
 
 export function rethrow(error: unknown): never {

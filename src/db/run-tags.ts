@@ -24,12 +24,12 @@ export async function lacksTags(db: Kysely<unknown>): Promise<boolean> {
 }
 
 /** Takes over the tags of the runs that were there before their table, in batches; what was taken over before stays. */
-export async function indexTags(db: Kysely<unknown>, { onProgress, signal }: StepOptions): Promise<void> {
+export async function indexTags(db: Kysely<unknown>, { onProgress, ...waiting }: StepOptions): Promise<void> {
   const total = await estimateRuns(db)
   let last: string | null = null
   for (let done = 0; ; done += BATCH) {
     onProgress(done, Math.max(done, total))
-    last = await withBriefLock(() => indexBatch(db, last), signal)
+    last = await withBriefLock(() => indexBatch(db, last), waiting)
     if (last === null) break
   }
   await markTagsIndexed(db)

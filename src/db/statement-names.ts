@@ -4,8 +4,6 @@ export interface StatementNames {
   nameOf(text: string): string | undefined
   /** Changes whenever names are given anew: a connection from before holds statements that nobody asks for any more. */
   readonly generation: number
-  /** From now on nothing is prepared. */
-  stop(): void
 }
 
 /** A text that is sent once costs no memory in the database. */
@@ -18,11 +16,10 @@ export function createStatementNames(): StatementNames {
   const seen = new Set<string>()
   let count = 0
   let generation = 0
-  let stopped = false
   return {
     nameOf(text) {
       const known = names.get(text)
-      if (known !== undefined || stopped) return known
+      if (known !== undefined) return known
       if (!seen.delete(text)) {
         if (seen.size === SEEN_MAX) seen.clear()
         seen.add(text)
@@ -38,10 +35,6 @@ export function createStatementNames(): StatementNames {
     },
     get generation() {
       return generation
-    },
-    stop() {
-      stopped = true
-      names.clear()
     },
   }
 }

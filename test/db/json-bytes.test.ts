@@ -4,7 +4,7 @@ import { after, before, describe, it } from 'node:test'
 import { sql } from 'kysely'
 import type pg from 'pg'
 import { createDatabase, type Database } from '../../src/db/connect.ts'
-import { JsonBytesClient } from '../../src/db/json-bytes.ts'
+import { createClient } from '../../src/db/json-bytes.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
 
@@ -93,11 +93,14 @@ describe('rows with JSON', () => {
 
   it('are read from chunks of any size', async () => {
     for (const sizes of [[1], [2], [3, 1], [4], [5], [6, 5, 4], [7, 1000, 1], [65_536, 3]]) {
-      const client = JsonBytesClient({
-        connectionString: database.url,
-        stream: () => slicedSocket(sizes),
-        types: AS_SENT,
-      })
+      const client = createClient(
+        {
+          connectionString: database.url,
+          stream: () => slicedSocket(sizes),
+          types: AS_SENT,
+        },
+        {},
+      )
       await client.connect()
       const rowMode = 'array'
       const { rows } = await client.query({ text: MANY, rowMode })

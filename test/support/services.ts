@@ -36,6 +36,13 @@ export interface TemplateDatabase {
   readonly prefix: string
 }
 
+/** A program that tests start themselves. */
+export interface Program {
+  readonly path: string
+  /** Where it finds its libraries, beside the system's own. */
+  readonly libraries: string
+}
+
 /** All that the broker gives, by the name it is asked for. */
 export interface Services {
   readonly postgres: Service
@@ -45,6 +52,7 @@ export interface Services {
   readonly redis: Service | Unavailable
   readonly s3: S3Service | Unavailable
   readonly chromium: ChromiumService | Unavailable
+  readonly pgbouncer: Program | Unavailable
 }
 
 /** Each service starts when it is first asked for, once per run, and ends with the run. */
@@ -53,6 +61,7 @@ export const valkey = () => ask('valkey')
 export const redis = () => ask('redis')
 export const s3 = () => ask('s3')
 export const chromium = () => ask('chromium')
+export const pgbouncer = () => ask('pgbouncer')
 
 /**
  * Asks the broker of this run.

@@ -1,6 +1,6 @@
 import { type Config, ConfigError, type ObjectStoreConfig, readConfig, unknownSettings } from '../../config.ts'
 import { createDatabase } from '../../db/connect.ts'
-import { lookingUrl, readOnlyUrl } from '../../db/queries/survey.ts'
+import { LOOKING } from '../../db/pool.ts'
 import { lookAtLinks } from './addresses.ts'
 import { lookAtCache } from './cache.ts'
 import { lookAtDatabase } from './database.ts'
@@ -10,6 +10,8 @@ import { lookAtStore, type StoreLook } from './object-store.ts'
 import { lookAtRows } from './rows.ts'
 import { lookAtPayloads } from './samples.ts'
 import { settingNames } from './setting-names.ts'
+
+const AS_DOCTOR = { limits: LOOKING, applicationName: 'statelens doctor' }
 
 type Env = Readonly<Record<string, string | undefined>>
 
@@ -67,7 +69,7 @@ function lookAtData(config: Config): DataLooks {
     const text = 'DATABASE_URL is not set: an embedded one starts with "statelens serve", and is not looked at'
     return { database: Promise.resolve([fine(text)]), payloads: Promise.resolve([]) }
   }
-  const db = createDatabase({ url: lookingUrl(databaseUrl), maxConnections: 3 })
+  const db = createDatabase({ url: databaseUrl, maxConnections: 3, ...AS_DOCTOR })
   const looking = lookAtDatabase(db, databaseUrl)
   const rows = looking.then(async ({ findings, isReadable }) =>
     isReadable ? [...findings, ...(await inTime(lookAtRows(db), { subject: 'the rows', seconds: 6 }))] : findings,
@@ -82,7 +84,7 @@ function lookAtData(config: Config): DataLooks {
 
 async function readSamples(config: Config, databaseUrl: string): Promise<readonly Finding[]> {
   const { openStorage } = await import('../../app.ts')
-  const db = createDatabase({ url: readOnlyUrl(databaseUrl), maxConnections: 3 })
+  const db = createDatabase({ url: databaseUrl, maxConnections: 3, isReadOnly: true, ...AS_DOCTOR })
   const storage = openStorage(config)
   try {
     return await lookAtPayloads(db, storage)

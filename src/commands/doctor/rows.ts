@@ -3,6 +3,7 @@ import {
   countLeftovers,
   countRunsAndSteps,
   countSnapshots,
+  countStrayRuns,
   estimateSnapshots,
   type SnapshotCount,
 } from '../../db/queries/survey.ts'
@@ -12,7 +13,7 @@ import { count, type Finding, fine, warning } from './finding.ts'
 
 /** Counts what there is. @throws AppError when the database fails; a table that is too large to count is a finding. */
 export async function lookAtRows(db: Database): Promise<readonly Finding[]> {
-  const parts = [describeSnapshots, describeRuns, describeLeftovers].map((describe) => describe(db))
+  const parts = [describeSnapshots, describeRuns, describeStrays, describeLeftovers].map((describe) => describe(db))
   return (await Promise.all(parts)).flat()
 }
 
@@ -40,6 +41,13 @@ async function describeRuns(db: Database): Promise<Finding[]> {
   const counts = await unlessTooMany(countRunsAndSteps(db))
   if (!counts) return [fine('runs and steps could not be counted in 4 seconds')]
   return [fine(`${count(counts.runs, 'run')}, ${count(counts.steps, 'step')}`)]
+}
+
+async function describeStrays(db: Database): Promise<Finding[]> {
+  const strays = (await unlessTooMany(countStrayRuns(db))) ?? 0
+  if (strays === 0) return []
+  const text = `${count(strays, 'run')} with rows that came past the triggers, and shown nowhere: run "statelens migrate" to complete them`
+  return [warning(text)]
 }
 
 async function describeLeftovers(db: Database): Promise<Finding[]> {

@@ -1,13 +1,12 @@
 import { type Kysely, sql } from 'kysely'
-import { run, withBriefLock } from './session.ts'
+import { markReplicatedWhole } from '../replicated-rows.ts'
+import { run, type Waiting, withBriefLock } from './session.ts'
 
 /** How far a step has come; `total` counts the same things as `done`. */
 export type OnStepProgress = (done: number, total: number) => void
 
-export interface StepOptions {
+export interface StepOptions extends Waiting {
   readonly onProgress: OnStepProgress
-  /** Ends it between two batches; what is done stays done. */
-  readonly signal?: AbortSignal
 }
 
 /** Rows of a batch stay locked while it lasts: batches grow and shrink towards this time. */
@@ -23,14 +22,14 @@ const STEP_PAGES = 32
  * Completes the rows that were there before the triggers: number in the order of their time, size, preview, run and step. The order
  * is read once and kept in a table beside, which shrinks with each batch: whoever starts again goes on where it ended.
  */
-export async function completeRows(db: Kysely<unknown>, { onProgress, signal }: StepOptions): Promise<void> {
+export async function completeRows(db: Kysely<unknown>, { onProgress, ...waiting }: StepOptions): Promise<void> {
   let total = (await restOfOrder(db)) || (await readOrder(db))
   let done = 0
   let size = FIRST_BATCH
   while (total > done) {
     onProgress(done, total)
     const began = performance.now()
-    const taken = await withBriefLock(() => completeBatch(db, size), signal)
+    const taken = await withBriefLock(() => completeBatch(db, size), waiting)
     const millis = Math.max(performance.now() - began, BATCH_MILLIS / 2)
     size = Math.min(BATCH_MAX, Math.max(1, Math.round((size * BATCH_MILLIS) / millis)))
     done += taken
@@ -39,6 +38,7 @@ export async function completeRows(db: Kysely<unknown>, { onProgress, signal }: 
   }
   onProgress(done, total)
   await run(db, 'drop table if exists statelens_adoption_order')
+  await markReplicatedWhole(db)
 }
 
 /** Rows that the order of an earlier attempt still names. */
@@ -104,17 +104,17 @@ async function completeBatch(db: Kysely<unknown>, size: number): Promise<number>
 }
 
 /** Follows the table of the old system's steps from now on, and takes over those that are there. Counts pages of the table. */
-export async function followSteps(db: Kysely<unknown>, { onProgress, signal }: StepOptions): Promise<void> {
+export async function followSteps(db: Kysely<unknown>, { onProgress, ...waiting }: StepOptions): Promise<void> {
   // Before the copy: a row that changes while it goes on is followed as well.
-  await withBriefLock(() => replaceStepTrigger(db), signal)
+  await withBriefLock(() => replaceStepTrigger(db), waiting)
   const pages = await pagesOfSteps(db)
   for (let page = 0; page < pages; page += STEP_PAGES) {
-    await withBriefLock(() => copySteps(db, page), signal)
+    await withBriefLock(() => copySteps(db, page), waiting)
     onProgress(Math.min(page + STEP_PAGES, pages), pages)
   }
   await withBriefLock(
     () => run(db, `comment on trigger statelens_follow_steps on workflow_steps is '${STEPS_COPIED}'`),
-    signal,
+    waiting,
   )
 }
 
@@ -129,6 +129,8 @@ async function replaceStepTrigger(db: Kysely<unknown>): Promise<void> {
       `create constraint trigger statelens_follow_steps after insert or update on workflow_steps
         deferrable initially deferred for each row execute function statelens_follow_steps()`,
     )
+    // Rows that come by replication as well.
+    await run(tx, 'alter table workflow_steps enable always trigger statelens_follow_steps')
   })
 }
 

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import type { SnapshotTable } from './inspect.ts'
-import { run, runPatiently, withBriefLock } from './session.ts'
+import { run, runBriefly, runPatiently, type Waiting } from './session.ts'
 
 const REQUIRED = ['id', 'seq', 'created_at']
 
@@ -23,15 +23,15 @@ export async function missingConstraints(
 }
 
 /** Reads the table once for each column, while others write; the locks at both ends are brief. */
-export async function requireColumn(db: Kysely<unknown>, column: string, signal?: AbortSignal): Promise<void> {
+export async function requireColumn(db: Kysely<unknown>, column: string, waiting?: Waiting): Promise<void> {
   const name = `statelens_${column}_required`
   const table = 'alter table state_snapshots'
-  await withBriefLock(() => run(db, `${table} drop constraint if exists ${name}`), signal)
-  await withBriefLock(() => run(db, `${table} add constraint ${name} check (${column} is not null) not valid`), signal)
+  await runBriefly(db, `${table} drop constraint if exists ${name}`, waiting)
+  await runBriefly(db, `${table} add constraint ${name} check (${column} is not null) not valid`, waiting)
   await runPatiently(db, `${table} validate constraint ${name}`)
   // PostgreSQL trusts the constraint, and reads nothing here: in one statement with the second it would drop it first.
-  await withBriefLock(() => run(db, `${table} alter column ${column} set not null`), signal)
-  await withBriefLock(() => run(db, `${table} drop constraint ${name}`), signal)
+  await runBriefly(db, `${table} alter column ${column} set not null`, waiting)
+  await runBriefly(db, `${table} drop constraint ${name}`, waiting)
 }
 
 /**

@@ -7,21 +7,39 @@ const PAUSE_MILLIS = 200
 const PAUSE_MAX_MILLIS = 3000
 const TRIES = 100
 
+export interface Waiting {
+  /** Ends it where it can go on the next time. */
+  readonly signal?: AbortSignal
+  /** Called when something else holds a lock that is needed. */
+  readonly onBlocked?: () => void
+}
+
 /**
  * Does work that needs a lock, again and again until it gets the lock in time. Below `deadlock_timeout`, so that in a deadlock it
  * is never the other one who is sent away.
  * @throws what the work throws; its last error after some five minutes, or the signal's reason.
  */
-export async function withBriefLock<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+export async function withBriefLock<T>(work: () => Promise<T>, { signal, onBlocked }: Waiting = {}): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     signal?.throwIfAborted()
     try {
       return await work()
     } catch (error) {
       if (!isLockProblem(error) || attempt === TRIES) throw error
-      await setTimeout(Math.min(PAUSE_MILLIS * attempt, PAUSE_MAX_MILLIS), undefined, { signal })
+      onBlocked?.()
+      await pause(Math.min(PAUSE_MILLIS * attempt, PAUSE_MAX_MILLIS), signal)
     }
   }
+}
+
+/** @throws the signal's reason. */
+export async function pause(millis: number, signal?: AbortSignal): Promise<void> {
+  await setTimeout(millis, undefined, { signal }).catch(() => signal?.throwIfAborted())
+}
+
+/** One statement with a brief lock. In a transaction, for behind a pooler that is what the limit for locks belongs to. */
+export async function runBriefly(db: Kysely<unknown>, statement: string, waiting?: Waiting): Promise<void> {
+  await withBriefLock(() => db.transaction().execute((tx) => run(tx, statement)), waiting)
 }
 
 /** For locks that keep nobody else waiting, however long they are waited for: SHARE UPDATE EXCLUSIVE, which no writer takes. */

@@ -1,5 +1,6 @@
-import { type Kysely, sql } from 'kysely'
+import type { Kysely } from 'kysely'
 import { createIndex, missingIndexes } from '../indexes.ts'
+import { completeReplicated, hasStrayRuns, lacksReplicated } from '../replicated-rows.ts'
 import { indexTags, lacksTags } from '../run-tags.ts'
 import { completeRows, followSteps, type StepOptions } from './backfill.ts'
 import { missingConstraints, requireColumn, vacuum } from './finish.ts'
@@ -17,14 +18,19 @@ export interface RemainingStep {
 
 /**
  * What tables with rows in them still lack, in order; empty where all is there, and in an empty database. Little is read beside the
- * catalog.
+ * catalog; thoroughly, one row of each run.
  */
 export async function remainingSteps(
   db: Kysely<unknown>,
   table: SnapshotTable | null,
+  { isThorough = false }: { readonly isThorough?: boolean } = {},
 ): Promise<readonly RemainingStep[]> {
   if (!table) return []
   const steps = table.isAdopted ? await adoptionSteps(db, table) : []
+  const completesAll = steps.some((step) => step.run === completeRows)
+  if (!completesAll && ((await lacksReplicated(db)) || (isThorough && (await hasStrayRuns(db))))) {
+    steps.push({ name: 'complete the rows that came past the triggers', isOptional: true, run: completeReplicated })
+  }
   if (await lacksTags(db)) steps.push({ name: 'index the tags of the runs that are there', run: indexTags })
   for (const index of await missingIndexes(db, table)) {
     steps.push({ name: `make the index ${index.name}`, run: (session) => createIndex(session, index) })
@@ -47,7 +53,7 @@ async function adoptionSteps(db: Kysely<unknown>, table: SnapshotTable): Promise
   for (const column of columns) {
     steps.push({
       name: `require ${column} of every row`,
-      run: (session, { signal }) => requireColumn(session, column, signal),
+      run: (session, waiting) => requireColumn(session, column, waiting),
     })
   }
   return steps
@@ -57,15 +63,4 @@ async function adoptionSteps(db: Kysely<unknown>, table: SnapshotTable): Promise
 export async function analyze(db: Kysely<unknown>): Promise<void> {
   const tables = ['state_snapshots', 'statelens_runs', 'statelens_steps', 'statelens_run_tags']
   for (const table of tables) await run(db, `analyze ${table}`)
-}
-
-/** Keeps a second migration waiting until this one is done, or waits for the first. */
-export async function holdMigration(db: Kysely<unknown>, onWait: () => void): Promise<void> {
-  // With a seed of its own: the ids of runs are hashed without one.
-  const lock = sql`hashtextextended('statelens migrate', 1)`
-  const { rows } = await sql<{ isHeld: boolean }>`select pg_try_advisory_lock(${lock}) as "isHeld"`.execute(db)
-  if (rows[0]?.isHeld) return
-  onWait()
-  await run(db, 'set lock_timeout = 0')
-  await sql`select pg_advisory_lock(${lock})`.execute(db)
 }

@@ -2,70 +2,9 @@ import { sql } from 'kysely'
 import { isAppError } from '../../errors.ts'
 import { SNAPSHOT_FIELDS, type Snapshot, type StorageState } from '../../model/snapshot.ts'
 import type { Database } from '../connect.ts'
+import { STRAY_RUNS } from '../replicated-rows.ts'
 import { IS_OBJECT, projectSnapshot } from './snapshot-columns.ts'
 import { runs, SNAPSHOTS, STEPS, snapshotsOf } from './sources.ts'
-
-const STATEMENT_MILLIS = 4000
-const REPLY_MILLIS = 5000
-
-/** The same database for whoever only looks: no statement takes longer than four seconds. Holds the secrets of the URL. */
-export function lookingUrl(url: string): string {
-  const limits = { statement_timeout: STATEMENT_MILLIS, query_timeout: REPLY_MILLIS, lock_timeout: 1000 }
-  return withParameters(url, { ...limits, application_name: 'statelens doctor' })
-}
-
-/** The same for whoever could write in passing: PostgreSQL refuses it. */
-export function readOnlyUrl(url: string): string {
-  const options = URL.parse(url)?.searchParams.get('options') ?? ''
-  return withParameters(lookingUrl(url), { options: `${options} -c default_transaction_read_only=on`.trim() })
-}
-
-/** Of a parameter that is there twice the last one counts. */
-function withParameters(url: string, parameters: Readonly<Record<string, string | number>>): string {
-  const pairs = Object.entries(parameters).map(([name, value]) => `${name}=${encodeURIComponent(value)}`)
-  return `${url}${url.includes('?') ? '&' : '?'}${pairs.join('&')}`
-}
-
-/** Why a database cannot be used, as far as its failures tell. */
-export type DatabaseTrouble =
-  | 'REFUSED'
-  | 'UNKNOWN_HOST'
-  | 'NO_ANSWER'
-  | 'LOCKED'
-  | 'NOT_LET_IN'
-  | 'NO_DATABASE'
-  | 'NO_RIGHT'
-  | 'TOO_MANY_CONNECTIONS'
-  | 'STARTING'
-  | 'TLS'
-  | 'NOT_POSTGRES'
-  | 'OTHER'
-
-const TROUBLES: readonly (readonly [RegExp, DatabaseTrouble])[] = [
-  [/^ECONNREFUSED$|^ENOENT$/, 'REFUSED'],
-  [/^(ENOTFOUND|EAI_)/, 'UNKNOWN_HOST'],
-  [/^(ETIMEDOUT|EHOST|ENET|57014$)/, 'NO_ANSWER'],
-  [/^55P03$/, 'LOCKED'],
-  [/^28/, 'NOT_LET_IN'],
-  [/^3D000$/, 'NO_DATABASE'],
-  [/^42501$/, 'NO_RIGHT'],
-  [/^53300$/, 'TOO_MANY_CONNECTIONS'],
-  [/^57P0/, 'STARTING'],
-  [/CERT|SSL|TLS|ISSUER|SIGNATURE/, 'TLS'],
-  // pg gives these no code.
-  [/^SASL/, 'NOT_LET_IN'],
-  [/timeout/i, 'NO_ANSWER'],
-  [/^The server does not support SSL/, 'TLS'],
-  [/invalid response|^Received unexpected|^ECONNRESET$|^EPIPE$|^Connection terminated/i, 'NOT_POSTGRES'],
-]
-
-/** Reads what this folder, or pg, failed with. */
-export function troubleOf(error: unknown): DatabaseTrouble {
-  if (!(error instanceof Error)) return 'OTHER'
-  if (isAppError(error)) return error.cause === undefined ? 'OTHER' : troubleOf(error.cause)
-  const sign = 'code' in error && typeof error.code === 'string' ? error.code : error.message
-  return TROUBLES.find(([pattern]) => pattern.test(sign))?.[1] ?? 'OTHER'
-}
 
 export interface ServerFacts {
   /** `18.4` */
@@ -73,6 +12,8 @@ export interface ServerFacts {
   /** `180004` */
   readonly versionNumber: number
   readonly encoding: string
+  /** Of the session, as `ISO, MDY`. */
+  readonly dateStyle: string
   /** A standby, or a database that was set to refuse writes. */
   readonly isReadOnly: boolean
   /** Whether the user may make tables where ours belong. */
@@ -86,14 +27,24 @@ export interface ServerFacts {
 export async function loadServerFacts(db: Database): Promise<ServerFacts> {
   const [row = []] = await db.rows(sql`
     select current_setting('server_version'), current_setting('server_version_num')::int, current_setting('server_encoding'),
+      current_setting('DateStyle'),
       pg_is_in_recovery() or current_setting('default_transaction_read_only') = 'on',
       coalesce(has_schema_privilege(coalesce((select relnamespace from pg_class where oid = to_regclass('state_snapshots')),
         current_schema()::regnamespace::oid), 'CREATE'), false),
       coalesce((select pg_has_role(relowner, 'USAGE') from pg_class where oid = to_regclass('state_snapshots')), true),
       current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
         - (select count(*) from pg_stat_activity where datname is not null)::int`)
-  const [version, versionNumber, encoding, isReadOnly, mayCreate, mayAlter, freeConnections] = row
-  return { version, versionNumber, encoding, isReadOnly, mayCreate, mayAlter, freeConnections } as ServerFacts
+  const [version, versionNumber, encoding, dateStyle, isReadOnly, mayCreate, mayAlter, freeConnections] = row
+  return {
+    version,
+    versionNumber,
+    encoding,
+    dateStyle,
+    isReadOnly,
+    mayCreate,
+    mayAlter,
+    freeConnections,
+  } as ServerFacts
 }
 
 /** The rights that the user lacks on tables of ours that are there, such as `INSERT, UPDATE on statelens_runs, statelens_steps`. */
@@ -143,6 +94,12 @@ export async function countRunsAndSteps(db: Database): Promise<{ readonly runs: 
   const [row = []] = await db.rows(sql`
     select (select count(*) from ${runs()}), (select count(*) from ${STEPS})`)
   return { runs: Number(row[0]), steps: Number(row[1]) }
+}
+
+/** Runs whose rows came past the triggers, and which nobody sees. */
+export async function countStrayRuns(db: Database): Promise<number> {
+  const [row = []] = await db.rows(sql`select count(*) from ${STRAY_RUNS} s`)
+  return Number(row[0])
 }
 
 export interface Leftovers {

@@ -5,6 +5,7 @@ import { startCeph } from './ceph.ts'
 import { findChromium } from './chromium.ts'
 import { createHost } from './host.ts'
 import { startKeyValue } from './key-value.ts'
+import { findPgbouncer } from './pgbouncer.ts'
 import { makeTemplate, startPostgres } from './postgres.ts'
 
 /** Serves `GET /<service>` on a socket, whose path it prints, until its stdin closes. */
@@ -19,6 +20,7 @@ const starters: { readonly [Name in keyof Services]: () => Promise<Services[Name
   redis: once(() => startKeyValue('redis', host)),
   s3: once(() => startCeph(host)),
   chromium: once(() => findChromium(host)),
+  pgbouncer: once(() => findPgbouncer(host)),
 }
 
 const server = createServer((request, response) => {
