@@ -34,10 +34,13 @@ export const STRAY_RUNS = sql`(
 
 /** Whether snapshots have no run all the same, as after a restore or a copy with the triggers turned off. */
 export async function hasStrayRuns(db: Kysely<unknown>): Promise<boolean> {
-  const { rows } = await sql<{ found: boolean }>`
-    select exists (select from ${STRAY_RUNS} s) as found
-    where to_regclass('state_snapshots_run_seq') is not null`.execute(db)
-  return rows[0]?.found === true
+  const { rows } = await sql<{ isReady: boolean }>`
+    select to_regclass('state_snapshots_run_seq') is not null and to_regclass('statelens_deletions') is not null as "isReady"`.execute(
+    db,
+  )
+  if (!rows[0]?.isReady) return false
+  const found = await sql<{ found: boolean }>`select exists (select from ${STRAY_RUNS} s) as found`.execute(db)
+  return found.rows[0]?.found === true
 }
 
 /** Gives rows of other writers what the triggers would have given them, in batches in their order. */

@@ -12,6 +12,7 @@ const SETTINGS = {
   full_page_writes: 'off',
   autovacuum: 'off',
   max_connections: '200',
+  wal_level: 'logical',
 }
 
 /** Two runs may share a server: each one's databases carry its own name. */
