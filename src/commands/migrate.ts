@@ -20,10 +20,11 @@ export async function runMigrate({ databaseUrl, isDryRun, output, signal }: Migr
   const isAdoption = plan.table?.isAdopted === true
   if (isDryRun || isAdoption || plan.pending.length === 0) for (const line of describePlan(plan)) print(line)
   if (isDryRun) {
-    if (plan.pending.length > 0) print('Nothing was changed: leave out --dry-run to do it.')
+    if (plan.problems.length > 0) print('Nothing was changed, and nothing can be done before that is out of the way.')
+    else if (plan.pending.length > 0) print('Nothing was changed: leave out --dry-run to do it.')
     return
   }
-  if (plan.pending.length === 0 || (plan.table?.problems.length ?? 0) > 0) {
+  if (plan.pending.length === 0 || plan.problems.length > 0) {
     // Still asked to: it is what refuses, and waits for another one.
     await migrate(databaseUrl, { signal, onProgress: tellWaiting(print) })
     return
@@ -37,16 +38,16 @@ export async function runMigrate({ databaseUrl, isDryRun, output, signal }: Migr
   print(isAdoption ? `Done in ${seconds(Date.now() - began)}.` : `Applied ${applied.join(', ')}.`)
 }
 
-function describePlan({ pending, table, stepTable }: MigrationPlan): readonly string[] {
+function describePlan({ pending, table, stepTable, problems, notes }: MigrationPlan): readonly string[] {
   if (pending.length === 0) return [NOTHING]
-  const lines: string[] = []
+  const found = table?.isAdopted ? describeTable(table) : []
+  const lines = [
+    ...found,
+    ...problems.map((problem) => `  In the way: ${problem}`),
+    ...notes.map((note) => `  Note: ${note}`),
+  ]
+  if (problems.length > 0) return lines
   if (table?.isAdopted) {
-    lines.push(
-      `Found the old system's table state_snapshots: ${table.rows === null ? '' : `some ${count(table.rows)} rows, `}${megabytes(table.sizeBytes)}.`,
-      `  Its columns: ${table.columns.join(', ')}.`,
-      ...table.problems.map((problem) => `  In the way: ${problem}`),
-      ...table.notes.map((note) => `  Note: ${note}`),
-    )
     if (stepTable === 'new')
       lines.push('Found its table workflow_steps as well: steps are read from it, now and later.')
     if (stepTable === 'other') {
@@ -55,6 +56,13 @@ function describePlan({ pending, table, stepTable }: MigrationPlan): readonly st
     lines.push('Its writers and readers may go on meanwhile: none of them waits for longer than a second.')
   }
   return [...lines, 'To do:', ...pending.map((name, index) => `  ${index + 1}. ${name}`)]
+}
+
+function describeTable({ rows, sizeBytes, columns }: NonNullable<MigrationPlan['table']>): readonly string[] {
+  return [
+    `Found the old system's table state_snapshots: ${rows === null ? '' : `some ${count(rows)} rows, `}${megabytes(sizeBytes)}.`,
+    `  Its columns: ${columns.join(', ')}.`,
+  ]
 }
 
 /** One line a step, which grows in place on a terminal; elsewhere a line every two seconds. */

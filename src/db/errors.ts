@@ -28,6 +28,10 @@ export function toDatabaseError(error: unknown): unknown {
   for (const [pattern, appCode, message] of BY_SQLSTATE) {
     if (/^[0-9A-Z]{5}$/.test(code) && pattern.test(code)) return new AppError(appCode, message, { cause: error })
   }
+  if (error instanceof pg.DatabaseError) {
+    const refusal = refusalOfOwner(error)
+    if (refusal !== null) return new AppError('CONFLICT', refusal, { cause: error })
+  }
   // pg has no codes for these; the texts are those of pg 8 and pg-pool 3.
   if (error.message === 'timeout exceeded when trying to connect') {
     return new AppError('OVERLOADED', 'Every database connection is busy', { cause: error })
@@ -45,6 +49,19 @@ export function toDatabaseError(error: unknown): unknown {
     return new AppError('DATABASE_UNAVAILABLE', 'The database cannot be reached', { cause: error })
   }
   return error
+}
+
+const OUR_TABLE = /^statelens_/
+const OUR_CONSTRAINT = /^(statelens_|state_snapshots_(pkey|id|idempotency)$)/
+
+/** What whoever owns the tables has set beside what is ours, in words; null where it is ours. */
+function refusalOfOwner({ code = '', table = '', column, constraint }: pg.DatabaseError): string | null {
+  if (code === 'P0001') return 'A trigger of the database refuses this'
+  if (!code.startsWith('23') || OUR_TABLE.test(table)) return null
+  if (code === '23502')
+    return `The column ${column} of ${table} is required by its owner, and statelens gives it no value`
+  if (constraint === undefined || OUR_CONSTRAINT.test(constraint)) return null
+  return `The constraint ${constraint} of ${table} refuses this`
 }
 
 /** Whether a connection on which this happened must not be used again. Without a word of PostgreSQL it may still be busy. */

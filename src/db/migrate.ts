@@ -2,6 +2,7 @@ import { Kysely, PostgresDialect } from 'kysely'
 import { AppError } from '../errors.ts'
 import { holdMigration } from './adoption/hold.ts'
 import { inspectSnapshotTable, inspectStepTable, type SnapshotTable, type StepTableState } from './adoption/inspect.ts'
+import { findObstacles, type Obstacles, tryUpdate } from './adoption/obstacles.ts'
 import { LOCK_MILLIS, type Waiting, withBriefLock } from './adoption/session.ts'
 import { analyze, remainingSteps } from './adoption/steps.ts'
 import { toDatabaseError } from './errors.ts'
@@ -18,6 +19,10 @@ export interface MigrationPlan {
   readonly pending: readonly string[]
   /** The table of snapshots as it is; null in an empty database. */
   readonly table: SnapshotTable | null
+  /** Why it cannot be done; empty when it can. */
+  readonly problems: readonly string[]
+  /** What whoever does it should know. */
+  readonly notes: readonly string[]
   /** The old system's table of steps. */
   readonly stepTable: StepTableState
 }
@@ -54,7 +59,11 @@ export async function migrate(
       const { signal } = hold
       try {
         const waiting = { signal, onBlocked: hold.tellBlockers }
-        return await withKysely(pool, (db) => bringUp(db, { begin, waiting, onProgress }), signal)
+        return await withKysely(
+          pool,
+          (db) => bringUp(db, { begin, waiting, onProgress, isPooled: pool.pooler.isThere === true }),
+          signal,
+        )
       } catch (error) {
         throw signal.aborted ? signal.reason : error
       } finally {
@@ -67,14 +76,21 @@ export async function migrate(
 interface BringUp extends Pick<MigrateOptions, 'onProgress'> {
   readonly begin: (step: string) => void
   readonly waiting: Waiting
+  readonly isPooled: boolean
 }
 
-async function bringUp(db: Kysely<unknown>, { begin, waiting, onProgress }: BringUp): Promise<MigrationReport> {
+async function bringUp(
+  db: Kysely<unknown>,
+  { begin, waiting, onProgress, isPooled }: BringUp,
+): Promise<MigrationReport> {
   const applied: string[] = []
-  const migrations = await missingMigrations(db)
-  refuseUnknownTable(await inspectSnapshotTable(db))
+  const { migrations, table, steps: planned } = await readPending(db, { isThorough: true })
+  if (migrations.length === 0 && planned.length === 0) return { applied }
+  const { problems } = await findObstacles(db, table, isPooled)
+  if (problems.length > 0) throw new AppError('CONFLICT', [REFUSED, ...problems].join('\n  - '))
   if (migrations.length > 0) begin(migrations.join(', '))
-  applied.push(...(await withBriefLock(() => applyMigrations(db), waiting)))
+  const before = table?.isAdopted && !table.isComplete ? tryUpdate : undefined
+  applied.push(...(await withBriefLock(() => applyMigrations(db, before), waiting)))
   const steps = await remainingSteps(db, await inspectSnapshotTable(db), { isThorough: true })
   await db.connection().execute(async (session) => {
     for (const step of steps) {
@@ -91,9 +107,11 @@ async function bringUp(db: Kysely<unknown>, { begin, waiting, onProgress }: Brin
 
 /** Reads what is there and what is to be done, and changes nothing. */
 export async function planMigration(url: string, limits: Limits = MIGRATING): Promise<MigrationPlan> {
-  return await withDatabase(url, limits, async (db) => {
+  return await withDatabase(url, limits, async (db, { pooler }) => {
     const { migrations, steps, table } = await readPending(db, { isThorough: true })
-    return { pending: [...migrations, ...steps.map(({ name }) => name)], table, stepTable: await inspectStepTable(db) }
+    const pending = [...migrations, ...steps.map(({ name }) => name)]
+    const found = pending.length === 0 ? NONE : await findObstacles(db, table, pooler.isThere === true)
+    return { pending, table, ...found, stepTable: await inspectStepTable(db) }
   })
 }
 
@@ -114,10 +132,8 @@ async function readPending(db: Kysely<unknown>, options?: { readonly isThorough?
   return { migrations, steps: await remainingSteps(db, table, options), table }
 }
 
-function refuseUnknownTable(table: SnapshotTable | null): void {
-  if (!table || table.problems.length === 0) return
-  throw new AppError('CONFLICT', ['The table state_snapshots cannot be adopted.', ...table.problems].join('\n  - '))
-}
+const NONE: Obstacles = { problems: [], notes: [] }
+const REFUSED = 'The database cannot be migrated as it is; nothing was changed.'
 
 /** Whatever the role has set: an index on a large table takes what it takes, and this waits idle for others. */
 const UNLIMITED = [
@@ -132,8 +148,14 @@ const MIGRATING: Limits = {
   idle_in_transaction_session_timeout: 0,
 }
 
-async function withDatabase<T>(url: string, limits: Limits, work: (db: Kysely<unknown>) => Promise<T>): Promise<T> {
-  return await withPool({ url, limits, session: [besideTheTable('session')] }, (pool) => withKysely(pool, work))
+async function withDatabase<T>(
+  url: string,
+  limits: Limits,
+  work: (db: Kysely<unknown>, pool: Pool) => Promise<T>,
+): Promise<T> {
+  return await withPool({ url, limits, session: [besideTheTable('session')] }, (pool) =>
+    withKysely(pool, (db) => work(db, pool)),
+  )
 }
 
 async function withPool<T>(options: Omit<PoolOptions, 'max'>, work: (pool: Pool) => Promise<T>): Promise<T> {

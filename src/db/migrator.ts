@@ -51,12 +51,16 @@ export async function missingMigrations(db: Kysely<unknown>): Promise<readonly s
   return MIGRATIONS.map(([name]) => name).filter((name) => !applied.includes(name))
 }
 
-/** Applies those that are missing, all of them in one transaction. @returns their names. */
-export async function applyMigrations(db: Kysely<unknown>): Promise<readonly string[]> {
+/** Applies those that are missing, all of them in one transaction, which begins with what comes `before` them. @returns their names. */
+export async function applyMigrations(
+  db: Kysely<unknown>,
+  before?: (tx: Kysely<unknown>) => Promise<void>,
+): Promise<readonly string[]> {
   const missing = await missingMigrations(db)
   if (missing.length === 0) return missing
   await db.transaction().execute(async (tx) => {
     await sql.raw(besideTheTable('transaction')).execute(tx)
+    await before?.(tx)
     await sql`create table if not exists statelens_migrations (
       name varchar(255) primary key, timestamp varchar(255) not null)`.execute(tx)
     for (const [name, migration] of MIGRATIONS) {

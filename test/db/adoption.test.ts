@@ -449,6 +449,7 @@ describe('a table that is not known', () => {
     )
     const { table } = await planMigration(database.url)
     assert.equal(table?.problems.length, 3)
+    for (const problem of table.problems) assert.match(problem, /The way: alter table state_snapshots /)
     await assert.rejects(migrate(database.url), { code: 'CONFLICT' })
     assert.deepEqual(
       await query(
@@ -466,10 +467,10 @@ describe('a table that is not known', () => {
       `create table state_snapshots (run_id text, step_id text not null, snapshot jsonb not null, storage_uri text,
         tenant text not null, primary key (run_id, step_id))`,
     )
-    const { table } = await planMigration(database.url)
-    assert.deepEqual(table?.problems, [])
-    assert.ok(table.notes.some((note) => note.includes('tenant')))
-    assert.ok(table.notes.some((note) => note.includes('PRIMARY KEY (run_id, step_id)')))
+    const { problems, notes } = await planMigration(database.url)
+    assert.deepEqual(problems, [])
+    assert.ok(notes.some((note) => note.includes('tenant')))
+    assert.ok(notes.some((note) => note.includes('PRIMARY KEY (run_id, step_id)')))
     await migrate(database.url)
     await query(database.url, `insert into state_snapshots values ('run', 'step', '1', null, 'me')`)
     assert.equal(await countRows(database.url, 'statelens_steps'), 1)

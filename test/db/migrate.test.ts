@@ -183,8 +183,8 @@ describe('data 1.14: migrate', () => {
     url.username = role
     url.password = 'x'
     try {
-      const { table } = await planMigration(url.href)
-      assert.deepEqual(table?.problems, ['The user may not make tables beside it: grant CREATE on the schema public.'])
+      const { problems } = await planMigration(url.href)
+      assert.deepEqual(problems, ['The user may not make tables: grant CREATE on the schema public.'])
       await assert.rejects(migrate(url.href), { code: 'CONFLICT', message: /grant CREATE on the schema public/ })
     } finally {
       await query(database.url, `drop owned by ${role}; drop role ${role}`)

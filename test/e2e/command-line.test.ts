@@ -131,9 +131,12 @@ describe('migrate', { concurrency: true }, () => {
   it('says what is in its way', async () => {
     await using database = await freshDatabase({ template: 'empty' })
     await query(database.url, 'create table state_snapshots (run_id int, snapshot jsonb, storage_uri text)')
+    const plan = await run(['migrate', '--dry-run'], { DATABASE_URL: database.url })
+    assert.match(plan.stdout, /In the way: The column run_id[\s\S]*nothing can be done before/)
+    assert.doesNotMatch(plan.stdout, /To do|may go on|leave out/)
     const { code, stderr } = await run(['migrate'], { DATABASE_URL: database.url })
     assert.equal(code, 1)
-    assert.match(stderr, /cannot be adopted[\s\S]*run_id is integer/)
+    assert.match(stderr, /cannot be migrated as it is[\s\S]*run_id is integer/)
   })
 
   it('is safe to run three times at once', async () => {
@@ -153,17 +156,66 @@ describe('migrate', { concurrency: true }, () => {
     assert.equal(withoutTimes(await describeDatabase(database.url)), withoutTimes(await describeDatabase(alone.url)))
   })
 
+  it('says that it waits for another one, where nothing is to do as well, and stops when it is told to', async () => {
+    await using database = await freshDatabase()
+    const client = new pg.Client({ connectionString: database.url, application_name: 'another one' })
+    await client.connect()
+    await client.query("select pg_advisory_lock(hashtextextended('statelens migrate', 1))")
+    await using child = startProcess({ args: ['migrate'], env: { DATABASE_URL: database.url } })
+    await child.waitForLine(/^wait for another migration to end pid \d+ \(another one, user \w+, since /)
+    assert.equal((await child.stop('SIGTERM')).code, 1)
+    assert.match(child.stderr(), /Stopped/)
+    await client.end()
+  })
+
   it('says that it needs a database', async () => {
     const { code, stderr } = await run(['migrate'])
     assert.equal(code, 1)
     assert.match(stderr, /DATABASE_URL/)
   })
 
-  it('fails when the database does not answer, without a word of its password', async () => {
-    const { code, stdout, stderr } = await run(['migrate'], {
-      DATABASE_URL: 'postgres://app:canary-pw@127.0.0.1:1/app',
-    })
-    assert.equal(code, 1)
-    assert.doesNotMatch(stdout + stderr, /canary-pw/)
+  it('says what is wrong with its database, and serve and verify as well, without a word of the password', async () => {
+    await using database = await freshDatabase()
+    const change = (make: (url: URL) => void) => {
+      const url = new URL(database.url)
+      make(url)
+      return url.href
+    }
+    const cases = [
+      [change((url) => (url.password = 'canary-of-a-password')), /refuses the user or the password/],
+      [change((url) => (url.username = 'canary-of-a-user')), /refuses the user or the password/],
+      [change((url) => (url.password = '')), /asks for a password.*PGPASSWORD/],
+      [change((url) => (url.pathname = '/canary_of_a_name')), /no database of that name/],
+      [change((url) => (url.port = '1')), /nothing listens/],
+      [change((url) => (url.hostname = 'canary.invalid')), /its host is not known here/],
+      ['postgres://app@/states?host=/canary', /nothing listens/],
+      [change((url) => url.searchParams.set('sslmode', 'require')), /the server has no TLS/],
+    ] as const
+    for (const [url, pattern] of cases) {
+      const { code, stdout, stderr } = await run(['migrate'], { DATABASE_URL: url })
+      assert.equal(code, 1)
+      assert.match(stderr, pattern)
+      assert.match(stderr, /^DATABASE_URL: [^\n]+\n$/)
+      assert.doesNotMatch(stdout + stderr, /canary/)
+    }
+    const [[wrongPassword, pattern]] = cases
+    const verified = await run(['verify'], { DATABASE_URL: wrongPassword })
+    assert.match(verified.stderr, pattern)
+    await using server = startProcess({ args: ['serve'], env: { DATABASE_URL: wrongPassword, PORT: '0' } })
+    const [line] = await server.waitForLine(/.*waiting for it.*/)
+    assert.match(JSON.parse(line).why, pattern)
+    await server.waitForUrl()
+    await server.stop()
+    assert.doesNotMatch(server.stdout() + server.stderr(), /canary/)
+  })
+
+  it('takes the password from PGPASSWORD', async () => {
+    await using database = await freshDatabase()
+    const url = new URL(database.url)
+    const env = { PGPASSWORD: decodeURIComponent(url.password) }
+    url.password = ''
+    const { code, stdout, stderr } = await run(['migrate'], { ...env, DATABASE_URL: url.href })
+    assert.deepEqual([code, stderr], [0, ''])
+    assert.match(stdout, /^Nothing to do/)
   })
 })

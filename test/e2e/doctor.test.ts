@@ -144,7 +144,7 @@ describe('doctor on a database', { concurrency: 2 }, () => {
     // As it is from PostgreSQL 15 on.
     await query(empty.url, 'revoke create on schema public from public')
     const { wrong } = await diagnoseDatabase(reader.urlOf(empty))
-    assert.match(wrong[1] ?? '', /may not make tables/)
+    assert.match(wrong[0] ?? '', /may not make tables/)
   })
 
   it('names a database that is not UTF8, and one that takes no writes', async () => {

@@ -1,3 +1,5 @@
+import type { Kysely } from 'kysely'
+import { findConditions } from '../../db/adoption/conditions.ts'
 import type { Database } from '../../db/connect.ts'
 import { pendingMigrations, planMigration } from '../../db/migrate.ts'
 import { LOOKING } from '../../db/pool.ts'
@@ -23,14 +25,17 @@ export async function lookAtDatabase(db: Database, url: string): Promise<Databas
     const server = [...judgeServer(facts), ...judgePooler(db, facts)]
     const missing = await loadMissingRights(db)
     if (missing.length > 0) {
-      return { findings: [...server, wrong(`the user lacks rights: grant ${missing.join('; ')}`)], isReadable: false }
+      return { findings: [...server, ...judgeRights(missing, facts)], isReadable: false }
     }
     const pending = await pendingMigrations(url, LOOKING).catch(conflictIn)
     if (typeof pending === 'string') return { findings: [...server, wrong(pending)], isReadable: false }
     if (pending.length > 0) {
-      return { findings: [...server, ...(await judgePending(pending, facts, url))], isReadable: false }
+      return { findings: [...server, ...(await judgePending(pending, url))], isReadable: false }
     }
-    return { findings: [...server, fine('every migration is applied')], isReadable: true }
+    return {
+      findings: [...server, fine('every migration is applied'), ...(await judgeConditions(db))],
+      isReadable: true,
+    }
   } catch (error) {
     return {
       findings: [wrong(explainDatabase(error) ?? `DATABASE_URL: the database cannot be used (${wordOf(error)})`)],
@@ -64,6 +69,13 @@ function judgeServer({ version, versionNumber, encoding, isReadOnly, freeConnect
     : [fine(`PostgreSQL ${version} answers, and is encoded in UTF8`), ...findings]
 }
 
+function judgeRights(missing: readonly string[], { mayCreate, mayAlter }: ServerFacts): Finding[] {
+  const findings = [wrong(`the user lacks rights: grant ${missing.join('; ')}`)]
+  if (!mayAlter) findings.push(warning('"migrate" needs the user that owns state_snapshots, with CREATE on its schema'))
+  else if (!mayCreate) findings.push(warning('"migrate" needs CREATE on the schema of state_snapshots'))
+  return findings
+}
+
 function judgePooler(db: Database, { dateStyle }: ServerFacts): Finding[] {
   if (!db.isPooled()) return []
   if (!dateStyle.startsWith('ISO')) {
@@ -74,23 +86,15 @@ function judgePooler(db: Database, { dateStyle }: ServerFacts): Finding[] {
   return [fine('a pooler is on the way: limits of time go with each transaction, and no statement is prepared')]
 }
 
-async function judgePending(
-  pending: readonly string[],
-  { mayCreate, mayAlter }: ServerFacts,
-  url: string,
-): Promise<Finding[]> {
-  const findings = [
-    wrong(`migrations are not applied (${pending.join(', ')}): run "statelens migrate" with the same DATABASE_URL`),
-  ]
-  const { table } = await planMigration(url, LOOKING)
-  if (table && table.problems.length > 0) {
-    findings.push(wrong(`the table state_snapshots cannot be adopted: ${table.problems.join(' ')}`))
-  }
-  if (!mayCreate) {
-    findings.push(
-      wrong('the user may not make tables for that: grant CREATE on the schema, or migrate as another user'),
-    )
-  }
-  if (!mayAlter) findings.push(wrong('the user does not own state_snapshots: migrate as its owner'))
-  return findings
+/** Of the table's owner: a capture or a delete that does not meet them is CONFLICT. */
+async function judgeConditions(db: Database): Promise<Finding[]> {
+  const conditions = await findConditions(db.kysely as Kysely<unknown>)
+  return conditions.map((text) => warning(text.replace(/\.$/, '')))
+}
+
+async function judgePending(pending: readonly string[], url: string): Promise<Finding[]> {
+  const what = `migrations are not applied (${pending.join(', ')})`
+  const { problems } = await planMigration(url, LOOKING)
+  if (problems.length === 0) return [wrong(`${what}: run "statelens migrate" with the same DATABASE_URL`)]
+  return [wrong(`${what}, and cannot be: ${problems.join(' ')}`)]
 }

@@ -1,5 +1,6 @@
 import { type Kysely, sql } from 'kysely'
 import { markReplicatedWhole } from '../replicated-rows.ts'
+import { asRefusal, refuseUnchanged } from './obstacles.ts'
 import { run, type Waiting, withBriefLock } from './session.ts'
 
 /** How far a step has come; `total` counts the same things as `done`. */
@@ -26,19 +27,41 @@ export async function completeRows(db: Kysely<unknown>, { onProgress, ...waiting
   let total = (await restOfOrder(db)) || (await readOrder(db))
   let done = 0
   let size = FIRST_BATCH
+  const unchanged = createGuard()
   while (total > done) {
     onProgress(done, total)
     const began = performance.now()
-    const taken = await withBriefLock(() => completeBatch(db, size), waiting)
+    const { taken, changed } = await withBriefLock(() => completeBatch(db, size), waiting)
     const millis = Math.max(performance.now() - began, BATCH_MILLIS / 2)
     size = Math.min(BATCH_MAX, Math.max(1, Math.round((size * BATCH_MILLIS) / millis)))
     done += taken
+    unchanged.add(changed)
     // A row that another writer moved meanwhile was not where the order had it: those are ordered anew.
-    if (taken === 0 || done === total) total = done + (await readOrder(db))
+    if (taken === 0 || done === total) {
+      const left = await readOrder(db)
+      unchanged.next(left)
+      total = done + left
+    }
   }
   onProgress(done, total)
   await run(db, 'drop table if exists statelens_adoption_order')
   await markReplicatedWhole(db)
+}
+
+/** Ends what would go on for ever: rows of two whole orders, one after the other, of which none has changed. */
+function createGuard() {
+  let changedRows = 0
+  let ordersInVain = 0
+  return {
+    add(changed: number): void {
+      changedRows += changed
+    },
+    next(left: number): void {
+      ordersInVain = changedRows > 0 ? 0 : ordersInVain + 1
+      changedRows = 0
+      if (left > 0 && ordersInVain === 2) refuseUnchanged(left)
+    },
+  }
 }
 
 /** Rows that the order of an earlier attempt still names. */
@@ -68,13 +91,16 @@ async function readOrder(db: Kysely<unknown>): Promise<number> {
   return await restOfOrder(db)
 }
 
-async function completeBatch(db: Kysely<unknown>, size: number): Promise<number> {
+async function completeBatch(
+  db: Kysely<unknown>,
+  size: number,
+): Promise<{ readonly taken: number; readonly changed: number }> {
   return await db.transaction().execute(async (tx) => {
     // A batch that a crash takes back is done again: no need to wait for the disk.
     await run(tx, 'set local synchronous_commit = off')
     // By their place, one by one: any other plan would read the whole table for each batch.
     for (const plan of ['seqscan', 'hashjoin', 'mergejoin', 'material']) await run(tx, `set local enable_${plan} = off`)
-    const { rows } = await sql<{ taken: string }>`
+    const { rows } = await sql<{ taken: string; changed: string }>`
       with next as (
         select o.seq, coalesce(pg_column_size(s.snapshot), 0) as bytes
         from statelens_adoption_order o left join state_snapshots s on s.ctid = o.tid order by o.seq limit ${size}
@@ -98,8 +124,12 @@ async function completeBatch(db: Kysely<unknown>, size: number): Promise<number>
         insert into statelens_steps (run_id, step_id)
         select run_id, step_id from completed where statelens_is_id(run_id) and statelens_is_id(step_id)
         group by run_id, step_id order by min(seq) on conflict do nothing
-      ) select count(*) as taken from batch`.execute(tx)
-    return Number(rows[0]?.taken)
+      ) select (select count(*) from batch) as taken, (select count(*) from completed) as changed`
+      .execute(tx)
+      .catch((error: unknown) => {
+        throw asRefusal(error)
+      })
+    return { taken: Number(rows[0]?.taken), changed: Number(rows[0]?.changed) }
   })
 }
 

@@ -7,6 +7,8 @@ export interface SnapshotTable {
   readonly isAdopted: boolean
   /** Whether the table has the columns of this version, if not yet their contents. */
   readonly isWidened: boolean
+  /** Whether every row is one of this version: numbered, with its size and its preview. */
+  readonly isComplete: boolean
   readonly columns: readonly string[]
   /** Counted in a small table that is yet to be adopted; otherwise PostgreSQL's own estimate, null where it has none yet. */
   readonly rows: number | null
@@ -40,48 +42,36 @@ const NEW_COLUMNS =
 interface Column {
   readonly name: string
   readonly type: string
-  readonly is_required: boolean
+  readonly is_not_null: boolean
   /** As only `seq` is, in a table that was made here. */
   readonly is_identity: boolean
-}
-
-interface Constraint {
-  readonly name: string
-  readonly definition: string
-  readonly is_unique: boolean
 }
 
 /** Null where there is no such table yet. */
 export async function inspectSnapshotTable(db: Kysely<unknown>): Promise<SnapshotTable | null> {
   const table = (
     await sql<Table & { estimate: string; heap: string; size: string }>`
-      select relkind as kind, reltuples::bigint as estimate, pg_relation_size(oid) as heap, pg_total_relation_size(oid) as size,
-        current_setting('server_encoding') as encoding, relnamespace::regnamespace::text as schema,
-        has_schema_privilege(relnamespace, 'CREATE') as "mayCreate"
+      select relkind as kind, reltuples::bigint as estimate, pg_relation_size(oid) as heap, pg_total_relation_size(oid) as size
       from pg_class where oid = to_regclass('state_snapshots')`.execute(db)
   ).rows[0]
   if (!table) return null
   const columns = (
     await sql<Column>`
-      select attname as name, format_type(atttypid, null) as type, attnotnull and not atthasdef as is_required,
+      select attname as name, format_type(atttypid, null) as type, attnotnull as is_not_null,
         attidentity <> '' as is_identity
       from pg_attribute where attrelid = to_regclass('state_snapshots') and attnum > 0 and not attisdropped
       order by attnum`.execute(db)
-  ).rows
-  const constraints = (
-    await sql<Constraint>`
-      select conname as name, pg_get_constraintdef(oid) as definition, contype in ('p', 'u') as is_unique
-      from pg_constraint where conrelid = to_regclass('state_snapshots') and contype <> 'n'`.execute(db)
   ).rows
   const isWidened = columns.some(({ name }) => name === 'request_digest')
   return {
     isAdopted: !columns.some(({ is_identity }) => is_identity),
     isWidened,
+    isComplete: columns.some(({ name, is_not_null }) => name === 'seq' && is_not_null),
     columns: columns.map(({ name }) => name),
     rows: isWidened || Number(table.heap) > COUNTED_BYTES ? estimateOf(table) : await countRows(db),
     sizeBytes: Number(table.size),
     problems: isWidened ? [] : problemsOf(table, columns),
-    notes: isWidened ? [] : notesOf(columns, constraints),
+    notes: isWidened ? [] : notesOf(columns),
   }
 }
 
@@ -96,40 +86,51 @@ function estimateOf({ estimate }: { readonly estimate: string }): number | null 
 
 interface Table {
   readonly kind: string
-  readonly encoding: string
-  readonly schema: string
-  readonly mayCreate: boolean
 }
 
-function problemsOf({ kind, encoding, schema, mayCreate }: Table, columns: readonly Column[]): readonly string[] {
+function problemsOf({ kind }: Table, columns: readonly Column[]): readonly string[] {
   const problems: string[] = []
-  if (!mayCreate) problems.push(`The user may not make tables beside it: grant CREATE on the schema ${schema}.`)
-  if (kind !== 'r') problems.push('state_snapshots is not a plain table (a view, or partitioned).')
-  if (encoding !== 'UTF8') problems.push(`The database is encoded in ${encoding}; it must be UTF8.`)
+  if (kind !== 'r') {
+    problems.push(
+      'state_snapshots is not a plain table (a view, or partitioned): copy its rows into one, and give that its name.',
+    )
+  }
   for (const name of ['run_id', 'snapshot', 'storage_uri']) {
     if (!columns.some((column) => column.name === name)) problems.push(`The column ${name} is missing.`)
   }
   for (const { name, type } of columns) {
     const types = OLD_COLUMNS[name]
-    if (types && !types.includes(type))
-      problems.push(`The column ${name} is ${type}; it must be ${types.join(' or ')}.`)
-    if (NEW_COLUMNS.test(name)) problems.push(`The column ${name} is there already, and statelens needs that name.`)
+    if (types && !types.includes(type)) {
+      problems.push(`The column ${name} is ${type}; it must be ${types.join(' or ')}. ${wayOf(name, type)}`)
+    }
+    if (NEW_COLUMNS.test(name)) {
+      problems.push(`The column ${name} is there already, and statelens needs that name. ${rename(name)}`)
+    }
   }
   return problems
 }
 
-function notesOf(columns: readonly Column[], constraints: readonly Constraint[]): readonly string[] {
-  const names = columns.map(({ name }) => name)
-  const foreign = columns.filter(({ name, is_required }) => is_required && !(name in OLD_COLUMNS))
-  return [
-    ...(names.includes('created_at')
-      ? []
-      : ['There is no created_at: the rows that are there get the time of the adoption, in the order they lie in.']),
-    ...foreign.map(({ name }) => `statelens cannot capture into this table while the column ${name} is required.`),
-    ...constraints
-      .filter(({ definition, is_unique }) => !is_unique || !/\(id\)$/.test(definition))
-      .map(({ name, definition }) => `What statelens captures has to satisfy the constraint ${name}: ${definition}.`),
-  ]
+/** How a column becomes what it must be; each rewrites the table, and its writer has to follow. */
+function wayOf(name: string, type: string): string {
+  const change = (using: string, to = OLD_COLUMNS[name]?.[0]) =>
+    `The way: alter table state_snapshots alter column ${name} type ${to} using ${using};`
+  if (name === 'created_at' && type.startsWith('timestamp')) return change(`${name} at time zone 'UTC'`)
+  if (name === 'content_digest' && TEXTS.includes(type)) return change(`decode(${name}, 'hex')`)
+  if (name === 'id' && !TEXTS.includes(type)) return rename(name)
+  if (name === 'pii_tags' && TEXTS.includes(type)) return change(`string_to_array(${name}, ',')`)
+  if (name === 'pii_tags' || name === 'content_digest') return rename(name)
+  if (OLD_COLUMNS[name]?.[0] === 'boolean' && !TEXTS.includes(type)) return change(`${name} <> 0`)
+  if (name === 'snapshot') return change(`${name}::text::json`, 'json')
+  return change(`${name}::${OLD_COLUMNS[name]?.[0]}`)
+}
+
+function rename(name: string): string {
+  return `The way: alter table state_snapshots rename column ${name} to old_${name};`
+}
+
+function notesOf(columns: readonly Column[]): readonly string[] {
+  if (columns.some(({ name }) => name === 'created_at')) return []
+  return ['There is no created_at: the rows that are there get the time of the adoption, in the order they lie in.']
 }
 
 const STEP_COLUMNS: Readonly<Record<string, RegExp>> = {
