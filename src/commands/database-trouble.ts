@@ -28,6 +28,10 @@ const SENTENCES: Readonly<Record<Exclude<DatabaseTrouble, 'OTHER'>, string>> = {
   NOT_POSTGRES: 'what answers there breaks off, and may be no PostgreSQL: correct host and port',
 }
 
+/** Of a table with policies: whoever does not see all rows reads them as if there were no others. */
+export const HIDDEN_ROWS =
+  'row-level security decides which rows of state_snapshots this user sees: alter role with BYPASSRLS, or use the owner'
+
 /** In one sentence, without a value of the URL; null where nothing is known of it. */
 export function explainDatabase(error: unknown): string | null {
   const trouble = troubleOf(error)

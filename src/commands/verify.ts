@@ -2,10 +2,12 @@ import { openStorage } from '../app.ts'
 import { createMemoryCache } from '../cache/memory.ts'
 import type { Config } from '../config.ts'
 import { createDatabase } from '../db/connect.ts'
+import { loadServerFacts } from '../db/queries/survey.ts'
 import { type ErrorCode, isAppError } from '../errors.ts'
 import { createVerifier } from '../snapshots/upkeep/verifier.ts'
 import { type VerifyResult, verifyAll } from '../snapshots/upkeep/verify-all.ts'
 import { createPayloads } from '../snapshots/views/payloads.ts'
+import { HIDDEN_ROWS } from './database-trouble.ts'
 
 export interface VerifyCommand {
   /** With `databaseUrl`, whether it was configured or embedded. */
@@ -41,6 +43,9 @@ export async function runVerify({ config, args, output, signal, pauseMs }: Verif
   const verifier = createVerifier({ db, payloads: createPayloads({ db, storage, cache }) })
   const report = createReport(output, afterSeq)
   try {
+    const { isReadOnly, hidesRows } = await loadServerFacts(db)
+    if (isReadOnly) output.write('The database takes no writes: what is found is told here, and recorded nowhere.\n')
+    if (hidesRows) output.write(`Not all may be looked at: ${HIDDEN_ROWS}.\n`)
     await verifyAll({ ...wish, db, storage, verifier, afterSeq, signal, pauseMs, onResult: report.add })
     return report.end()
   } catch (error) {

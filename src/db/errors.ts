@@ -74,6 +74,13 @@ export function leadsAstray(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code === '25006'
 }
 
+/** For what is only noted: a database that takes no writes costs no reader what was found. */
+export async function unlessReadOnly(noting: Promise<unknown>): Promise<void> {
+  await noting.catch((error: unknown) => {
+    if (!(error instanceof AppError && leadsAstray(error.cause))) throw error
+  })
+}
+
 /** Whether a prepared statement is not where it was made. It was not executed then. */
 export function isMisplaced(error: unknown): boolean {
   return error instanceof pg.DatabaseError && MISPLACED.test(codeOf(error))

@@ -54,11 +54,15 @@ export interface Pool {
   end(): Promise<void>
 }
 
+/** A server that reads a standby goes on reading: its connections are not all thrown away each time that it would note something. */
+const EPOCH_MILLIS = 2000
+
 export function createPool(options: PoolOptions): Pool {
   const { pooler = createPooler(), limits = SERVING } = options
   const pool = openPool(options, pooler, limits)
   const epochs = new WeakMap<pg.PoolClient, number>()
   let epoch = 0
+  let epochAt = 0
   /** Of connections from before one was found to lead to a server that takes no writes, any may. */
   const isOld = (client: pg.PoolClient) => epochs.get(client) !== epoch
   return {
@@ -72,7 +76,10 @@ export function createPool(options: PoolOptions): Pool {
       }
     },
     release(client, error) {
-      if (error !== undefined && leadsAstray(error)) epoch++
+      if (error !== undefined && leadsAstray(error) && Date.now() - epochAt >= EPOCH_MILLIS) {
+        epoch++
+        epochAt = Date.now()
+      }
       client.release(isOld(client) || (error !== undefined && endsConnection(error)))
     },
     end: () => (pool.ending ? Promise.resolve() : pool.end()),

@@ -47,6 +47,8 @@ describe('a failover', () => {
     await eventually(async () => assert.ok(refused.has('DATABASE_UNAVAILABLE')))
     const text = '{ runs(first: 1) { edges { node { runId } } } }'
     assert.equal((await server.graphql(text)).errors, undefined, 'reads go on')
+    const verify = '{ snapshot(runId: "writer 0", stepId: "step") { integrity(verify: true) } }'
+    assert.deepEqual((await server.graphql(verify)).data, { snapshot: { integrity: 'VERIFIED' } })
     isOver = true
     await Promise.all(writers)
 

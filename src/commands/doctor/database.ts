@@ -5,7 +5,7 @@ import { pendingMigrations, planMigration } from '../../db/migrate.ts'
 import { LOOKING } from '../../db/pool.ts'
 import { loadMissingRights, loadServerFacts, type ServerFacts } from '../../db/queries/survey.ts'
 import { isAppError } from '../../errors.ts'
-import { explainDatabase } from '../database-trouble.ts'
+import { explainDatabase, HIDDEN_ROWS } from '../database-trouble.ts'
 import { type Finding, fine, warning, wordOf, wrong } from './finding.ts'
 
 const OLDEST_VERSION = 140_000
@@ -50,7 +50,14 @@ function conflictIn(error: unknown): string {
   throw error
 }
 
-function judgeServer({ version, versionNumber, encoding, isReadOnly, freeConnections }: ServerFacts): Finding[] {
+function judgeServer({
+  version,
+  versionNumber,
+  encoding,
+  isReadOnly,
+  hidesRows,
+  freeConnections,
+}: ServerFacts): Finding[] {
   const findings: Finding[] = []
   if (versionNumber < OLDEST_VERSION)
     findings.push(wrong(`PostgreSQL ${version} is too old: 14 is the oldest that works`))
@@ -60,6 +67,7 @@ function judgeServer({ version, versionNumber, encoding, isReadOnly, freeConnect
   if (isReadOnly) {
     findings.push(wrong('the database takes no writes, as a standby does: let DATABASE_URL name the primary'))
   }
+  if (hidesRows) findings.push(warning(HIDDEN_ROWS))
   if (freeConnections < FEW_CONNECTIONS) {
     const left = `${Math.max(0, freeConnections)} connections are free, and each server takes up to 11`
     findings.push(warning(`${left}: close some, or raise max_connections`))

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { Database } from '../connect.ts'
+import { unlessReadOnly } from '../errors.ts'
 import type { NewStoredBytes } from './captures.ts'
 
 /**
@@ -17,7 +18,7 @@ export async function loadStoredBytes(db: Database, storageUri: string): Promise
 
 /** Notes it of an object that was read to its end and found to be what was captured. The first note stands. */
 export async function recordStoredBytes(db: Database, storageUri: string, stored: NewStoredBytes): Promise<void> {
-  await db.kysely
+  const noting = db.kysely
     .updateTable('statelens_objects')
     .set({
       stored_size_bytes: stored.sizeBytes,
@@ -29,4 +30,5 @@ export async function recordStoredBytes(db: Database, storageUri: string, stored
     .where('state', '=', 'live')
     .where('chunk_digests', 'is', null)
     .execute()
+  await unlessReadOnly(noting)
 }

@@ -16,6 +16,8 @@ export interface ServerFacts {
   readonly dateStyle: string
   /** A standby, or a database that was set to refuse writes. */
   readonly isReadOnly: boolean
+  /** Whether a policy of the table of snapshots decides which rows the user sees. */
+  readonly hidesRows: boolean
   /** Whether the user may make tables where ours belong. */
   readonly mayCreate: boolean
   /** Whether the user may widen the table of snapshots; true where there is none. */
@@ -29,18 +31,20 @@ export async function loadServerFacts(db: Database): Promise<ServerFacts> {
     select current_setting('server_version'), current_setting('server_version_num')::int, current_setting('server_encoding'),
       current_setting('DateStyle'),
       pg_is_in_recovery() or current_setting('default_transaction_read_only') = 'on',
+      coalesce(row_security_active(to_regclass('state_snapshots')::oid), false),
       coalesce(has_schema_privilege(coalesce((select relnamespace from pg_class where oid = to_regclass('state_snapshots')),
         current_schema()::regnamespace::oid), 'CREATE'), false),
       coalesce((select pg_has_role(relowner, 'USAGE') from pg_class where oid = to_regclass('state_snapshots')), true),
       current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
         - (select count(*) from pg_stat_activity where datname is not null)::int`)
-  const [version, versionNumber, encoding, dateStyle, isReadOnly, mayCreate, mayAlter, freeConnections] = row
+  const [version, versionNumber, encoding, dateStyle, isReadOnly, hidesRows, mayCreate, mayAlter, freeConnections] = row
   return {
     version,
     versionNumber,
     encoding,
     dateStyle,
     isReadOnly,
+    hidesRows,
     mayCreate,
     mayAlter,
     freeConnections,
