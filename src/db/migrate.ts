@@ -159,7 +159,7 @@ async function withDatabase<T>(
 }
 
 async function withPool<T>(options: Omit<PoolOptions, 'max'>, work: (pool: Pool) => Promise<T>): Promise<T> {
-  const pool = createPool({ ...options, max: 3, applicationName: 'statelens migrate' })
+  const pool = createPool({ ...options, max: 4, applicationName: 'statelens migrate' })
   try {
     return await work(pool)
   } catch (error) {

@@ -37,7 +37,8 @@ export async function holdMigration(pool: Pool, { onWait, signal }: HoldOptions)
     signal?.throwIfAborted()
     const client = await pool.connect()
     try {
-      await client.query('begin')
+      // As in any other level, its snapshot would last as long as it does, and an index that is made waits for those.
+      await client.query('begin isolation level read committed')
       await client.query(WITHOUT_LIMITS)
       const { rows } = await client.query<{ isHeld: boolean }>(`select pg_try_advisory_xact_lock(${LOCK}) as "isHeld"`)
       if (rows[0]?.isHeld) return createHold(pool, client, { onWait: tell, signal })
@@ -55,15 +56,22 @@ export async function holdMigration(pool: Pool, { onWait, signal }: HoldOptions)
 function createHold(pool: Pool, client: pg.PoolClient, { onWait, signal }: HoldOptions): Hold {
   const lost = new AbortController()
   let looking: Promise<void> = Promise.resolve()
+  let isLooking = false
   const onEnd = () => lost.abort(new AppError('DATABASE_UNAVAILABLE', LOST))
   client.once('end', onEnd)
+  // On another connection, and never two at once: an index that is made would wait for the end of this transaction for good, if it met
+  // it while it reads.
   const look = (statement: string) => {
-    looking = looking
-      .then(async () => {
-        const { rows } = await client.query<Blocker>(statement)
-        if (rows.length > 0) onWait(`wait for${describeAll(rows)}`)
+    if (isLooking) return
+    isLooking = true
+    looking = lookOnce(pool, statement)
+      .then((text) => {
+        if (text !== null) onWait(text)
       })
       .catch(() => {})
+      .finally(() => {
+        isLooking = false
+      })
   }
   // An index that is made waits for transactions without any error.
   const timer = setInterval(() => look(BLOCKERS), WATCH_MILLIS)
@@ -79,6 +87,18 @@ function createHold(pool: Pool, client: pg.PoolClient, { onWait, signal }: HoldO
         () => client.release(true),
       )
     },
+  }
+}
+
+async function lookOnce(pool: Pool, statement: string): Promise<string | null> {
+  const client = await pool.connect()
+  try {
+    const { rows } = await client.query<Blocker>(statement)
+    pool.release(client)
+    return rows.length === 0 ? null : `wait for${describeAll(rows)}`
+  } catch (error) {
+    pool.release(client, error)
+    throw error
   }
 }
 
@@ -102,7 +122,7 @@ const HOLDER = `select ${WHO} from pg_locks l join pg_stat_activity a using (pid
 /** Whom a statement of ours waits for at this moment. */
 const BLOCKERS = `select distinct ${WHO} from pg_stat_activity w cross join lateral unnest(pg_blocking_pids(w.pid)) b(pid)
   join pg_stat_activity a on a.pid = b.pid where w.application_name = 'statelens migrate' and w.datname = current_database()
-  and w.wait_event_type = 'Lock' and w.pid <> pg_backend_pid()`
+  and w.wait_event_type = 'Lock'`
 
 /** A lock that was not had in time is not waited for any more: whoever has one on the tables may be the one. */
 const HOLDERS_OF_TABLES = `select distinct ${WHO} from pg_locks l join pg_stat_activity a using (pid)
