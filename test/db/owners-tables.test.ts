@@ -203,6 +203,25 @@ describe('a transaction that a migration waits for', () => {
   })
 })
 
+describe('a migration that is told to stop while it waits', () => {
+  it('stops at once, and goes on the next time', async () => {
+    await using database = await ownersDatabase()
+    const client = new pg.Client({ connectionString: database.url })
+    await client.connect()
+    await client.query('begin isolation level repeatable read; create table other as select 1')
+    const stop = new AbortController()
+    const migrating = migrate(database.url, {
+      signal: stop.signal,
+      onProgress: ({ step }) => step.startsWith('wait ') && stop.abort(new Error('stopped')),
+    })
+    await assert.rejects(migrating, { message: 'stopped' })
+    await client.query('rollback')
+    await client.end()
+    await migrate(database.url)
+    assert.deepEqual(await pendingMigrations(database.url), [])
+  })
+})
+
 describe('what the owner asks of rows', () => {
   it('is CONFLICT by its name where a capture or a delete does not meet it, and known to the doctor', async () => {
     await using database = await ownersDatabase(
