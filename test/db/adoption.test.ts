@@ -19,8 +19,11 @@ async function oldDatabase(shape: keyof typeof OLD_TABLES): Promise<FreshDatabas
 }
 
 async function serverOn(databaseUrl: string): Promise<TestServer> {
-  const folder = await temporaryFolder()
-  return await startServer({ store: { databaseUrl, storagePath: folder.path } })
+  await using cleanup = new AsyncDisposableStack()
+  const folder = cleanup.use(await temporaryFolder())
+  const server = cleanup.use(await startServer({ store: { databaseUrl, storagePath: folder.path } }))
+  const owned = cleanup.move()
+  return { ...server, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }
 
 /** All that a schema consists of, and all rows, in words. */
