@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
-import { renderGraphiQL } from '@graphql-yoga/render-graphiql'
 import { conditionFailed, precondition } from './conditions.ts'
 import { addVary, type Handler } from './http.ts'
 import { accepts } from './negotiation.ts'
@@ -51,6 +50,8 @@ export function createGraphiql(): Handler {
 }
 
 async function makePage(): Promise<Page> {
+  // A third of a second for every start of the server, and few visits.
+  const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql')
   const plain = Buffer.from(
     renderGraphiQL({
       title: 'statelens',
