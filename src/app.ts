@@ -6,7 +6,7 @@ import { createValkeyCache } from './cache/valkey.ts'
 import type { Config } from './config.ts'
 import { createDatabase, type Database } from './db/connect.ts'
 import type { Logger } from './log.ts'
-import { createCaptureRoute } from './server/capture-route.ts'
+import { CAPTURE_PATH, createCaptureRoute } from './server/capture-route.ts'
 import { createCors } from './server/cors.ts'
 import { createGraphiql } from './server/graphiql.ts'
 import { createGraphqlRoute, graphqlFailure } from './server/graphql-route.ts'
@@ -75,6 +75,7 @@ export function createApp(options: AppOptions): App {
       routes: createRoutes(parts, options, draining.signal),
       log,
       cors: createCors(config.corsOrigins),
+      basePath: parts.basePath,
       hosts: createHosts(config),
       draining: draining.signal,
       readers: paceOfReaders(config.transferMinBytesPerSecond),
@@ -116,17 +117,17 @@ function createParts(options: AppOptions) {
     verifier: createVerifier({ db, payloads, admission }),
     links: createLinks({ storage, signer: signers.download, maxSeconds }),
     uploads: createUploads({ db, storage, sweeper, admission, signer: signers.upload, inlineMaxBytes, maxSeconds }),
+    basePath: createBasePath(publicUrl),
   }
 }
 
 function createRoutes(parts: Parts, options: AppOptions, draining: AbortSignal): readonly Route[] {
-  const { reader, writer, payloads, verifier, links, uploads } = parts
-  const { config, log, publicUrl } = options
+  const { reader, writer, payloads, verifier, links, uploads, basePath } = parts
+  const { config, log } = options
   const services = { reader, writer, payloads, verifier, links, uploads, payloadMaxBytes: config.payloadMaxBytes }
   const graphql = createGraphqlServer({ services, onHiddenError: reportTo(log), limits: config.queryLimits })
   const health = createHealth(dependencies(parts, options), draining)
   const senders = paceOfSenders(config.transferMinBytesPerSecond)
-  const basePath = () => pathOf(publicUrl())
   return [
     {
       path: /^\/graphql\/?$/,
@@ -135,7 +136,7 @@ function createRoutes(parts: Parts, options: AppOptions, draining: AbortSignal):
     },
     { path: /^\/snapshots\/([^/]+)\/payload$/, methods: createPayloadRoute({ reader, payloads, links }) },
     {
-      path: /^\/runs\/([^/]+)\/steps\/([^/]+)\/snapshot$/,
+      path: CAPTURE_PATH,
       methods: createCaptureRoute({ writer, senders, basePath }),
       discardMaxBytes: REFUSED_UPLOAD_BYTES,
     },
@@ -229,7 +230,11 @@ function linkSecrets(config: Config, log: Logger): readonly string[] {
   return [randomBytes(32).toString('base64url')]
 }
 
-/** What a proxy in front takes off the paths: without a trailing slash. */
-function pathOf(publicUrl: string): string {
-  return new URL(publicUrl).pathname.replace(/\/+$/, '')
+/** What stands before the paths at a proxy in front: without a trailing slash. */
+function createBasePath(publicUrl: () => string): () => string {
+  let path: string | undefined
+  return () => {
+    path ??= new URL(publicUrl()).pathname.replace(/\/+$/, '')
+    return path
+  }
 }

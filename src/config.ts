@@ -46,6 +46,8 @@ export interface Config {
   readonly keepAliveSeconds: number
   /** What one operation may ask for, where it is not what is usual. */
   readonly queryLimits: { readonly [Limit in QueryLimit]?: number }
+  /** How long new connections are taken after SIGTERM. */
+  readonly drainDelaySeconds: number
   readonly s3?: ObjectStoreConfig
   readonly minio?: ObjectStoreConfig
   /** Undefined: the configured buckets. */
@@ -95,7 +97,7 @@ const ORIGIN = /^https?:\/\/(?:\[[\da-f:.]+\]|[^\s/?#@:*%\\[\]]+)(?::\d{1,5})?$/
 const BUCKET = /^(?!.*\.\.)(?!\d+(?:\.\d+){3}$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
 /** Names that begin so are meant for this server, or for nothing. */
 const OWN_PREFIX =
-  /^(?:S3|MINIO|SNAPSHOT|VALKEY|SIGNED_URL|STORAGE_ALLOWED|PAYLOAD|UPLOAD_STREAMS|TRANSFER_MIN|KEEP_ALIVE|CORS|QUERY)_/
+  /^(?:S3|MINIO|SNAPSHOT|VALKEY|SIGNED_URL|STORAGE_ALLOWED|PAYLOAD|UPLOAD_STREAMS|TRANSFER_MIN|KEEP_ALIVE|DRAIN|CORS|QUERY)_/
 
 /** @throws ConfigError with every problem at once. */
 export function readConfig(env: Env): Config {
@@ -169,6 +171,7 @@ function readLimits(read: SettingReader) {
       max: 1_073_741_824,
     }),
     keepAliveSeconds: read.integer('KEEP_ALIVE_SECONDS', { fallback: 75, min: 1, max: 3600 }),
+    drainDelaySeconds: read.integer('DRAIN_DELAY_SECONDS', { fallback: 5, min: 0, max: 600 }),
   }
 }
 

@@ -51,6 +51,7 @@ describe('settings', () => {
       transferMinBytesPerSecond: 65_536,
       keepAliveSeconds: 75,
       queryLimits: {},
+      drainDelaySeconds: 5,
       s3: undefined,
       minio: undefined,
       allowedBuckets: undefined,
@@ -89,6 +90,7 @@ describe('settings', () => {
       TRANSFER_MIN_BYTES_PER_SECOND: '0',
       KEEP_ALIVE_SECONDS: 'canary',
       QUERY_LIMITS: 'canary=5',
+      DRAIN_DELAY_SECONDS: 'canary',
       S3_BUCKET: 'Canary_Bucket',
       S3_ENDPOINT_URL: 'ftp://canary',
       S3_PUBLIC_ENDPOINT_URL: 'canary',
@@ -126,6 +128,7 @@ describe('settings', () => {
       depth: 20,
     })
     assert.deepEqual(readConfig({}).queryLimits, {})
+    assertRefused('DRAIN_DELAY_SECONDS', [...beyond, '601'])
     assert.equal(readConfig({ PORT: '0' }).port, 0)
     assert.equal(readConfig({ PORT: ' 65535 ' }).port, 65_535)
     assert.equal(readConfig({ SNAPSHOT_INLINE_MAX_BYTES: '0' }).inlineMaxBytes, 0)

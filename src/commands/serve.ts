@@ -4,7 +4,7 @@ import type { Config } from '../config.ts'
 import { isAppError, isRetryable } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { isAnyAddress } from '../server/hosts.ts'
-import { type CloseOptions, LISTEN_ON_MILLIS, listen } from '../server/listen.ts'
+import { type CloseOptions, listen } from '../server/listen.ts'
 import type { SnapshotWriter } from '../snapshots/capture/writer.ts'
 import { explainDatabase } from './database-trouble.ts'
 import { openDatabase, requireMigrated } from './open-database.ts'
@@ -72,7 +72,7 @@ export interface ServeCommand {
  * The command `serve`. A database that cannot be reached is waited for, while the server is not ready; one without this version's
  * tables ends it.
  *
- * After SIGTERM, as whoever runs many servers sends it, new connections are taken for five seconds more, so that a balancer
+ * After SIGTERM, as whoever runs many servers sends it, new connections are taken for some seconds more, so that a balancer
  * reads `draining` before it is refused. Ctrl-C waits for nobody.
  * @throws StartError, also later: when the database is there, and lacks its tables.
  */
@@ -93,7 +93,7 @@ export async function runServe({ config, log, stopping }: ServeCommand): Promise
         log.warn('PUBLIC_URL is not set: nobody is served who comes by an address or name of a network')
       }
       const told = await Promise.race([stopping, look.refusal])
-      if (told === 'SIGTERM') listenOnMillis = LISTEN_ON_MILLIS
+      if (told === 'SIGTERM') listenOnMillis = config.drainDelaySeconds * 1000
     } finally {
       look.end()
       await service.close({ listenOnMillis })

@@ -18,6 +18,9 @@ export interface CaptureRouteOptions {
   readonly basePath?: () => string
 }
 
+/** The ids with what stands between them: a proxy that takes a path off may have decoded their slashes. */
+export const CAPTURE_PATH = /^\/runs\/(.+\/steps\/.+)\/snapshot$/
+
 /**
  * `PUT /runs/{runId}/steps/{stepId}/snapshot`: captures the body, of any size, byte for byte. The ids are percent-encoded;
  * the query says what else is known of it. 201 with what was stored, 200 where the same capture was stored before.
@@ -27,12 +30,10 @@ export function createCaptureRoute(options: CaptureRouteOptions): { readonly PUT
   return {
     async PUT(context) {
       const { request, response, query, signal } = context
-      const [runId = '', stepId = ''] = context.params
       const { headers } = request
       const known = {
         ...readCaptureQuery(query),
-        runId: decodePart(runId),
-        stepId: decodePart(stepId),
+        ...readIds(context.params[0]),
         idempotencyKey: readIdempotencyKey(headers),
       }
       const { contentType, chunks, sizeBytes } = receiveBody(context, senders)
@@ -43,6 +44,18 @@ export function createCaptureRoute(options: CaptureRouteOptions): { readonly PUT
       answer(response, captured)
     },
   }
+}
+
+const BETWEEN_IDS = '/steps/'
+
+/** @throws AppError `BAD_REQUEST` where they could be parted in several ways. */
+function readIds(path = ''): { readonly runId: string; readonly stepId: string } {
+  const at = path.indexOf(BETWEEN_IDS)
+  // Counted with room for two that share a slash.
+  if (path.indexOf(BETWEEN_IDS, at + 1) !== -1) {
+    throw new AppError('BAD_REQUEST', 'The ids cannot be told apart: their slashes must arrive here as %2F')
+  }
+  return { runId: decodePart(path.slice(0, at)), stepId: decodePart(path.slice(at + BETWEEN_IDS.length)) }
 }
 
 function answer(response: ServerResponse, { snapshot, created }: Captured): void {

@@ -4,37 +4,6 @@ import { AppError } from '../errors.ts'
 const ALLOW_ORIGIN = 'access-control-allow-origin'
 const EXPOSE_HEADERS = 'access-control-expose-headers'
 
-/** Beside those that every page may send: what routes read, what tells a page's script from a form of its, and what goes along. */
-const REQUEST_HEADERS = [
-  'accept',
-  'apollo-require-preflight',
-  'authorization',
-  'content-digest',
-  'content-encoding',
-  'content-type',
-  'digest',
-  'graphql-require-preflight',
-  'idempotency-key',
-  'if-match',
-  'if-none-match',
-  'if-range',
-  'range',
-  'repr-digest',
-  'x-request-id',
-  'x-requested-with',
-  // Nobody here reads them: tracers and clients of GraphQL send them with every request, and a browser would send none without.
-  'apollographql-client-name',
-  'apollographql-client-version',
-  'baggage',
-  'sentry-trace',
-  'traceparent',
-  'tracestate',
-  'x-datadog-origin',
-  'x-datadog-parent-id',
-  'x-datadog-sampling-priority',
-  'x-datadog-trace-id',
-].join(', ')
-
 /** Beside those that every page may read. */
 const RESPONSE_HEADERS = [
   'accept-encoding',
@@ -58,7 +27,8 @@ export interface Cors {
   mark(response: ServerResponse): void
 
   /**
-   * Answers a preflight, once its answer is marked; `methods` as they stand in `Allow`.
+   * Answers a preflight, once its answer is marked; `methods` as they stand in `Allow`. A page that may call may send any header:
+   * tracers add theirs to each request, and one that nobody reads here does no harm.
    * @throws AppError `FORBIDDEN` where the page may not call.
    */
   answerPreflight(response: ServerResponse, methods: string): void
@@ -83,10 +53,10 @@ export function createCors(origins: readonly string[]): Cors | undefined {
         throw new AppError('FORBIDDEN', 'Pages of that origin may not call this server')
       }
       response.removeHeader(EXPOSE_HEADERS)
-      // What was asked for is not looked at: the browser compares.
+      const asked = response.req.headers['access-control-request-headers']
       response.writeHead(204, {
         'access-control-allow-methods': methods,
-        'access-control-allow-headers': REQUEST_HEADERS,
+        ...(isNameList(asked) ? { 'access-control-allow-headers': asked } : {}),
         'access-control-max-age': PREFLIGHT_SECONDS,
       })
       response.end()
@@ -104,6 +74,11 @@ function marksOf(origin: string): Map<string, string> {
     [ALLOW_ORIGIN, origin],
     [EXPOSE_HEADERS, RESPONSE_HEADERS],
   ])
+}
+
+/** Names of headers and nothing else, as browsers send them. */
+function isNameList(text: unknown): text is string {
+  return typeof text === 'string' && /^[\w!#$%&'*+.^`|~-]+(?:[ \t]*,[ \t]*[\w!#$%&'*+.^`|~-]+)*$/.test(text)
 }
 
 /** Whether a browser asks what a page may send, before it sends it. */

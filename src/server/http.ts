@@ -46,6 +46,8 @@ export interface FrontOptions {
   readonly log: Logger
   /** Which pages of other origins may read the answers; undefined: none. */
   readonly cors?: Cors | undefined
+  /** Path of the server's public URL, without a trailing slash: taken off where a proxy left it on; default none. */
+  readonly basePath?: (() => string) | undefined
   /** By which names this server is served; undefined: all. */
   readonly hosts?: Hosts | undefined
   /** From when it fires on, every answer ends its connection. */
@@ -61,7 +63,7 @@ const BODY_MILLIS = 30_000
  * The front of the server: routing and limits on `node:http`; nothing stands between a handler and its socket. It listens to
  * `request` and `checkContinue` alike.
  */
-export function createFront({ routes, log, cors, hosts, draining, readers }: FrontOptions): RequestListener {
+export function createFront({ routes, log, cors, basePath, hosts, draining, readers }: FrontOptions): RequestListener {
   const slowReaders = createSlowReaders(readers)
   const report = reportTo(log)
   draining.addEventListener('abort', () => {
@@ -89,7 +91,7 @@ export function createFront({ routes, log, cors, hosts, draining, readers }: Fro
     response.once('close', () => boundRest(request, BODY_MILLIS))
     if (draining.aborted) endConnection(response)
     const { path, query, authority = request.headers.host } = splitTarget(request)
-    const found = findRoute(routes, path)
+    const found = findRoute(routes, withoutBase(path, basePath?.())) ?? findRoute(routes, path)
     const context = createRequestContext(response, { path, query, params: found?.params ?? [], draining, log })
     const isKnownHost = found?.route.isForAnyHost === true || hosts === undefined || hosts(authority)
     runAs(context, () => serve(found, context, isKnownHost))
@@ -99,6 +101,10 @@ export function createFront({ routes, log, cors, hosts, draining, readers }: Fro
 interface FoundRoute {
   readonly route: Route
   readonly params: readonly string[]
+}
+
+function withoutBase(path: string, base = ''): string {
+  return base !== '' && path.startsWith(`${base}/`) ? path.slice(base.length) : path
 }
 
 function findRoute(routes: readonly Route[], path: string): FoundRoute | undefined {

@@ -22,12 +22,12 @@ export interface Listener {
 export interface CloseOptions {
   /** How long new connections are taken although nothing is under way, so that whoever balances the load can read that this ends. */
   readonly listenOnMillis?: number
-  /** How long what is under way may take; 20 seconds when left out. */
+  /** How long what is under way may take; when left out 20 seconds, and as much more as `listenOnMillis` is above 5. */
   readonly drainMillis?: number
 }
 
 /** While something is under way it goes on listening for so long. */
-export const LISTEN_ON_MILLIS = 5000
+const LISTEN_ON_MILLIS = 5000
 const DRAIN_MILLIS = 20_000
 /** A request that comes with its connection has come by then. */
 const UNUSED_MILLIS = 1000
@@ -102,7 +102,10 @@ function trackConnections(server: Server): Connections {
 async function closeServer(
   server: Server,
   connections: Connections,
-  { listenOnMillis = 0, drainMillis = DRAIN_MILLIS }: CloseOptions = {},
+  {
+    listenOnMillis = 0,
+    drainMillis = DRAIN_MILLIS + Math.max(0, listenOnMillis - LISTEN_ON_MILLIS),
+  }: CloseOptions = {},
 ): Promise<void> {
   const closed = once(server, 'close')
   const toldAt = performance.now()

@@ -162,17 +162,18 @@ describe('serve that is told to stop', { concurrency: true }, () => {
     await using database = await freshDatabase()
     await using folder = await temporaryFolder()
     const env = { PORT: '0', DATABASE_URL: database.url, DATA_DIR: folder.path }
-    for (const [signal, from, to] of [
-      ['SIGTERM', 5, 12],
-      ['SIGINT', 0, 4],
+    for (const [signal, from, to, settings] of [
+      ['SIGTERM', 5, 12, {}],
+      ['SIGINT', 0, 4, {}],
+      ['SIGTERM', 0, 4, { DRAIN_DELAY_SECONDS: '0' }],
     ] as const) {
-      await using server = startProcess({ args: ['serve'], env })
+      await using server = startProcess({ args: ['serve'], env: { ...env, ...settings } })
       const url = await server.waitForUrl()
       await becomesReady(url, 'ready')
       const toldAt = performance.now()
       const seconds = () => (performance.now() - toldAt) / 1000
       const stopped = server.stop(signal)
-      if (signal === 'SIGTERM') {
+      if (from > 0) {
         await becomesReady(url, 'draining')
         while (seconds() < 4) {
           const { status, headers } = await send(url, {
