@@ -14,7 +14,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   db: ['model'],
   storage: ['model'],
   snapshots: ['model', 'json', 'db', 'storage', 'cache'],
-  graphql: ['model', 'auth', 'snapshots'],
+  graphql: ['model', 'json', 'auth', 'snapshots'],
   server: ['log.ts', 'model', 'auth', 'snapshots', 'graphql'],
 }
 

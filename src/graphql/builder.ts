@@ -6,6 +6,7 @@ import { encodeGlobalId } from '../model/ids.ts'
 import type { Instant } from '../model/instant.ts'
 import type { Context } from './context.ts'
 import { costing } from './cost.ts'
+import type { JsonText } from './json-text.ts'
 import type { RawJson } from './raw-json.ts'
 
 /** Plugins and their settings only. Types live in `types/`, one file each. */
@@ -19,7 +20,7 @@ export const builder = new SchemaBuilder<{
     BigInt: { Input: string; Output: string | number }
     DateTime: { Input: Instant; Output: Instant }
     ID: { Input: string; Output: string }
-    JSON: { Input: unknown; Output: RawJson }
+    JSON: { Input: JsonText; Output: RawJson }
     URL: { Input: never; Output: string }
   }
 }>({

@@ -1,7 +1,8 @@
-import { GraphQLError, valueFromASTUntyped } from 'graphql'
+import { GraphQLError } from 'graphql'
 import { AppError } from '../errors.ts'
 import { type Instant, toRfc3339 } from '../model/instant.ts'
 import { builder } from './builder.ts'
+import { jsonText, textOfLiteral, textOfValue } from './json-text.ts'
 
 /** Hours end at 23: only ISO 8601 has an hour 24. */
 const RFC_3339 = /^(\d{4}-\d\d-\d\d)[Tt ]((?!24)\d\d:\d\d:)(\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/
@@ -24,9 +25,9 @@ builder.scalarType('BigInt', {
 builder.scalarType('JSON', {
   description: 'Any JSON value.',
   serialize: (value) => value,
-  parseValue: (value) => value,
-  // Objects without a prototype: a key named `__proto__` is data like any other.
-  parseLiteral: (node, variables) => valueFromASTUntyped(node, variables ?? undefined),
+  // Variables that came as text do not come here: see execution/input.ts.
+  parseValue: (value) => jsonText(textOfValue(value)),
+  parseLiteral: (node, variables) => jsonText(textOfLiteral(node, variables ?? {}) ?? 'null'),
   specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc8259',
 })
 

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { once } from 'node:events'
 import type { GraphQLParams } from 'graphql-yoga'
 import { AppError } from '../errors.ts'
+import { keepTextOf } from '../graphql/json-text.ts'
 import { createDecoder, type Encoding, isDecodingError } from '../snapshots/encoding.ts'
 
 /**
@@ -32,9 +33,12 @@ export async function decodeBody(body: Buffer, encoding: Encoding, maxBytes: num
 export function paramsOfBody(body: Buffer): GraphQLParams {
   if (!isUtf8(body)) throw new AppError('BAD_REQUEST', 'The body is not UTF-8')
   // Some editors put a mark of the byte order in front, and parsers may pass it over.
-  const params = parseJson('The body', body.toString().replace(/^\ufeff/, ''))
+  const text = body.toString().replace(/^\ufeff/, '')
+  const params = parseJson('The body', text)
   if (Array.isArray(params)) throw new AppError('BAD_REQUEST', 'Batches are not served: send one operation a request')
   if (!isObject(params)) throw new AppError('BAD_REQUEST', 'The body must be a JSON object')
+  const { variables }: GraphQLParams = params
+  if (isObject(variables)) keepTextOf(variables, text)
   return requireParams(params)
 }
 

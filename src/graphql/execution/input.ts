@@ -13,6 +13,7 @@ import {
   isNonNullType,
 } from 'graphql'
 import { isAppError } from '../../errors.ts'
+import { jsonText } from '../json-text.ts'
 
 /** What is wrong with a part of a value, in words that hold nothing of it. */
 export interface Problem {
@@ -27,6 +28,8 @@ export type Coerce = (value: unknown, at: At) => unknown
 export interface At {
   readonly path: readonly (string | number)[]
   readonly problems: Problem[]
+  /** Text of the value at a path, where somebody kept it. */
+  readonly textAt?: ((path: At['path']) => string | undefined) | undefined
 }
 
 /** Enough to mend a request by: what comes after them is not even looked at. */
@@ -57,7 +60,7 @@ function createList(coerce: Coerce): Coerce {
     const items: unknown[] = []
     for (const item of value) {
       if (problems.length === PROBLEMS_MAX) break
-      items.push(coerce(item, { path: [...path, items.length], problems }))
+      items.push(coerce(item, { ...at, path: [...path, items.length] }))
     }
     return items
   }
@@ -75,7 +78,7 @@ function createObject(type: GraphQLInputObjectType): Coerce {
     for (const [name, coerce] of known) {
       const { defaultValue, type: fieldType } = fields[name] as { defaultValue: unknown; type: GraphQLInputType }
       if (given[name] !== undefined) {
-        coerced[name] = coerce(given[name], { path: [...at.path, name], problems: at.problems })
+        coerced[name] = coerce(given[name], { ...at, path: [...at.path, name] })
       } else if (defaultValue !== undefined) coerced[name] = defaultValue
       else if (isNonNullType(fieldType)) refuse(at, `${name} is required`)
     }
@@ -101,14 +104,17 @@ const OWN = new Map<GraphQLInputType, (value: unknown) => unknown>([
 
 function createLeaf(type: GraphQLLeafType): Coerce {
   const own = OWN.get(type)
-  const parse = (value: unknown) => {
+  const isJson = type.name === 'JSON'
+  const parse = (value: unknown, at: At) => {
     if (own) return own(value)
+    const text = isJson ? at.textAt?.(at.path) : undefined
+    if (text !== undefined) return jsonText(text)
     if (!isEnumType(type)) return type.parseValue(value)
     return typeof value === 'string' ? type.getValue(value)?.value : undefined
   }
   return (value, at) => {
     try {
-      const parsed = parse(value)
+      const parsed = parse(value, at)
       return parsed === undefined ? refuse(at, `${type.name} expected`) : parsed
     } catch (error) {
       // Our own types tell what they take, and never what they got.

@@ -8,6 +8,7 @@ import {
   type VariableDefinitionNode,
   valueFromAST,
 } from 'graphql'
+import { textsOf } from '../json-text.ts'
 import type { Variables } from './execution.ts'
 import { createCoerce, type Problem } from './input.ts'
 
@@ -49,7 +50,9 @@ function createVariable(schema: GraphQLSchema, definition: VariableDefinitionNod
       const tell = (text: string) => errors.push(new GraphQLError(`Variable "$${name}" ${text}`, { nodes: definition }))
       if (Object.hasOwn(given, name)) {
         const problems: Problem[] = []
-        const value = coerce(given[name], { path: [], problems })
+        const locate = textsOf(given)
+        const textAt = locate && ((path: Problem['path']) => locate([name, ...path]))
+        const value = coerce(given[name], { path: [], problems, textAt })
         for (const { path, message } of problems) tell(`is invalid${placeOf(name, path)}: ${message}`)
         return value
       }

@@ -3,6 +3,7 @@ import { encodeGlobalId, isUuid, requireText } from '../../model/ids.ts'
 import type { Captured } from '../../model/snapshot.ts'
 import type { DeleteResult } from '../../snapshots/capture/writer.ts'
 import { builder } from '../builder.ts'
+import type { JsonText } from '../json-text.ts'
 import { changing } from '../loader.ts'
 import { SnapshotKindRef, SnapshotRef } from './snapshot.ts'
 
@@ -37,7 +38,7 @@ const CaptureSnapshotInput = builder.inputType('CaptureSnapshotInput', {
     payload: t.field({
       type: 'JSON',
       description:
-        'The state: any JSON, null included. It is read as JSON values, so numbers arrive as doubles and keys once; where every byte counts, send it by PUT /runs/{runId}/steps/{stepId}/snapshot.',
+        'The state: any JSON, null included. Of a variable the text is kept as it was sent, every byte of it; of a literal in the query the values, numbers with all their digits. Up to 2.5 MiB with all else that is sent: what is larger goes by PUT /runs/{runId}/steps/{stepId}/snapshot.',
     }),
   }),
 })
@@ -80,7 +81,7 @@ builder.mutationFields((t) => ({
       const { writer, signal } = context
       return changing(
         context,
-        writer.capture({ ...input, metadata: metadataText(metadata) }, Buffer.from(jsonText(payload)), signal),
+        writer.capture({ ...input, metadata: metadataText(metadata) }, Buffer.from(textOf(payload)), signal),
       )
     },
   }),
@@ -110,15 +111,10 @@ async function named(deletedId: string, deletion: DeleteResult | Promise<DeleteR
 }
 
 /** Null where there is none. @throws AppError `BAD_REQUEST` when it is too long, `INVALID_PAYLOAD` when it is nested too deeply. */
-export function metadataText(metadata: unknown): string | null {
-  return metadata == null ? null : requireText('metadata', jsonText(metadata), METADATA_MAX_BYTES)
+export function metadataText(metadata: JsonText | null | undefined): string | null {
+  return metadata == null ? null : requireText('metadata', metadata.jsonText, METADATA_MAX_BYTES)
 }
 
-function jsonText(value: unknown): string {
-  try {
-    return JSON.stringify(value)
-  } catch (error) {
-    // The only thing that parsed JSON cannot survive is its own depth.
-    throw new AppError('INVALID_PAYLOAD', 'The JSON is nested too deeply', { cause: error })
-  }
+function textOf(payload: JsonText | null): string {
+  return payload === null ? 'null' : payload.jsonText
 }
