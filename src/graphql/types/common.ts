@@ -27,7 +27,8 @@ export const ErrorInfoRef = builder.objectRef<ErrorInfo>('ErrorInfo').implement(
 })
 
 export const ErrorInput = builder.inputType('ErrorInput', {
-  description: 'Why a run or a step failed.',
+  description:
+    'Why a run or a step failed. Each text may have 64 KiB: of a longer one the beginning and the end are kept, and between them it says how much is left out; NUL and half characters become U+FFFD.',
   fields: (t) => ({
     message: t.string({ required: true, description: 'In words.' }),
     type: t.string({ description: 'Class or code.' }),

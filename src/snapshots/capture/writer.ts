@@ -5,7 +5,8 @@ import { type Deleted, deleteRun, deleteSnapshot } from '../../db/queries/deleti
 import { upsertRun } from '../../db/queries/runs.ts'
 import { upsertStep } from '../../db/queries/steps.ts'
 import { requireOpaqueId, requireText } from '../../model/ids.ts'
-import { type Run, type RunChange, requireTags } from '../../model/run.ts'
+import { mendText } from '../../model/mended-text.ts'
+import { type ErrorInfo, type Run, type RunChange, requireTags } from '../../model/run.ts'
 import type { Captured, CaptureInput } from '../../model/snapshot.ts'
 import type { Step, StepChange } from '../../model/step.ts'
 import type { Storage } from '../../storage/registry.ts'
@@ -127,16 +128,14 @@ export function createWriter(options: WriterOptions): SnapshotWriter {
       if (change.parentRunId != null) requireOpaqueId('parentRunId', change.parentRunId)
       checkTexts({ workflowName: change.workflowName }, NAME_MAX_BYTES)
       requireTags(change.tags ?? [])
-      if (change.error) checkTexts({ ...change.error }, ERROR_MAX_BYTES)
-      return await upsertRun(db, change)
+      return await upsertRun(db, { ...change, error: mendError(change.error) })
     },
     async upsertStep(change) {
       requireOpaqueId('runId', change.runId)
       requireOpaqueId('stepId', change.stepId)
       requireAttempt(change.attempt)
       checkTexts({ name: change.name, kind: change.kind }, NAME_MAX_BYTES)
-      if (change.error) checkTexts({ ...change.error }, ERROR_MAX_BYTES)
-      return await upsertStep(db, change)
+      return await upsertStep(db, { ...change, error: mendError(change.error) })
     },
     async capture(input, payload, signal) {
       checkInput(input)
@@ -159,6 +158,13 @@ function checkTexts(texts: Readonly<Record<string, string | null | undefined>>, 
 function isSmall(payload: Buffer | PayloadStream, maxBytes: number): boolean {
   const sizeBytes = Buffer.isBuffer(payload) ? payload.length : payload.encoding === undefined && payload.sizeBytes
   return typeof sizeBytes === 'number' && sizeBytes <= Math.min(maxBytes, SMALL_BYTES)
+}
+
+/** The news that something failed is not refused for the text that comes with it. */
+function mendError<Told extends ErrorInfo | null | undefined>(error: Told): Told | ErrorInfo {
+  if (!error) return error
+  const mend = (text: string | null | undefined) => text && mendText(text, ERROR_MAX_BYTES)
+  return { message: mendText(error.message, ERROR_MAX_BYTES), type: mend(error.type), stack: mend(error.stack) }
 }
 
 function toStream(payload: Buffer | PayloadStream): PayloadStream {
