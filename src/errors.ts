@@ -38,11 +38,20 @@ export type ErrorCode = keyof typeof ERRORS
 export class AppError extends Error {
   override readonly name = 'AppError'
   readonly code: ErrorCode
+  /** Whether the same call may succeed later. */
+  readonly isRetryable: boolean
 
-  constructor(code: ErrorCode, message: string, options?: { readonly cause?: unknown }) {
+  constructor(code: ErrorCode, message: string, options?: AppErrorOptions) {
     super(message, options)
     this.code = code
+    this.isRetryable = 'retryable' in ERRORS[code] && options?.isLasting !== true
   }
+}
+
+export interface AppErrorOptions {
+  readonly cause?: unknown
+  /** Whether only who runs the server can mend it, though others of its code pass by themselves. */
+  readonly isLasting?: boolean
 }
 
 /** Nobody waits for the result any more. No failure, and nobody is answered with it: whoever decides by codes never meets it. */
@@ -56,8 +65,4 @@ export class Departure extends Error {
 
 export function isAppError(error: unknown, code?: ErrorCode): error is AppError {
   return error instanceof AppError && (code === undefined || error.code === code)
-}
-
-export function isRetryable(code: ErrorCode): boolean {
-  return 'retryable' in ERRORS[code]
 }

@@ -3,7 +3,8 @@ import { AppError } from '../errors.ts'
 
 export type ValkeyClient = Redis | Cluster
 
-const PROTOCOLS = new Set(['redis:', 'rediss:', 'valkey:', 'valkeys:'])
+const WITH_TLS = new Set(['rediss:', 'valkeys:'])
+const PROTOCOLS = new Set(['redis:', 'valkey:', ...WITH_TLS])
 
 /**
  * The client's defaults make a request wait for the server: they queue while it is away and resend when it is back. A cache
@@ -53,7 +54,7 @@ function connectionOptions(text: string): RedisOptions {
       return {
         ...(url.username && { username: decodeURIComponent(url.username) }),
         ...(url.password && { password: decodeURIComponent(url.password) }),
-        ...(url.protocol.endsWith('s:') && { tls: {} }),
+        ...(WITH_TLS.has(url.protocol) && { tls: {} }),
       }
     } catch {
       // A percent sign in the name or the password that is not encoded.

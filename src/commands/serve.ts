@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type AppOptions, createApp } from '../app.ts'
 import type { Config } from '../config.ts'
-import { isAppError, isRetryable } from '../errors.ts'
+import { isAppError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { isAnyAddress } from '../server/hosts.ts'
 import { type CloseOptions, listen } from '../server/listen.ts'
@@ -124,7 +124,7 @@ function createLook(databaseUrl: string, log: Logger): Look {
       await requireMigrated(databaseUrl)
       isMigrated = true
     } catch (error) {
-      if (!isAppError(error) || !isRetryable(error.code)) throw error
+      if (!isAppError(error) || !error.isRetryable) throw error
       const why = explainDatabase(error) ?? error.message
       if (why !== told || Date.now() - toldAt >= TELL_MILLIS) {
         told = why

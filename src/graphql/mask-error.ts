@@ -1,5 +1,5 @@
 import { GraphQLError } from 'graphql'
-import { Departure, ERRORS, type ErrorCode, isAppError, isRetryable } from '../errors.ts'
+import { type AppError, Departure, ERRORS, isAppError } from '../errors.ts'
 
 /**
  * The only place where a failure becomes something a client reads: a named one shows its code and message, a fault of the
@@ -10,12 +10,12 @@ export function createErrorMask(report: (error: unknown) => void): (error: unkno
     const thrown = originOf(error)
     if (isAppError(thrown)) {
       if (thrown.cause !== undefined) report(thrown)
-      return inPlaceOf(error, thrown.message, extensionsOf(thrown.code))
+      return inPlaceOf(error, thrown.message, extensionsOf(thrown))
     }
     if (error instanceof GraphQLError && thrown instanceof GraphQLError) return withKnownCode(error)
     // Nobody reads the answer, and nothing went wrong here.
     if (!(thrown instanceof Departure)) report(thrown)
-    return inPlaceOf(error, 'Something went wrong on the server', extensionsOf('INTERNAL_SERVER_ERROR'))
+    return inPlaceOf(error, 'Something went wrong on the server', { code: 'INTERNAL_SERVER_ERROR' })
   }
 }
 
@@ -40,6 +40,6 @@ function inPlaceOf(error: unknown, message: string, extensions: Record<string, u
 }
 
 /** What a client reads of a failure beside its message. */
-export function extensionsOf(code: ErrorCode) {
-  return isRetryable(code) ? { code, retryable: true } : { code }
+export function extensionsOf({ code, isRetryable }: AppError) {
+  return isRetryable ? { code, retryable: true } : { code }
 }

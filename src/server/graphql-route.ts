@@ -73,12 +73,12 @@ export function createGraphqlRoute({ graphql, graphiql }: GraphqlRouteOptions): 
 }
 
 /** Clients of GraphQL read `errors`, also where nothing was executed. */
-export const graphqlFailure: FailureAnswer = ({ code, message }, { request, status }) => {
+export const graphqlFailure: FailureAnswer = (failure, { request, status }) => {
   const mediaType = chooseMediaType(request.headers) ?? PLAIN_JSON
   return {
-    status: mediaType === PLAIN_JSON && code === 'PERSISTED_QUERY_NOT_SUPPORTED' ? 200 : status,
+    status: mediaType === PLAIN_JSON && failure.code === 'PERSISTED_QUERY_NOT_SUPPORTED' ? 200 : status,
     mediaType,
-    body: { errors: [{ message, extensions: extensionsOf(code) }] },
+    body: { errors: [{ message: failure.message, extensions: extensionsOf(failure) }] },
   }
 }
 

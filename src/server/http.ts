@@ -1,5 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
-import { AppError, Departure, ERRORS, isAppError, isRetryable } from '../errors.ts'
+import { AppError, Departure, ERRORS, isAppError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { breakOff } from './connection.ts'
 import { type Cors, isPreflight } from './cors.ts'
@@ -215,7 +215,7 @@ function fail(context: RequestContext, failure: AppError, route: Route | undefin
   }
   const { failureAnswer = plainAnswer, discardMaxBytes = 0 } = route ?? {}
   if (!request.complete) stopReading(response, discardMaxBytes)
-  if (isRetryable(failure.code)) response.setHeader('retry-after', '1')
+  if (failure.isRetryable) response.setHeader('retry-after', '1')
   const status = response.statusCode >= 400 ? response.statusCode : ERRORS[failure.code].status
   if (status >= 500) response.setHeader('x-request-id', context.id)
   sendSmall(response, failureAnswer(failure, { request, status }))

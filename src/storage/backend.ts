@@ -22,6 +22,8 @@ export interface ObjectStat {
   readonly sizeBytes: number
   /** Differs between any two versions of the object; null where the store has no such tag. */
   readonly etag: string | null
+  /** What the store says that the bytes are coded in, as it says it; left out where it says nothing. */
+  readonly contentEncoding?: string | undefined
 }
 
 /** An opened object. It holds a socket or a file handle: read `body` to its end, or destroy it. */

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
-import { AppError, isAppError, isRetryable } from '../errors.ts'
+import { AppError, isAppError } from '../errors.ts'
 import type { ByteRange, RawBackend, RawObject, StorageBackend } from './backend.ts'
 import { createPatience, GRACE_MS, transferMs } from './patience.ts'
 import { streamed } from './streamed-bytes.ts'
@@ -148,7 +148,7 @@ function resumingBody(first: Raw, { range: { start, end }, signal, reopen, limit
 }
 
 function isPassing(error: unknown): boolean {
-  return isAppError(error) && isRetryable(error.code)
+  return isAppError(error) && error.isRetryable
 }
 
 /** A reader asks for no version and no range that the object could refuse: it was replaced meanwhile. */

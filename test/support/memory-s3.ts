@@ -11,6 +11,8 @@ export interface MemoryS3 extends AsyncDisposable {
   readonly objects: Map<string, Buffer>
   /** Method and key of every request so far; a GET with its range. Empty it before what is to be counted. */
   readonly requests: string[]
+  /** What the store says of an object's coding, by key. */
+  readonly contentEncodings: Map<string, string>
   /** Waited for before each GET is answered. */
   beforeGet: (key: string) => Promise<void> | void
 }
@@ -20,6 +22,7 @@ const BUCKET = 'memory'
 export async function startMemoryS3(): Promise<MemoryS3> {
   const objects = new Map<string, Buffer>()
   const requests: string[] = []
+  const contentEncodings = new Map<string, string>()
   const uploads = new Map<string, Map<number, Buffer>>()
   const server = createServer((request, response) => {
     response.on('error', () => {})
@@ -93,7 +96,11 @@ export async function startMemoryS3(): Promise<MemoryS3> {
     const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(headers.range ?? '') ?? []
     const start = Number(first ?? 0)
     const end = Math.min(Number(last ?? bytes.length) + 1, bytes.length)
-    const extent = first === undefined ? {} : { 'content-range': `bytes ${start}-${end - 1}/${bytes.length}` }
+    const coding = contentEncodings.get(key)
+    const extent = {
+      ...(first === undefined ? {} : { 'content-range': `bytes ${start}-${end - 1}/${bytes.length}` }),
+      ...(coding === undefined ? {} : { 'content-encoding': coding }),
+    }
     response.writeHead(first === undefined ? 200 : 206, { etag, 'content-length': end - start, ...extent })
     response.end(method === 'HEAD' ? undefined : bytes.subarray(start, end))
   }
@@ -102,6 +109,7 @@ export async function startMemoryS3(): Promise<MemoryS3> {
     service: { endpoint: `http://127.0.0.1:${port}`, region: 'x', accessKey: 'a', secretKey: 'b', bucket: BUCKET },
     objects,
     requests,
+    contentEncodings,
     beforeGet: () => {},
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()

@@ -50,6 +50,8 @@ export interface Services {
   readonly 'migrated-template': TemplateDatabase
   readonly valkey: Service | Unavailable
   readonly redis: Service | Unavailable
+  /** Three nodes that share the slots; the URL is of one of them. */
+  readonly 'valkey-cluster': Service | Unavailable
   readonly s3: S3Service | Unavailable
   readonly chromium: ChromiumService | Unavailable
   readonly pgbouncer: Program | Unavailable
@@ -59,6 +61,7 @@ export interface Services {
 export const postgres = () => ask('postgres')
 export const valkey = () => ask('valkey')
 export const redis = () => ask('redis')
+export const valkeyCluster = () => ask('valkey-cluster')
 export const s3 = () => ask('s3')
 export const chromium = () => ask('chromium')
 export const pgbouncer = () => ask('pgbouncer')

@@ -47,6 +47,13 @@ export async function recordJsonVerdict(db: Database, seen: Seen, { isJson, etag
   )
 }
 
+/** Records what the object of another writer is coded in. */
+export async function recordContentEncoding(db: Database, seen: Seen, coding: string): Promise<void> {
+  await sql`
+    update state_snapshots s set content_encoding = ${coding}
+    where ${isStill(seen)} and s.content_encoding <> ${coding}`.execute(db.kysely)
+}
+
 /** From now on the copy in the row is what is read. */
 export async function settleOnCopy(db: Database, seen: Seen): Promise<void> {
   await unlessReadOnly(

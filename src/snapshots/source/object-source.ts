@@ -7,6 +7,7 @@ import type { Snapshot, StorageState } from '../../model/snapshot.ts'
 import type { StoredObject } from '../../storage/backend.ts'
 import type { Storage } from '../../storage/registry.ts'
 import type { StoredBytes } from '../stored-bytes.ts'
+import { hintOfCoding, Recoded, sniffCoding } from './coding.ts'
 import type { NoteOptions, ObjectSource, Opening, SourceGet } from './source.ts'
 
 /** Chunk digests are at most half a MiB an object, and read for each range of it. */
@@ -62,24 +63,32 @@ export function createObjectSources({ db, storage }: ObjectSourceOptions): OpenO
   return (snapshot, noteInstead) => {
     const { storageUri, sizeBytes, digest, contentEncoding, isOwn } = snapshot
     const { backend, uri } = storage.resolve(storageUri)
-    const of = (version: Version | null): ObjectSource => ({
+    const of = (version: Version | null, found?: string): ObjectSource => ({
       kind: isOwn ? 'own' : 'foreign',
       isJson: isOwn || version !== null,
       isPinned: version !== null && version.etag !== null,
-      pin: (etag) => of({ etag }),
+      pin: (etag) => of({ etag }, found),
+      recoded: (coding) => of(version, coding),
       snapshot,
       sizeBytes,
       storageUri,
       digest,
-      contentEncoding,
+      contentEncoding: found ?? contentEncoding,
       stored: async () => (isOwn ? await storedOf(storageUri) : null),
-      stat: (signal) => backend.stat(uri, { signal }),
+      async stat(signal) {
+        const stat = await backend.stat(uri, { signal })
+        const hint = isOwn || found !== undefined ? undefined : hintOfCoding(uri.key, stat.contentEncoding)
+        if (hint !== undefined && hint !== contentEncoding) throw new Recoded(hint)
+        return stat
+      },
       async get({ gate, range, signal }: SourceGet) {
         const leave = gate ? await gate.enter(signal) : () => {}
         try {
           const object = await backend.get(uri, { range, signal, ifMatch: version?.etag ?? undefined })
           object.body.once('close', leave)
-          return requireSize(object, snapshot)
+          if (!isOwn && (range === undefined || range.start === 0))
+            await requireCoding(object, found ?? contentEncoding)
+          return requireSize(object, { contentEncoding: found ?? contentEncoding, sizeBytes })
         } catch (error) {
           leave()
           throw error
@@ -91,7 +100,18 @@ export function createObjectSources({ db, storage }: ObjectSourceOptions): OpenO
   }
 }
 
-function requireSize(object: StoredObject, { contentEncoding, sizeBytes }: Snapshot): StoredObject {
+async function requireCoding({ body }: StoredObject, coding: string): Promise<void> {
+  const found = await sniffCoding(body)
+  // An empty one is no reason to think anew.
+  if (found === coding || (found === 'identity' && body.readableLength === 0)) return
+  body.destroy()
+  throw new Recoded(found)
+}
+
+function requireSize(
+  object: StoredObject,
+  { contentEncoding, sizeBytes }: Pick<Snapshot, 'contentEncoding' | 'sizeBytes'>,
+): StoredObject {
   if (contentEncoding !== 'identity' || sizeBytes === null || object.sizeBytes === sizeBytes) return object
   object.body.destroy()
   throw new AppError('OBJECT_CORRUPT', `The object has ${object.sizeBytes} bytes, not ${sizeBytes}`)

@@ -38,13 +38,15 @@ export interface ObjectSource extends AnySource {
   readonly isPinned: boolean
   /** The same, of this version alone, which was checked and is JSON; null where its digest vouches for that. */
   pin(etag: string | null): ObjectSource
+  /** The same, in the coding that its bytes were found to have. */
+  recoded(coding: string): ObjectSource
   /** What was noted of the bytes as they lie in storage; null where nothing was: then no part of them can be checked. */
   stored(): Promise<StoredBytes | null>
-  /** @throws as `StorageBackend.stat` does. */
+  /** @throws as `StorageBackend.stat` does; `Recoded` where the store, or the name, tells of a coding that the source has not. */
   stat(signal?: AbortSignal): Promise<ObjectStat>
   /**
    * Opens the bytes as they lie, unchecked, and holds a place until the body is closed.
-   * @throws as `StorageBackend.get` does; `OBJECT_CORRUPT` for another size than is known; `OVERLOADED`.
+   * @throws as `StorageBackend.get` does; `Recoded`; `OBJECT_CORRUPT` for another size than is known; `OVERLOADED`.
    */
   get(options: SourceGet): Promise<StoredObject>
   /** Notes in the row what reading this place showed. A reader never waits for that, nor fails with it. */

@@ -5,6 +5,7 @@ import { loadInlinePayloads, measureInlinePayload } from '../../db/queries/snaps
 import { AppError, type ErrorCode, isAppError } from '../../errors.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
 import type { Storage } from '../../storage/registry.ts'
+import type { Codings } from './coding.ts'
 import { createObjectSources, type OpenObjectSource } from './object-source.ts'
 import type { ObjectSource, RowSource, Source } from './source.ts'
 
@@ -47,11 +48,12 @@ export interface Sources {
 export interface SourcesOptions {
   readonly db: Database
   readonly storage: Storage
+  readonly codings: Codings
   /** The same source, pinned to a version that is known to be JSON and to have its digest. */
   readonly check: (source: ObjectSource, options: ResolveOptions) => Promise<ObjectSource>
 }
 
-export function createSources({ db, storage, check }: SourcesOptions): Sources {
+export function createSources({ db, storage, codings, check }: SourcesOptions): Sources {
   const objectOf = createObjectSources({ db, storage })
   const inline = new DataLoader<string, Buffer | null>(
     async (ids) => {
@@ -82,7 +84,7 @@ export function createSources({ db, storage, check }: SourcesOptions): Sources {
       const failed = (error: unknown) => isAppError(error, 'OBJECT_CORRUPT') && settle(snapshot)
       opening.then(({ body }) => Buffer.isBuffer(body) || body.once('error', failed), failed)
     }
-    const checked = await check(objectOf(withUri(snapshot), note), options)
+    const checked = await codings.read(objectOf(withUri(snapshot), note), (source) => check(source, options))
     const { sizeBytes } = checked
     if (snapshot.sizeBytes !== sizeBytes || snapshot.storageState !== 'AVAILABLE') {
       settleOnObject(db, snapshot, sizeBytes).catch(() => {})

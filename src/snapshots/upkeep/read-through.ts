@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
-import { AppError, isAppError, isRetryable } from '../../errors.ts'
+import { AppError, isAppError } from '../../errors.ts'
 import { createJsonScanner } from '../../json/scanner.ts'
 import { formatDigest } from '../measure.ts'
 import type { Gate } from '../source/gate.ts'
@@ -83,7 +83,7 @@ async function* storedChunks(source: ObjectSource, options: ReadObjectOptions): 
       }
     } catch (error) {
       if (isAppError(error, 'CONFLICT')) throw replaced(error)
-      if (!onBreak || !isAppError(error) || !isRetryable(error.code)) throw error
+      if (!onBreak || !isAppError(error) || !error.isRetryable) throw error
       await onBreak(error, fruitless)
     }
   }

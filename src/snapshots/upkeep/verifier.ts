@@ -6,7 +6,7 @@ import { isAppError } from '../../errors.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
 import { formatDigest } from '../measure.ts'
 import type { Admission } from '../source/admission.ts'
-import { isObject, type RowSource } from '../source/source.ts'
+import { isObject, type ObjectSource, type RowSource } from '../source/source.ts'
 import { isLost } from '../source/sources.ts'
 import { chunksOf } from '../views/payload-bytes.ts'
 import type { Payloads } from '../views/payloads.ts'
@@ -42,7 +42,7 @@ export interface Verifier {
 
 export interface VerifierOptions {
   readonly db: Database
-  readonly payloads: Pick<Payloads, 'resolveStored' | 'open'>
+  readonly payloads: Pick<Payloads, 'resolveStored' | 'open' | 'read'>
   /** Bounds the objects that are read at once; left out, nothing does. */
   readonly admission?: Admission | undefined
 }
@@ -81,6 +81,10 @@ export function createVerifier({ db, payloads, admission }: VerifierOptions): Ve
   async function readThrough(snapshot: Snapshot, options: VerifyOptions): Promise<ReadThrough> {
     const source = payloads.resolveStored(snapshot)
     if (!isObject(source)) return await readRow(source, options)
+    return await payloads.read(source, (coded) => readStored(coded, options))
+  }
+
+  async function readStored(source: ObjectSource, options: VerifyOptions): Promise<ReadThrough> {
     const { storageUri, kind } = source
     const isMeasured = kind === 'foreign' || (await source.stored()) !== null
     const read = await readObject(source, { ...options, gate: admission?.streams ?? null, isMeasured })

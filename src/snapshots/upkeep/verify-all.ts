@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Database } from '../../db/connect.ts'
 import { loadForVerification } from '../../db/queries/snapshot-findings.ts'
-import { type ErrorCode, isAppError, isRetryable } from '../../errors.ts'
+import { type ErrorCode, isAppError } from '../../errors.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
 import type { Storage } from '../../storage/registry.ts'
 import type { Verification, Verifier } from './verifier.ts'
@@ -71,7 +71,7 @@ async function verifyOne(
   } catch (error) {
     signal.throwIfAborted()
     if (!isAppError(error) || error.code.startsWith('DATABASE_') || error.code === 'OVERLOADED') throw error
-    if (isRetryable(error.code) && !(await isUp(snapshot, options))) throw error
+    if (error.isRetryable && !(await isUp(snapshot, options))) throw error
     return { code: error.code }
   }
 }
@@ -90,7 +90,7 @@ async function isUp({ storageUri }: Snapshot, { storage, signal }: VerifyAllOpti
 
 /** What storage fails with is waited for where it is read. */
 function isOfDatabase(error: unknown): boolean {
-  return isAppError(error) && isRetryable(error.code) && error.code.startsWith('DATABASE_')
+  return isAppError(error) && error.isRetryable && error.code.startsWith('DATABASE_')
 }
 
 async function patiently<T>({ signal, pauseMs = 500 }: VerifyAllOptions, work: () => Promise<T>): Promise<T> {

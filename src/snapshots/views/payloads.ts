@@ -4,6 +4,7 @@ import type { Snapshot } from '../../model/snapshot.ts'
 import type { ByteRange } from '../../storage/backend.ts'
 import type { Storage } from '../../storage/registry.ts'
 import { type Admission, createAdmission } from '../source/admission.ts'
+import { type Codings, createCodings } from '../source/coding.ts'
 import { isObject, type Source } from '../source/source.ts'
 import { createSources, type ResolveOptions } from '../source/sources.ts'
 import { type CodedPayload, createCodedView } from './coded.ts'
@@ -26,6 +27,9 @@ export interface Payloads {
   resolve(snapshot: Snapshot, options?: ResolveOptions): Promise<Source>
   /** What lies in storage, or in the row where there is no object, past every copy. */
   resolveStored(snapshot: Snapshot): Source
+
+  /** Does something with a source, in the coding that its bytes turn out to have. */
+  read: Codings['read']
 
   /** All of it, exactly as it was captured. */
   open(source: Source, options?: OpenOptions): Promise<OpenPayload>
@@ -54,7 +58,8 @@ export function createPayloads(options: PayloadsOptions): Payloads {
   const openWhole = createWholeView({ cache, admission })
   const json = createJsonView({ db, openWhole, admission, wholeMaxBytes: cache.maxEntryBytes })
   const ranges = createRangeView({ openWhole, admission, cache })
-  const sources = createSources({ db, storage, check: json.check })
+  const codings = createCodings(db)
+  const sources = createSources({ db, storage, codings, check: json.check })
   async function sizeOf(source: Source, openOptions?: OpenOptions): Promise<number> {
     if (source.sizeBytes !== null) return source.sizeBytes
     if (isObject(source) && source.contentEncoding === 'identity') {
@@ -68,13 +73,14 @@ export function createPayloads(options: PayloadsOptions): Payloads {
   }
 
   return {
-    sizeOf,
     resolve: sources.resolve,
     resolveStored: sources.resolveStored,
-    open: openWhole,
-    openJson: json.open,
-    hasRanges: ranges.has,
-    openRange: ranges.open,
+    read: codings.read,
+    sizeOf: (asked, given) => codings.read(asked, (source) => sizeOf(source, given)),
+    open: (asked, given) => codings.read(asked, (source) => openWhole(source, given)),
+    openJson: (asked, given) => codings.read(asked, (source) => json.open(source, given)),
+    hasRanges: (asked, given) => codings.read(asked, (source) => ranges.has(source, given)),
+    openRange: (asked, range, given) => codings.read(asked, (source) => ranges.open(source, range, given)),
     coded: createCodedView(admission),
   }
 }

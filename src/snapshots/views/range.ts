@@ -59,7 +59,8 @@ export function createRangeView({ openWhole, admission, cache }: RangeOptions): 
     async open(asked, range, options = {}) {
       const source = isObject(asked) ? await sized(asked, options.signal) : asked
       if (source.sizeBytes !== null) requireWithin(range, source.sizeBytes)
-      if (!isObject(source) || isSmall(source)) {
+      // Of a coded one there are no parts: that it is one was just found out.
+      if (!isObject(source) || isSmall(source) || source.contentEncoding !== 'identity') {
         const whole = await openWhole(source, options)
         if (Buffer.isBuffer(whole.body)) return { ...whole, ...cut(whole, range) }
         // There was no room for all of it; by its chunks it can be had without.

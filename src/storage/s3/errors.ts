@@ -26,7 +26,8 @@ export function objectError(error: unknown): AppError {
 /** What making an object failed with. */
 export function putError(error: unknown): AppError {
   const options = { cause: describe(error) }
-  if (property(error, 'name') === 'EntityTooLarge') {
+  // A proxy in front of the store may say so as well.
+  if (property(error, 'name') === 'EntityTooLarge' || httpStatus(error) === 413) {
     return new AppError('PAYLOAD_TOO_LARGE', 'Object storage holds no object of that size', options)
   }
   if (httpStatus(error) !== 412) return storeError(error)
@@ -48,7 +49,39 @@ export function storeError(error: unknown): AppError {
   if (isAppError(error)) return error
   const options = { cause: describe(error) }
   if (isTimeout(error)) return new AppError('STORAGE_TIMEOUT', 'Object storage did not answer in time', options)
+  if (isElsewhere(error)) {
+    return new AppError(
+      'STORAGE_UNAVAILABLE',
+      'The bucket is in another region than the settings say',
+      lasting(options),
+    )
+  }
+  if (WRONG_SETTINGS.has(property(error, 'name'))) {
+    return new AppError('STORAGE_UNAVAILABLE', 'Object storage cannot be used with these settings', lasting(options))
+  }
   return new AppError('STORAGE_UNAVAILABLE', 'Object storage cannot be used', options)
+}
+
+function lasting(options: { readonly cause: Error }) {
+  return { ...options, isLasting: true }
+}
+
+/** What no repeat mends: names, keys and regions are settings. */
+const WRONG_SETTINGS = new Set<unknown>([
+  'NoSuchBucket',
+  'InvalidAccessKeyId',
+  'SignatureDoesNotMatch',
+  'InvalidBucketName',
+])
+const ELSEWHERE = new Set<unknown>([
+  'PermanentRedirect',
+  'AuthorizationHeaderMalformed',
+  'IllegalLocationConstraintException',
+])
+
+/** An answer to HEAD has no name. */
+function isElsewhere(error: unknown): boolean {
+  return ELSEWHERE.has(property(error, 'name')) || httpStatus(error) === 301
 }
 
 /** Of a connection or an answer that did not come in time, and of a body that stopped. */

@@ -57,7 +57,9 @@ export function createS3Backend(options: S3BackendOptions): RawBackend {
       const answer = withDeadline({ deadlineMs, signal }, (abortSignal) => control.send(command, { abortSignal }))
       const output = await answer.catch(rethrow(signal))
       if (output.ContentLength === undefined) throw unusable('no length')
-      return { sizeBytes: output.ContentLength, etag: strongEtag(output) }
+      const { ContentLength: sizeBytes, ContentEncoding: contentEncoding } = output
+      const coded = contentEncoding === undefined ? {} : { contentEncoding }
+      return { sizeBytes, etag: strongEtag(output), ...coded }
     },
 
     put: createS3Put(store),
@@ -98,7 +100,10 @@ function openBody(output: GetObjectCommandOutput, { range, ifMatch }: GetOptions
     const etag = strongEtag(output)
     // For a store that does not know the condition.
     if (ifMatch !== undefined && ifMatch !== etag) throw new AppError('CONFLICT', 'The object is another version')
-    return { sizeBytes: readSize(output, range), etag, body, toError: storeError }
+    const sizeBytes = readSize(output, range)
+    // A store that does not know ranges sends all of it.
+    const part = range && output.ContentRange === undefined ? cut(body, range) : body
+    return { sizeBytes, etag, body: part, toError: storeError }
   } catch (error) {
     body.destroy()
     throw error
@@ -117,14 +122,34 @@ function rangeHeader(range: ByteRange | undefined): string | undefined {
 
 /** Of the whole object. @throws AppError where the answer is about something else than what was asked. */
 function readSize(output: GetObjectCommandOutput, range: ByteRange | undefined): number {
-  if (range === undefined) {
-    if (output.ContentLength === undefined) throw unusable('no length')
-    return output.ContentLength
+  if (range === undefined || (output.ContentRange === undefined && output.$metadata.httpStatusCode === 200)) {
+    const sizeBytes = output.ContentLength
+    if (sizeBytes === undefined) throw unusable('no length')
+    return requireWithin(sizeBytes, range)
   }
   const [, start, total] = /^bytes (\d+)-\d+\/(\d+)$/.exec(output.ContentRange ?? '') ?? []
   if (start === undefined || Number(start) !== range.start) throw unusable('another range')
-  const sizeBytes = Number(total)
-  // A store cuts a range at the end of the object, where our contract refuses it.
-  if (range.end > sizeBytes) throw new AppError('RANGE_NOT_SATISFIABLE', `The object has ${sizeBytes} bytes`)
+  return requireWithin(Number(total), range)
+}
+
+/** A store cuts a range at the end of the object, where our contract refuses it. */
+function requireWithin(sizeBytes: number, range: ByteRange | undefined): number {
+  if (range && range.end > sizeBytes) throw new AppError('RANGE_NOT_SATISFIABLE', `The object has ${sizeBytes} bytes`)
   return sizeBytes
+}
+
+/** The range out of all bytes; what comes behind it is not read. */
+function cut(whole: Readable, { start, end }: ByteRange): Readable {
+  async function* parts(): AsyncGenerator<Buffer> {
+    let at = 0
+    for await (const chunk of whole as AsyncIterable<Buffer>) {
+      const part = chunk.subarray(Math.max(start - at, 0), Math.max(end - at, 0))
+      at += chunk.length
+      if (part.length > 0) yield part
+      if (at >= end) return
+    }
+  }
+  const body = Readable.from(parts(), { objectMode: false })
+  // A generator that waits for a chunk does not hear that its reader has gone.
+  return body.once('close', () => whole.destroy())
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { buffer } from 'node:stream/consumers'
 import { afterEach, describe, it } from 'node:test'
-import { isAppError, isRetryable } from '../../../src/errors.ts'
+import { isAppError } from '../../../src/errors.ts'
 import type { StorageBackend } from '../../../src/storage/backend.ts'
 import { resuming } from '../../../src/storage/resume.ts'
 import { createS3Backend, type S3BackendOptions } from '../../../src/storage/s3/s3-backend.ts'
@@ -103,7 +103,7 @@ describe('D2: a store that breaks a body while it is sent', () => {
         ),
       )
       for (const result of await Promise.allSettled(puts)) {
-        assert.ok(result.status === 'rejected' && isAppError(result.reason) && isRetryable(result.reason.code))
+        assert.ok(result.status === 'rejected' && isAppError(result.reason) && result.reason.isRetryable)
       }
       assert.deepEqual([store.openUploads(), store.objects.size], [0, 0])
     }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { Redis } from 'iovalkey'
 import type { Service, Unavailable } from '../services.ts'
 import { findBinary, unpackDebian, unpackedEnvironment } from './binaries.ts'
 import { freePort, type Host } from './host.ts'
@@ -19,28 +20,80 @@ export async function startKeyValue(kind: Kind, host: Host): Promise<Service | U
     return { unavailable: `${kind} is missing: put ${kind}-server on the PATH, or set ${variable}` }
   }
   const password = randomBytes(18).toString('base64url')
+  return { url: urlOf(password, await startNode(found, { host, password, settings: [] })) }
+}
+
+const NODES = 3
+const SLOTS = 16_384
+
+/** Three nodes of Valkey, each with a third of the slots, and none with a copy. */
+export async function startValkeyCluster(host: Host): Promise<Service | Unavailable> {
+  const found = await findServer('valkey', host)
+  if (!found) return { unavailable: 'valkey is missing: put valkey-server on the PATH' }
+  const password = randomBytes(18).toString('base64url')
+  const nodes = await Promise.all(
+    Array.from({ length: NODES }, async (_none, index) => {
+      // Its own port for the nodes among themselves: the usual one is 10,000 higher, and may not exist.
+      const busPort = await freePort()
+      const settings = ['cluster-enabled yes', `cluster-config-file nodes-${busPort}.conf`, `cluster-port ${busPort}`]
+      const port = await startNode(found, { host, password, settings: [...settings, `masterauth ${password}`] })
+      const client = new Redis(urlOf(password, port))
+      const [from, to] = [index, index + 1].map((third) => Math.floor((SLOTS * third) / NODES))
+      await client.call('CLUSTER', 'ADDSLOTSRANGE', String(from), String(Number(to) - 1))
+      return { port, busPort, client }
+    }),
+  )
+  const [first] = nodes
+  if (!first) throw new Error('a cluster has nodes')
+  for (const { port, busPort } of nodes) {
+    await first.client.call('CLUSTER', 'MEET', '127.0.0.1', String(port), String(busPort))
+  }
+  for (const { client } of nodes) {
+    while (!(await isWhole(client))) await delay(50)
+    client.disconnect()
+  }
+  return { url: urlOf(password, first.port) }
+}
+
+async function isWhole(client: Redis): Promise<boolean> {
+  const info = String(await client.call('CLUSTER', 'INFO'))
+  return info.includes('cluster_state:ok') && info.includes(`cluster_known_nodes:${NODES}`)
+}
+
+function urlOf(password: string, port: number): string {
+  return `redis://:${password}@127.0.0.1:${port}`
+}
+
+interface Found {
+  readonly command: string
+  readonly env: NodeJS.ProcessEnv
+}
+
+interface NodeOptions {
+  readonly host: Host
+  readonly password: string
+  /** Lines of its configuration, beside those of every node. */
+  readonly settings: readonly string[]
+}
+
+/** @returns the port it listens on. */
+async function startNode(found: Found, { host, password, settings }: NodeOptions): Promise<number> {
   for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
     const port = await freePort()
     // The settings come by stdin: arguments, and a password among them, would show in every list of processes.
-    const input = [
-      `bind 127.0.0.1`,
-      `port ${port}`,
-      `requirepass ${password}`,
-      `dir ${host.folder}`,
-      'save ""',
-      '',
-    ].join('\n')
+    const lines = ['bind 127.0.0.1', `port ${port}`, `requirepass ${password}`, `dir ${host.folder}`, 'save ""']
+    const input = [...lines, ...settings, ''].join('\n')
     const server = await host.launch(found.command, { args: ['-'], env: found.env, input })
     while (!server.hasEnded()) {
-      if (await accepts(port)) return { url: `redis://:${password}@127.0.0.1:${port}` }
+      if (await accepts(port)) return port
       await delay(20)
     }
     if (attempt === ATTEMPTS) throw new Error(await server.log())
   }
-  throw new Error(`${kind} found no free port`)
+  throw new Error('no free port was found')
 }
 
-async function findServer(kind: Kind, host: Host) {
+async function findServer(kind: Kind, host: Host): Promise<Found | null> {
   const binary = await findBinary(`${kind}-server`)
   if (binary) return { command: binary, env: process.env }
   const root = await unpackDebian(host, { name: kind, packages: [`${kind}-server`] })

@@ -4,7 +4,7 @@ import type { Services } from '../services.ts'
 import { startCeph } from './ceph.ts'
 import { findChromium } from './chromium.ts'
 import { createHost } from './host.ts'
-import { startKeyValue } from './key-value.ts'
+import { startKeyValue, startValkeyCluster } from './key-value.ts'
 import { findPgbouncer } from './pgbouncer.ts'
 import { makeTemplate, startPostgres } from './postgres.ts'
 
@@ -18,6 +18,7 @@ const starters: { readonly [Name in keyof Services]: () => Promise<Services[Name
   'migrated-template': once(async () => makeTemplate('migrated', await postgres())),
   valkey: once(() => startKeyValue('valkey', host)),
   redis: once(() => startKeyValue('redis', host)),
+  'valkey-cluster': once(() => startValkeyCluster(host)),
   s3: once(() => startCeph(host)),
   chromium: once(() => findChromium(host)),
   pgbouncer: once(() => findPgbouncer(host)),
