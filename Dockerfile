@@ -1,4 +1,5 @@
-# The server with production dependencies alone. It needs a PostgreSQL: the embedded one is left out.
+# The server with production dependencies alone. It needs a PostgreSQL: the embedded one is left out. Large states go to the volume
+# unless SNAPSHOT_STORAGE_BACKEND names a store: give it a name (-v states:/var/lib/statelens), or they go with the container.
 # Outside a container's own loopback nobody reaches it unless HOST=0.0.0.0 is given, and with it AUTH_MODE.
 
 FROM node:24-bookworm-slim AS build
@@ -23,6 +24,7 @@ COPY --from=dependencies /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY package.json LICENSE ./
 USER node
+VOLUME /var/lib/statelens
 EXPOSE 4000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \

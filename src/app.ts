@@ -5,6 +5,7 @@ import { createMemoryCache } from './cache/memory.ts'
 import { createValkeyCache } from './cache/valkey.ts'
 import type { Config } from './config.ts'
 import { createDatabase, type Database } from './db/connect.ts'
+import { claimStore, hasObjectsIn, loadStoreId } from './db/queries/stores.ts'
 import type { Logger } from './log.ts'
 import { CAPTURE_PATH, createCaptureRoute } from './server/capture-route.ts'
 import { createCors } from './server/cors.ts'
@@ -26,6 +27,7 @@ import { type AdmissionOptions, createAdmission, READS_MAX } from './snapshots/s
 import { createSweeper } from './snapshots/upkeep/sweeper.ts'
 import { createVerifier } from './snapshots/upkeep/verifier.ts'
 import { createPayloads } from './snapshots/views/payloads.ts'
+import type { StoreIdentity } from './storage/file/mark.ts'
 import { createLinkSigner, type LinkSigner, type LinkSignerOptions } from './storage/links/signed-link.ts'
 import { createUploadLinkSigner, type UploadLinkSigner } from './storage/links/upload-link.ts'
 import { createStorage, type Storage } from './storage/registry.ts'
@@ -42,6 +44,8 @@ export interface App {
   /** Answers `request`, and `checkContinue` as well, of a `node:http` server. */
   readonly handler: RequestListener
   readonly writer: SnapshotWriter
+  /** Whether new objects can be stored; rejects with why not. */
+  checkStorage(): Promise<void>
   /** From now on it is not ready, and each answer ends its connection: whoever listens is about to stop. */
   drain(): void
   /** Lets go of all that it holds. Requests that are still under way fail. */
@@ -81,6 +85,7 @@ export function createApp(options: AppOptions): App {
       readers: paceOfReaders(config.transferMinBytesPerSecond),
     }),
     writer,
+    checkStorage: () => storage.check(),
     drain: () => draining.abort(),
     async close() {
       draining.abort()
@@ -98,7 +103,7 @@ function createParts(options: AppOptions) {
   const { config, log, publicUrl, onStatement } = options
   const { inlineMaxBytes, signedUrlMaxSeconds: maxSeconds } = config
   const db = createDatabase({ url: config.databaseUrl, onStatement })
-  const storage = openStorage(config)
+  const storage = openStorage(config, db)
   const cache = openCache(config, log)
   const sweeper = createSweeper({ db, storage, onProblem: (error) => log.warn({ err: error }, 'sweep failed') })
   const admission = createAdmission({ ...admissionOf(config), ...options.admission })
@@ -164,20 +169,27 @@ async function takesWrites(db: Database): Promise<true | 'read-only'> {
 }
 
 /** The storage of every command. */
-export function openStorage(config: Config): Storage {
+export function openStorage(config: Config, db: Database): Storage {
   const { payloadStreamsMax, uploadStreamsMax } = config
+  const isDefault = config.storageBackend === 'filesystem'
   const sockets = {
     // A request seldom waits for one: each payload may have a next one opened ahead of it, each upload has three parts on their way.
     readSockets: 2 * (payloadStreamsMax + READS_MAX),
     writeSockets: 3 * uploadStreamsMax,
   }
   return createStorage({
-    defaultScheme: config.storageBackend === 'filesystem' ? 'file' : config.storageBackend,
-    file: { root: config.storagePath },
+    defaultScheme: isDefault ? 'file' : config.storageBackend,
+    file: { root: config.storagePath, identity: identityOf(db, isDefault) },
     s3: config.s3 && { ...config.s3, ...sockets },
     minio: config.minio && { ...config.minio, ...sockets },
     allowedBuckets: config.allowedBuckets,
   })
+}
+
+function identityOf(db: Database, isDefault: boolean): StoreIdentity {
+  const known = () => loadStoreId(db, 'file')
+  if (!isDefault) return { known }
+  return { known, claim: { hasObjects: () => hasObjectsIn(db, 'file'), take: (id) => claimStore(db, 'file', id) } }
 }
 
 function openCache(config: Config, log: Logger): ByteCache {

@@ -24,6 +24,8 @@ export interface Service {
   /** Where it listens. */
   readonly port: number
   readonly writer: SnapshotWriter
+  /** Whether new objects can be stored; rejects with why not. */
+  checkStorage(): Promise<void>
   /** Is not ready any more, lets what is under way end for up to 20 seconds, cuts the rest, and lets go of all that it holds. */
   close(options?: CloseOptions): Promise<void>
 }
@@ -43,6 +45,7 @@ export async function startService(options: Omit<AppOptions, 'publicUrl'>): Prom
     publicUrl,
     port: listener.port,
     writer: app.writer,
+    checkStorage: app.checkStorage,
     async close(closing) {
       app.drain()
       await listener.close(closing)
@@ -92,6 +95,12 @@ export async function runServe({ config, log, stopping }: ServeCommand): Promise
       if (config.publicUrl === undefined && isAnyAddress(config.host)) {
         log.warn('PUBLIC_URL is not set: nobody is served who comes by an address or name of a network')
       }
+      if (config.databaseUrl !== undefined && config.storageBackend === 'filesystem') {
+        log.warn(
+          'large states go to a folder of this machine: every server on this database must have that same folder',
+        )
+      }
+      service.checkStorage().catch((error: unknown) => log.warn({ err: error }, 'nothing can be stored'))
       const told = await Promise.race([stopping, look.refusal])
       if (told === 'SIGTERM') listenOnMillis = config.drainDelaySeconds * 1000
     } finally {

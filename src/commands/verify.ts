@@ -37,7 +37,7 @@ type Outcome = (typeof OUTCOMES)[number]
 export async function runVerify({ config, args, output, signal, pauseMs }: VerifyCommand): Promise<number> {
   const { afterSeq, ...wish } = readArgs(args)
   const db = createDatabase({ url: config.databaseUrl, maxConnections: 2 })
-  const storage = openStorage(config)
+  const storage = openStorage(config, db)
   // Payloads larger than this are streamed: all of them.
   const cache = createMemoryCache({ maxBytes: 1, maxEntryBytes: 1, ttlSeconds: 1 })
   const verifier = createVerifier({ db, payloads: createPayloads({ db, storage, cache }) })

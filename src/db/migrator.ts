@@ -10,6 +10,7 @@ import * as listIndexes from './migrations/0007-list-indexes.ts'
 import * as refusedCopies from './migrations/0008-refused-copies.ts'
 import * as replicatedRows from './migrations/0009-replicated-rows.ts'
 import * as orderOfCommits from './migrations/0010-order-of-commits.ts'
+import * as storeMarks from './migrations/0011-store-marks.ts'
 import * as captures from './migrations/0012-captures.ts'
 
 interface Migration {
@@ -28,6 +29,7 @@ const MIGRATIONS: readonly (readonly [string, Migration])[] = [
   ['0008-refused-copies', refusedCopies],
   ['0009-replicated-rows', replicatedRows],
   ['0010-order-of-commits', orderOfCommits],
+  ['0011-store-marks', storeMarks],
   ['0012-captures', captures],
 ]
 

@@ -159,6 +159,13 @@ export interface TombstonesTable {
   deleted_at: WithDefault<Instant>
 }
 
+/** The folder that the objects of `file://` lie in, known by its mark. */
+export interface StoresTable {
+  scheme: string
+  id: string
+  created_at: WithDefault<Instant>
+}
+
 export interface Tables {
   statelens_runs: RunsTable
   statelens_run_tags: RunTagsTable
@@ -168,4 +175,5 @@ export interface Tables {
   statelens_deletions: DeletionsTable
   statelens_tombstones: TombstonesTable
   statelens_uploads: UploadsTable
+  statelens_stores: StoresTable
 }

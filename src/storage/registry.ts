@@ -1,10 +1,16 @@
 import { resolve } from 'node:path'
 import { AppError } from '../errors.ts'
 import type { RawBackend, StorageBackend, StorageUri } from './backend.ts'
-import { createFileBackend } from './file/file-backend.ts'
+import { createFileBackend, type FileBackendOptions } from './file/file-backend.ts'
+import { marked, type StoreIdentity } from './file/mark.ts'
 import { resuming } from './resume.ts'
 import { createS3Backend, type S3BackendOptions } from './s3/s3-backend.ts'
 import { formatStorageUri, parseStorageUri } from './uri.ts'
+
+export interface FileSettings extends FileBackendOptions {
+  /** By which its folder is known; left out, any folder will do. */
+  readonly identity?: StoreIdentity | undefined
+}
 
 export type S3Settings = Omit<S3BackendOptions, 'scheme'>
 
@@ -12,7 +18,8 @@ export type S3Settings = Omit<S3BackendOptions, 'scheme'>
 const BACKENDS = {
   s3: (settings: S3Settings) => createS3Backend({ ...settings, scheme: 's3' }),
   minio: (settings: S3Settings) => createS3Backend({ ...settings, scheme: 'minio' }),
-  file: createFileBackend,
+  file: ({ identity, ...settings }: FileSettings) =>
+    identity ? marked(createFileBackend(settings), { ...settings, identity }) : createFileBackend(settings),
 } as const
 
 export type StorageScheme = keyof typeof BACKENDS

@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { buffer } from 'node:stream/consumers'
+import { MARK } from '../../src/storage/file/mark.ts'
 import { createStorage, type StorageOptions } from '../../src/storage/registry.ts'
 import type { S3Service } from './services.ts'
 
@@ -61,11 +62,11 @@ export function storageOptions({ storagePath, s3 }: ObjectsOptions): StorageOpti
   return { defaultScheme: 's3', file: { root: storagePath }, s3: connection, minio: connection }
 }
 
-/** Every file below the folder, unfinished ones as well; none when there is no folder. */
+/** Every file below the folder but its mark, unfinished ones as well; none when there is no folder. */
 export async function filesBelow(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])
   return entries
-    .filter((entry) => entry.isFile())
+    .filter((entry) => entry.isFile() && entry.name !== MARK)
     .map(({ parentPath, name }) => relative(folder, join(parentPath, name)))
 }
 

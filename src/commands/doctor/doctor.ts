@@ -85,7 +85,7 @@ function lookAtData(config: Config): DataLooks {
 async function readSamples(config: Config, databaseUrl: string): Promise<readonly Finding[]> {
   const { openStorage } = await import('../../app.ts')
   const db = createDatabase({ url: databaseUrl, maxConnections: 3, isReadOnly: true, ...AS_DOCTOR })
-  const storage = openStorage(config)
+  const storage = openStorage(config, db)
   try {
     return await lookAtPayloads(db, storage)
   } finally {

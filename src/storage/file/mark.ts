@@ -1,0 +1,148 @@
+import { randomUUID } from 'node:crypto'
+import { readdir, readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { AppError, isAppError } from '../../errors.ts'
+import type { RawBackend } from '../backend.ts'
+import { fileError, folderError, hasErrno } from './errors.ts'
+import { type FileSystem, NODE_FILE_SYSTEM } from './file-system.ts'
+import { makeFolder, syncFolder } from './folders.ts'
+
+/** In the root of the folder; holds its id. */
+export const MARK = '.statelens-store'
+
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
+/** What is known elsewhere of the folder that the objects lie in. Each method rejects where that cannot be asked. */
+export interface StoreIdentity {
+  /** The id that its mark must have; null while no folder was claimed. */
+  known(): Promise<string | null>
+  /** Absent where no folder is to be claimed. */
+  readonly claim?: {
+    /** Whether there are objects already: then an empty folder is not theirs, but a place where it is not mounted. */
+    hasObjects(): Promise<boolean>
+    /** @returns the id that the mark must have from now on: another one where another folder was claimed meanwhile. */
+    take(id: string): Promise<string>
+  }
+}
+
+export interface MarkOptions {
+  /** Absolute. */
+  readonly root: string
+  readonly identity: StoreIdentity
+  readonly fs?: FileSystem
+}
+
+/**
+ * The same backend, which knows its folder by a mark. A folder without the right one, such as an empty mount point or that of another
+ * machine, has nothing, takes nothing and loses nothing: what would be `OBJECT_MISSING` there is `STORAGE_UNAVAILABLE`.
+ */
+export function marked(backend: RawBackend, { root, identity, fs = NODE_FILE_SYSTEM }: MarkOptions): RawBackend {
+  /** What is known does not change; before that it is asked for each time. */
+  let expected: string | null = null
+
+  async function require(): Promise<void> {
+    const found = await readMark(root)
+    expected ??= await identity.known()
+    if (expected !== null) return requireSame(found, expected)
+    if (!identity.claim) return
+    if (found === null && (await isEmptyFolder(root)) && (await identity.claim.hasObjects())) throw wrongFolder()
+    const id = found ?? (await writeMark(fs, root, randomUUID()))
+    expected = await identity.claim.take(id)
+    // One that two servers made lies in two folders: the other one was faster.
+    if (expected !== id && found === null) await rm(join(root, MARK), { force: true })
+    requireSame(id, expected)
+  }
+
+  /** An object that is not there may lie in the right folder. */
+  async function orElsewhere<T>(reading: Promise<T>): Promise<T> {
+    try {
+      return await reading
+    } catch (error) {
+      if (isAppError(error, 'OBJECT_MISSING')) {
+        expected ??= await identity.known()
+        if (expected !== null) requireSame(await readMark(root), expected)
+      }
+      throw error
+    }
+  }
+
+  const { deleteMany, copy } = backend
+  return {
+    ...backend,
+    get: (uri, options) => orElsewhere(backend.get(uri, options)),
+    stat: (uri, options) => orElsewhere(backend.stat(uri, options)),
+    async put(uri, body, options) {
+      await require()
+      return await backend.put(uri, body, options)
+    },
+    async delete(uri, options) {
+      await require()
+      await backend.delete(uri, options)
+    },
+    ...(copy && {
+      async copy(from, to, options) {
+        await require()
+        return await copy(from, to, options)
+      },
+    }),
+    ...(deleteMany && {
+      async deleteMany(objects, options) {
+        await require()
+        return await deleteMany(objects, options)
+      },
+    }),
+    async check(options) {
+      // A database that is down says nothing of the folder.
+      await require().catch((error: unknown) => {
+        if (!isAppError(error) || !error.code.startsWith('DATABASE_')) throw error
+      })
+      await backend.check(options)
+    },
+  }
+}
+
+function requireSame(found: string | null, expected: string): void {
+  if (found !== expected) throw wrongFolder()
+}
+
+function wrongFolder(): AppError {
+  return new AppError('STORAGE_UNAVAILABLE', 'The storage folder is not the one that these states lie in', {
+    isLasting: true,
+  })
+}
+
+/** Null where there is none. */
+async function readMark(root: string): Promise<string | null> {
+  try {
+    const text = (await readFile(join(root, MARK), 'utf8')).trim()
+    // Another text is no mark, and not the lack of one.
+    return UUID.test(text) ? text : ''
+  } catch (error) {
+    if (hasErrno(error, 'ENOENT', 'ENOTDIR')) return null
+    throw folderError(error)
+  }
+}
+
+/** @returns the id of the mark that is there then, which another server may have made. */
+async function writeMark(fs: FileSystem, root: string, id: string): Promise<string> {
+  try {
+    await makeFolder(fs, root)
+    await using handle = await fs.open(join(root, MARK), 'wx', 0o600)
+    await handle.writeFile(`${id}\n`)
+    await handle.sync()
+    await syncFolder(fs, root)
+    return id
+  } catch (error) {
+    if (!hasErrno(error, 'EEXIST')) throw folderError(error)
+    return (await readMark(root)) ?? ''
+  }
+}
+
+async function isEmptyFolder(root: string): Promise<boolean> {
+  try {
+    return (await readdir(root)).length === 0
+  } catch (error) {
+    if (hasErrno(error, 'ENOENT')) return true
+    throw fileError(error)
+  }
+}
