@@ -1,4 +1,4 @@
-import pino, { type Logger } from 'pino'
+import pino, { type DestinationStream, type Logger } from 'pino'
 import { AppError } from './errors.ts'
 
 export type { Logger }
@@ -11,7 +11,14 @@ export interface LoggerOptions {
 
 /** One JSON object a line on standard output. Of an error only what cannot hold a payload or a secret is written. */
 export function createLogger({ level = 'info', output }: LoggerOptions = {}): Logger {
-  return pino({ level, base: null, serializers: { err: describeError } }, output)
+  return pino({ level, base: null, serializers: { err: describeError } }, output ?? standardOutput())
+}
+
+function standardOutput(): DestinationStream {
+  const output = pino.destination({ fd: 1, sync: true })
+  // Its reader has gone, or its terminal was closed: the work goes on.
+  output.on('error', () => {})
+  return output
 }
 
 /** An error may be its own cause. */

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { explainDatabase } from './commands/database-trouble.ts'
 import { StartError } from './commands/start-error.ts'
@@ -13,7 +14,8 @@ const HELP = `statelens <command>
   doctor    look at database, storage, links and cache, and say what is wrong and what to do
   demo      serve a throw-away store filled with a believable run
 
-Each has --help. Settings are environment variables: see the README, or .env.example.`
+Each has --help; --version tells this one. Settings are environment variables, or stand in a file .env in the current folder: see
+the README, or .env.example.`
 
 interface Command {
   /** Shown by --help. */
@@ -130,7 +132,8 @@ function stopSignal(log: Logger): AbortSignal {
 async function listenForStop(log: Logger): Promise<string> {
   return await new Promise<string>((resolve) => {
     let told = false
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    // The last one comes when the terminal is closed.
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
       process.on(signal, () => {
         if (told) process.exit(1)
         told = true
@@ -153,8 +156,13 @@ function print(line: string): void {
 }
 
 async function main([name = '', ...args]: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
-  if (name === '' || name === '--help' || name === '-h') {
+  if (name === 'help' && args[0] !== undefined) return await main([args[0], '--help'], env)
+  if (['', 'help', '--help', '-h'].includes(name)) {
     print(HELP)
+    return 0
+  }
+  if (['version', '--version', '-v'].includes(name)) {
+    print(await readVersion())
     return 0
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
@@ -162,6 +170,24 @@ async function main([name = '', ...args]: readonly string[], env: NodeJS.Process
   const { help, ...values } = readOptions(name, args, command)
   if (help) print(`statelens ${name}\n\n${command.about}`)
   return help ? 0 : await command.run(env, values)
+}
+
+async function readVersion(): Promise<string> {
+  // Beside `src` as beside `dist`.
+  const { version }: { version: string } = JSON.parse(
+    await readFile(new URL('../package.json', import.meta.url), 'utf8'),
+  )
+  return version
+}
+
+/** What the environment has itself counts. @throws StartError when there is a file that cannot be read. */
+function readEnvFile(): void {
+  try {
+    process.loadEnvFile()
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    if (code !== 'ENOENT') throw new StartError(`.env cannot be read: ${code}`)
+  }
 }
 
 function readOptions(name: string, args: readonly string[], { options = {} }: Command): OptionValues {
@@ -176,10 +202,12 @@ function readOptions(name: string, args: readonly string[], { options = {} }: Co
 /** What is still open when a command has ended may take so long to close. */
 const EXIT_MILLIS = 500
 
-// Whoever read the output may leave, as `head` does: the command goes on to its end.
+// Whoever read the output may leave, as `head` does, or close its terminal: the command goes on to its end.
 process.stdout.on('error', () => {})
+process.stderr.on('error', () => {})
 
 try {
+  readEnvFile()
   const code = await main(process.argv.slice(2), process.env)
   // Set already where something unforeseen ended the command.
   process.exitCode ||= code
@@ -193,8 +221,10 @@ setTimeout(() => process.exit(), EXIT_MILLIS).unref()
 /** Words for the terminal. A failure that nobody foresaw shows its message: there is no client here to hide it from. */
 function describeFailure(error: unknown): string {
   if (error instanceof ConfigError || error instanceof StartError) return error.message
-  if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')
-    return 'PORT is taken by another process.'
+  if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
+    const port = 'port' in error ? ` ${error.port}` : ''
+    return `PORT is taken by another process: set it to another one than${port}, or to 0 for any that is free.`
+  }
   const why = isAppError(error) && error.code.startsWith('DATABASE_') ? explainDatabase(error) : null
   return why ?? (error instanceof Error ? error.message : String(error))
 }

@@ -1,13 +1,16 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Config, readConfig } from '../config.ts'
-import { startEmbeddedPostgres } from '../db/embedded/embedded.ts'
+import { releaseAbandoned, startEmbeddedPostgres } from '../db/embedded/embedded.ts'
 import { migrate } from '../db/migrate.ts'
 import type { Logger } from '../log.ts'
 import type { SnapshotWriter } from '../snapshots/capture/writer.ts'
 import { DEMO_RUNS, type DemoRun, demoState } from './demo-data.ts'
 import { type Service, startService } from './serve.ts'
+
+const PREFIX = 'statelens-demo-'
 
 export interface DemoOptions {
   readonly env: NodeJS.ProcessEnv
@@ -23,7 +26,11 @@ export async function runDemo({ env, log, print, stopping }: DemoOptions): Promi
   const { port, host, publicUrl } = readConfig({ PORT, HOST, AUTH_MODE, PUBLIC_URL })
   const stopped = new AbortController()
   stopping.then(() => stopped.abort())
-  const dataDir = await mkdtemp(join(tmpdir(), 'statelens-demo-'))
+  await sweepOldDemos()
+  const dataDir = await mkdtemp(join(tmpdir(), PREFIX))
+  // Where nobody waits for the end, as at a second Ctrl-C.
+  const leave = () => rmSync(dataDir, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 })
+  process.once('exit', leave)
   try {
     print('Starting an embedded PostgreSQL ...')
     const postgres = await startEmbeddedPostgres({ dataDir })
@@ -41,6 +48,11 @@ export async function runDemo({ env, log, print, stopping }: DemoOptions): Promi
       try {
         await fillDemo(service.writer, { print, signal: stopped.signal })
         if (!stopped.signal.aborted) print(welcome(service.publicUrl))
+        if (port !== 0 && service.port !== port) {
+          print(
+            `It listens on port ${service.port}: another program has ${port}. Use ${service.port} in the commands of the README.`,
+          )
+        }
         await stopping
       } finally {
         await service.close()
@@ -50,7 +62,17 @@ export async function runDemo({ env, log, print, stopping }: DemoOptions): Promi
     }
   } finally {
     await rm(dataDir, { recursive: true, force: true })
+    process.off('exit', leave)
     print('The demo and its data are gone.')
+  }
+}
+
+/** Removes what demos left that were killed. Never rejects. */
+async function sweepOldDemos(): Promise<void> {
+  const names = await readdir(tmpdir()).catch(() => [])
+  for (const name of names.filter((found) => found.startsWith(PREFIX))) {
+    const dataDir = join(tmpdir(), name)
+    if (await releaseAbandoned(dataDir)) await rm(dataDir, { recursive: true, force: true }).catch(() => {})
   }
 }
 

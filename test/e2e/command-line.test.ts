@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 import { describe, it } from 'node:test'
 import pg from 'pg'
@@ -8,6 +9,7 @@ import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { insertOldRow, OLD_TABLES } from '../support/old-system.ts'
 import { startProcess } from '../support/process.ts'
 import { query } from '../support/rows.ts'
+import { temporaryFolder } from '../support/tmp.ts'
 
 interface Run {
   readonly code: number | null
@@ -46,12 +48,33 @@ function passwordOf({ url }: FreshDatabase): string {
 
 describe('the command line', { concurrency: true }, () => {
   it('says what it can do', async () => {
-    for (const args of [[], ['--help'], ['-h']]) {
+    for (const args of [[], ['--help'], ['-h'], ['help']]) {
       const { code, stdout, stderr } = await run(args)
       assert.deepEqual([code, stderr], [0, ''])
       for (const command of ['serve', 'migrate', 'verify', 'doctor', 'demo'])
         assert.match(stdout, new RegExp(`^ +${command} `, 'm'))
     }
+  })
+
+  it('says which version it is, and what a command does', async () => {
+    const { version } = JSON.parse(await readFile('package.json', 'utf8'))
+    for (const args of [['--version'], ['-v'], ['version']]) {
+      assert.deepEqual(await run(args), { code: 0, stdout: `${version}\n`, stderr: '' })
+    }
+    assert.deepEqual(await run(['help', 'verify']), await run(['verify', '--help']))
+  })
+
+  it('reads settings from .env where it is started, and those of the environment before them', async () => {
+    await using folder = await temporaryFolder()
+    await writeFile(`${folder.path}/.env`, '# a comment\nPORT="canary"\nLOG_LEVEL=canary\n')
+    await using child = startProcess({ args: ['serve'], env: { LOG_LEVEL: 'info' }, cwd: folder.path })
+    assert.deepEqual(await child.exited, { code: 1, signal: null })
+    assert.match(child.stderr(), /1 problem\(s\):\n {2}- PORT must/)
+    await rm(`${folder.path}/.env`)
+    await mkdir(`${folder.path}/.env`)
+    await using unreadable = startProcess({ args: ['--help'], cwd: folder.path })
+    assert.deepEqual(await unreadable.exited, { code: 1, signal: null })
+    assert.match(unreadable.stderr(), /^\.env cannot be read: /)
   })
 
   it('says what each command does, and does nothing else', async () => {

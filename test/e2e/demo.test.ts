@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import { type RunningProcess, startProcess } from '../support/process.ts'
+import { eventually } from '../support/put.ts'
 import { temporaryFolder } from '../support/tmp.ts'
 import { livingProcessesOf } from './processes.ts'
 
@@ -93,6 +94,7 @@ describe('the demo', { concurrency: true }, () => {
     const url = await demo.child.waitForUrl()
     assert.notEqual(new URL(url).port, '4000')
     assert.equal((await fetch(`${url}/health/ready`)).status, 200)
+    await demo.child.waitForLine(/^It listens on port \d+: another program has 4000\./)
     await demo.child.stop('SIGINT')
     await assertGone(demo)
     await new Promise((resolve) => other.close(resolve))
@@ -116,6 +118,40 @@ describe('the demo', { concurrency: true }, () => {
     await demo.child.stop()
     await assertGone(demo)
     assert.doesNotMatch(demo.child.stdout(), /is ready/)
+  })
+
+  it('leaves nothing behind when its terminal is closed', async () => {
+    await using demo = await startDemo({ PORT: '0' })
+    await demo.child.waitForLine(/^\[ ?2\/\d+\]/)
+    await demo.child.stop('SIGHUP')
+    await assertGone(demo)
+  })
+
+  it('leaves nothing behind when somebody is in a hurry', async () => {
+    await using demo = await startDemo({ PORT: '0' })
+    await demo.child.waitForLine(/^\[ ?2\/\d+\]/)
+    process.kill(demo.child.pid, 'SIGINT')
+    await demo.child.stop('SIGINT')
+    await eventually(async () => {
+      assert.deepEqual([await readdir(demo.folder), await livingProcessesOf(demo.folder)], [[], []])
+    })
+  })
+
+  it('removes what one that was killed has left', async () => {
+    await using folder = await temporaryFolder()
+    const env = { TMPDIR: folder.path, PORT: '0' }
+    await using killed = startProcess({ args: ['demo'], env })
+    await killed.waitForLine(/^\[ ?1\/\d+\]/)
+    await killed.stop('SIGKILL')
+    const left = await readdir(folder.path)
+    assert.equal(left.length, 1)
+    await using next = startProcess({ args: ['demo'], env })
+    await next.waitForLine(/^\[ ?1\/\d+\]/)
+    const now = await readdir(folder.path)
+    assert.equal(now.length, 1)
+    assert.notDeepEqual(now, left)
+    await next.stop()
+    assert.deepEqual([await readdir(folder.path), await livingProcessesOf(folder.path)], [[], []])
   })
 
   it('leaves nothing behind when it is stopped while it fills', async () => {

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdir, open, readFile, realpath } from 'node:fs/promises'
+import { access, mkdir, open, readFile, realpath } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -7,6 +7,8 @@ import pg from 'pg'
 import { CLUSTER_USER, childEnv, prepareCluster, type Runtime } from './cluster.ts'
 import { claim, endOrphan } from './owner.ts'
 
+/** Names the process that uses the folder. */
+const OWNER = 'postgres.owner'
 const START_ATTEMPTS = 5
 const START_DEADLINE_MS = 300_000
 const FAST_SHUTDOWN_MS = 20_000
@@ -44,7 +46,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   try {
     await mkdir(options.dataDir, { recursive: true, mode: 0o700 })
     const home = await realpath(options.dataDir)
-    const release = await claim(join(home, 'postgres.owner'))
+    const release = await claim(join(home, OWNER))
     try {
       return await startClaimed(home, options.settings ?? {}, release)
     } catch (error) {
@@ -55,6 +57,24 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     // The message of a system error quotes the path it failed on.
     if (!(error instanceof Error && 'syscall' in error && 'code' in error)) throw error
     throw new Error(`The embedded PostgreSQL cannot use its data folder: ${error.code}`, { cause: error })
+  }
+}
+
+/**
+ * Ends what a process that is gone left running in a data folder.
+ * @returns whether the folder was one, and nobody uses it now. Never rejects.
+ */
+export async function releaseAbandoned(dataDir: string): Promise<boolean> {
+  try {
+    const home = await realpath(dataDir)
+    // One that is only being made has none yet.
+    await access(join(home, OWNER))
+    const release = await claim(join(home, OWNER))
+    await endOrphan(join(home, 'postgres'))
+    await release()
+    return true
+  } catch {
+    return false
   }
 }
 
