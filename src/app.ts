@@ -78,6 +78,7 @@ export function createApp(options: AppOptions): App {
     handler: createFront({
       routes: createRoutes(parts, options, draining.signal),
       log,
+      logRequests: config.logRequests,
       cors: createCors(config.corsOrigins),
       basePath: parts.basePath,
       hosts: createHosts(config),
@@ -130,13 +131,18 @@ function createRoutes(parts: Parts, options: AppOptions, draining: AbortSignal):
   const { reader, writer, payloads, verifier, links, uploads, basePath } = parts
   const { config, log } = options
   const services = { reader, writer, payloads, verifier, links, uploads, payloadMaxBytes: config.payloadMaxBytes }
-  const graphql = createGraphqlServer({ services, onHiddenError: reportTo(log), limits: config.queryLimits })
+  const graphql = createGraphqlServer({
+    services,
+    onHiddenError: reportTo(log),
+    limits: config.queryLimits,
+    introspection: config.introspection,
+  })
   const health = createHealth(dependencies(parts, options), draining)
   const senders = paceOfSenders(config.transferMinBytesPerSecond)
   return [
     {
       path: /^\/graphql\/?$/,
-      methods: createGraphqlRoute({ graphql, graphiql: createGraphiql() }),
+      methods: createGraphqlRoute({ graphql, graphiql: config.graphiql ? createGraphiql() : undefined }),
       failureAnswer: graphqlFailure,
     },
     { path: /^\/snapshots\/([^/]+)\/payload$/, methods: createPayloadRoute({ reader, payloads, links }) },

@@ -56,8 +56,14 @@ export interface Config {
   readonly signedUrlSecrets: readonly string[]
   /** Longest life of a signed link. */
   readonly signedUrlMaxSeconds: number
+  /** Whether a browser that opens the address gets GraphiQL. */
+  readonly graphiql: boolean
+  /** Whether operations may ask for the schema. */
+  readonly introspection: boolean
   /** Least severe lines that the log shows. */
   readonly logLevel: LogLevel
+  /** Whether each request has one. */
+  readonly logRequests: boolean
 }
 
 const LOG_LEVELS = ['info', 'trace', 'debug', 'warn', 'error', 'fatal', 'silent'] as const
@@ -140,7 +146,10 @@ export function readConfig(env: Env): Config {
     signedUrlSecrets: readSecrets(read, problems),
     // No store signs for more than seven days.
     signedUrlMaxSeconds: read.integer('SIGNED_URL_MAX_SECONDS', { fallback: 86_400, min: 1, max: 604_800 }),
+    graphiql: read.flag('GRAPHIQL') ?? true,
+    introspection: read.flag('INTROSPECTION') ?? true,
     logLevel: read.choice('LOG_LEVEL', LOG_LEVELS),
+    logRequests: read.flag('LOG_REQUESTS') ?? true,
   }
   // A setting that two others fall back on is read for each.
   if (problems.length > 0) throw new ConfigError([...new Set(problems)])

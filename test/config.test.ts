@@ -57,7 +57,10 @@ describe('settings', () => {
       allowedBuckets: undefined,
       signedUrlSecrets: [],
       signedUrlMaxSeconds: 86_400,
+      graphiql: true,
+      introspection: true,
       logLevel: 'info',
+      logRequests: true,
     })
   })
 
@@ -101,6 +104,9 @@ describe('settings', () => {
       STORAGE_ALLOWED_BUCKETS: 'good-one, Canary!',
       SIGNED_URL_SECRET: 'canary',
       LOG_LEVEL: 'canary',
+      LOG_REQUESTS: 'canary',
+      GRAPHIQL: 'canary',
+      INTROSPECTION: 'canary',
     }
     const problems = problemsOf(env)
     for (const name of Object.keys(env)) {

@@ -103,9 +103,11 @@ export async function runServe({ config, log, stopping }: ServeCommand): Promise
       service.checkStorage().catch((error: unknown) => log.warn({ err: error }, 'nothing can be stored'))
       const told = await Promise.race([stopping, look.refusal])
       if (told === 'SIGTERM') listenOnMillis = config.drainDelaySeconds * 1000
+      log.info({ reason: told, listensOnSeconds: listenOnMillis / 1000 }, 'draining')
     } finally {
       look.end()
       await service.close({ listenOnMillis })
+      log.info('ended')
     }
   } finally {
     await database.stop()

@@ -20,8 +20,8 @@ const PAGE = 'text/html'
 
 export interface GraphqlRouteOptions {
   readonly graphql: GraphqlServer
-  /** Answers a browser that opens the address. */
-  readonly graphiql: Handler
+  /** Answers a browser that opens the address; undefined: nobody does. */
+  readonly graphiql: Handler | undefined
 }
 
 /** GraphQL over HTTP: POST of JSON, and GET of queries by everyone but pages that may not read the answer. */
@@ -32,6 +32,7 @@ export function createGraphqlRoute({ graphql, graphiql }: GraphqlRouteOptions): 
 } {
   async function execute(params: GraphQLParams, asked: RequestContext): Promise<void> {
     const { request, response } = asked
+    asked.told.operation = operationNameOf(params)
     const mediaType = chooseMediaType(request.headers)
     if (!mediaType) {
       // No code of ours means 406: the status alone says it.
@@ -42,6 +43,7 @@ export function createGraphqlRoute({ graphql, graphiql }: GraphqlRouteOptions): 
     if (!result || Symbol.asyncIterator in result)
       throw new AppError('BAD_REQUEST', 'That operation has no single answer')
     const { data, errors } = result
+    asked.told.codes = codesOf(errors)
     await sendAnswer(response, result, {
       status: statusOf(data, errors, mediaType),
       headers: { ...headersOf(errors), 'content-type': `${mediaType}; charset=utf-8`, 'cache-control': 'no-store' },
@@ -52,7 +54,7 @@ export function createGraphqlRoute({ graphql, graphiql }: GraphqlRouteOptions): 
   async function get(context: RequestContext): Promise<void> {
     const { request, query } = context
     // Also with a query: GraphiQL shows it in its editor, and runs nothing.
-    if (prefersPage(request.headers)) return await graphiql(context)
+    if (graphiql && prefersPage(request.headers)) return await graphiql(context)
     refuseForeignPage(context)
     await execute(paramsOfQuery(query), context)
   }
@@ -70,6 +72,15 @@ export function createGraphqlRoute({ graphql, graphiql }: GraphqlRouteOptions): 
       await execute(paramsOfBody(coding ? await decodeBody(body, coding, BODY_MAX_BYTES) : body), context)
     },
   }
+}
+
+/** As it is told, or stands at the beginning of the text. */
+function operationNameOf({ operationName, query = '' }: GraphQLParams): string | undefined {
+  return (operationName || /^\s*(?:query|mutation|subscription)\s+(\w+)/.exec(query)?.[1])?.slice(0, 100)
+}
+
+function codesOf(errors: readonly GraphQLError[] | undefined): readonly string[] | undefined {
+  return errors && [...new Set(errors.map(({ extensions }) => String(extensions['code'])))].slice(0, 5)
 }
 
 /** Clients of GraphQL read `errors`, also where nothing was executed. */

@@ -7,6 +7,7 @@ import { refuseUnclear } from './framing.ts'
 import type { Hosts } from './hosts.ts'
 import type { Pace } from './pace.ts'
 import { askForBody, createRequestContext, type RequestContext, reportTo, runAs, splitTarget } from './request.ts'
+import { logRequest } from './request-log.ts'
 import { createSlowReaders } from './slow-readers.ts'
 import { boundRest, stopReading } from './unread-body.ts'
 
@@ -44,6 +45,8 @@ export interface FrontOptions {
   readonly routes: readonly Route[]
   /** Told of every failure whose cause clients do not see. */
   readonly log: Logger
+  /** Whether each request has a line in the log; default false. */
+  readonly logRequests?: boolean
   /** Which pages of other origins may read the answers; undefined: none. */
   readonly cors?: Cors | undefined
   /** Path of the server's public URL, without a trailing slash: taken off where a proxy left it on; default none. */
@@ -63,7 +66,16 @@ const BODY_MILLIS = 30_000
  * The front of the server: routing and limits on `node:http`; nothing stands between a handler and its socket. It listens to
  * `request` and `checkContinue` alike.
  */
-export function createFront({ routes, log, cors, basePath, hosts, draining, readers }: FrontOptions): RequestListener {
+export function createFront({
+  routes,
+  log,
+  cors,
+  basePath,
+  hosts,
+  draining,
+  readers,
+  logRequests = false,
+}: FrontOptions): RequestListener {
   const slowReaders = createSlowReaders(readers)
   const report = reportTo(log)
   draining.addEventListener('abort', () => {
@@ -93,6 +105,8 @@ export function createFront({ routes, log, cors, basePath, hosts, draining, read
     const { path, query, authority = request.headers.host } = splitTarget(request)
     const found = findRoute(routes, withoutBase(path, basePath?.())) ?? findRoute(routes, path)
     const context = createRequestContext(response, { path, query, params: found?.params ?? [], draining, log })
+    response.setHeader('x-request-id', context.id)
+    if (logRequests) logRequest(log, { context, path, isRoutine: found?.route.isForAnyHost === true })
     const isKnownHost = found?.route.isForAnyHost === true || hosts === undefined || hosts(authority)
     runAs(context, () => serve(found, context, isKnownHost))
   }
@@ -217,7 +231,6 @@ function fail(context: RequestContext, failure: AppError, route: Route | undefin
   if (!request.complete) stopReading(response, discardMaxBytes)
   if (failure.isRetryable) response.setHeader('retry-after', '1')
   const status = response.statusCode >= 400 ? response.statusCode : ERRORS[failure.code].status
-  if (status >= 500) response.setHeader('x-request-id', context.id)
   sendSmall(response, failureAnswer(failure, { request, status }))
 }
 

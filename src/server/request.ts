@@ -7,7 +7,7 @@ import type { Logger } from '../log.ts'
 
 /** One request on its way through the server: made once, in the front, and handed to every handler. */
 export interface RequestContext {
-  /** Names it in logs, and in answers that hide a cause: the client's own `X-Request-Id`, or a new one. */
+  /** Names it in logs, and in its answer: the client's own `X-Request-Id`, or a new one. */
   readonly id: string
   readonly request: IncomingMessage
   readonly response: ServerResponse
@@ -22,6 +22,16 @@ export interface RequestContext {
   readonly draining: AbortSignal
   /** Each line names the request. */
   readonly log: Logger
+  /** What is said of it in its line of the log. */
+  readonly told: Told
+}
+
+/** What only a handler knows. */
+export interface Told {
+  /** Name of the operation, as its client wrote it. */
+  operation?: string | undefined
+  /** Codes of the errors beside data, each once. */
+  codes?: readonly string[] | undefined
 }
 
 export interface Target {
@@ -69,6 +79,7 @@ export function createRequestContext(
     params,
     draining,
     viewer: ANYONE,
+    told: {},
     // Made when somebody asks: most answers are complete before a client could leave, or anything could fail.
     get id() {
       id ??= idOf(request)
@@ -99,13 +110,9 @@ export function runAs<Result>(context: RequestContext, work: () => Result): Resu
   return current.run(context, work)
 }
 
-/** Tells the log of a failure whose cause clients do not see, and the client how the log names it. */
+/** Tells the log of a failure whose cause clients do not see, by the name that the answer gives the request. */
 export function reportTo(log: Logger): (error: unknown) => void {
-  return (error) => {
-    const context = current.getStore()
-    if (context && !context.response.headersSent) context.response.setHeader('x-request-id', context.id)
-    ;(context?.log ?? log).error({ err: error }, 'request failed')
-  }
+  return (error) => (current.getStore()?.log ?? log).error({ err: error }, 'request failed')
 }
 
 function idOf({ headers }: IncomingMessage): string {

@@ -1,4 +1,12 @@
-import { type ExecutionArgs, type ExecutionResult, type GraphQLError, OperationTypeNode, validate } from 'graphql'
+import {
+  type ASTVisitor,
+  type ExecutionArgs,
+  type ExecutionResult,
+  GraphQLError,
+  OperationTypeNode,
+  type ValidationContext,
+  validate,
+} from 'graphql'
 import { createYoga, type GraphQLParams, type Plugin } from 'graphql-yoga'
 import { LRUCache } from 'lru-cache'
 import { type Asker, createContext, type Services } from '../graphql/context.ts'
@@ -12,6 +20,8 @@ export interface YogaOptions {
   /** Told of every failure whose cause clients do not see. */
   readonly onHiddenError: (error: unknown) => void
   readonly limits?: Partial<Limits> | undefined
+  /** Whether operations may ask for the schema; default true. */
+  readonly introspection?: boolean | undefined
   /** How long a query may take until its answer begins; 30,000 when left out. A mutation takes the time that it takes. */
   readonly queryMillis?: number | undefined
 }
@@ -34,7 +44,7 @@ interface YogaContext {
  * its part: bodies leave by `node:http` alone.
  */
 export function createGraphqlServer({ services, onHiddenError, ...options }: YogaOptions): GraphqlServer {
-  const { queryMillis = 30_000 } = options
+  const { queryMillis = 30_000, introspection = true } = options
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
   const maskError = createErrorMask(onHiddenError)
   const known = new LRUCache<string, Operation>({ max: 256 })
@@ -62,7 +72,7 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
   }
   const yoga = createYoga<YogaContext>({
     schema,
-    plugins: [useLimits(limits), execution],
+    plugins: [useLimits(limits), ...(introspection ? [] : [withoutIntrospection]), execution],
     maskedErrors: { maskError, isDev: false },
     parserAndValidationCache: { documentCache: boundedCache(), errorCache: boundedCache() },
     logging: false,
@@ -97,6 +107,22 @@ function boundedCache<T extends object>() {
   return {
     get: (key: string) => entries.get(key),
     set: (key: string, value: T) => void entries.set(key, value),
+  }
+}
+
+/** The SDL that a router asks for tells as much. */
+const withoutIntrospection: Plugin<YogaContext> = {
+  onValidate: ({ addValidationRule }) => addValidationRule(schemaStaysHidden),
+}
+
+function schemaStaysHidden(context: ValidationContext): ASTVisitor {
+  const hidden = new Set(['__schema', '__type', '_service'])
+  return {
+    Field(node) {
+      if (hidden.has(node.name.value) && context.getParentType() === context.getSchema().getQueryType()) {
+        context.reportError(new GraphQLError('This server does not tell its schema', { nodes: node }))
+      }
+    },
   }
 }
 

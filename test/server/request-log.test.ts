@@ -1,25 +1,33 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { createLogger } from '../../src/log.ts'
+import type { Handler } from '../../src/server/http.ts'
 import { serveRoutes } from '../support/front.ts'
-import { send } from '../support/http.ts'
-import { put, storedOf } from '../support/put.ts'
+import { type PlainRequest, send } from '../support/http.ts'
+import { eventually, put, storedOf } from '../support/put.ts'
 import { query } from '../support/rows.ts'
 import { startServer } from '../support/server.ts'
 
 interface Line {
+  readonly level: number
   readonly msg: string
   readonly request?: string
   readonly method?: string
   readonly path?: string
   readonly err: { readonly code?: string }
+  readonly operation?: string
+  readonly codes?: readonly string[]
+  readonly status?: number
+  readonly millis: number
+  readonly bytes: number
+  readonly isCut?: boolean
 }
 
 /** A log, and its lines so far. */
-function createLog() {
+function createLog(level = 'error') {
   const lines: Line[] = []
   const output = { write: (line: string) => void lines.push(JSON.parse(line)) }
-  return { lines, log: createLogger({ level: 'error', output }) }
+  return { lines, log: createLogger({ level, output }) }
 }
 
 describe('a failure whose cause clients do not see', () => {
@@ -29,7 +37,7 @@ describe('a failure whose cause clients do not see', () => {
     const { snapshotId } = storedOf(await put(server.url, '[1]'))
     const target = `/snapshots/${snapshotId}/payload`
     const refused = await send(server.url, { target: `${target}?sig=canary`, headers: { 'x-request-id': 'told-1' } })
-    assert.deepEqual([refused.status, refused.headers['x-request-id'], lines], [403, undefined, []])
+    assert.deepEqual([refused.status, refused.headers['x-request-id'], lines], [403, 'told-1', []])
     await query(server.databaseUrl, 'alter table state_snapshots rename to gone')
     const failed = await send(server.url, { target: `${target}?sig=canary`, headers: { 'x-request-id': 'told-2' } })
     assert.deepEqual([failed.status, failed.headers['x-request-id']], [500, 'told-2'])
@@ -69,5 +77,71 @@ describe('a failure whose cause clients do not see', () => {
       assert.match(String(answered['x-request-id']), /^[\da-f-]{36}$/)
       assert.equal(lines.at(-1)?.request, answered['x-request-id'])
     }
+  })
+})
+
+describe('the line of a request', () => {
+  const post = (body: object): PlainRequest => ({
+    method: 'POST',
+    target: '/graphql',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
+
+  it('says what was asked and what became of it, under the id that the answer has', async () => {
+    const { lines, log } = createLog('debug')
+    await using server = await startServer({ log })
+    const secret = 'canary'
+    const requests: readonly (readonly [PlainRequest, Partial<Line>])[] = [
+      [post({ query: 'query Named { __typename }' }), { operation: 'Named', status: 200 }],
+      [
+        post({ query: 'query A { __typename } query B { __typename }', operationName: 'B' }),
+        { operation: 'B', status: 200 },
+      ],
+      [post({ query: '{ __typename }' }), { status: 200 }],
+      [
+        post({ query: 'query($i: ID!) { node(id: $i) { id } }', variables: { i: secret } }),
+        { status: 200, codes: ['BAD_REQUEST'] },
+      ],
+      [post({ query: '{' }), { status: 400, codes: ['GRAPHQL_PARSE_FAILED'] }],
+      [{ target: `/snapshots/x/payload?sig=${secret}` }, { path: '/snapshots/x/payload', status: 404 }],
+      [
+        { target: '/nowhere', method: 'DELETE' },
+        { method: 'DELETE', path: '/nowhere', status: 404 },
+      ],
+      [{ target: `/${'x'.repeat(3000)}` }, { path: `/${'x'.repeat(199)}`, status: 404 }],
+      [{ target: '/health/live' }, { path: '/health/live', status: 200, level: 20 }],
+    ]
+    for (const [request, expected] of requests) {
+      lines.length = 0
+      const { headers, body } = await send(server.url, request)
+      await eventually(async () => assert.equal(lines.length, 1))
+      const [line = assert.fail('no line')] = lines
+      assert.deepEqual({ ...line, ...expected }, line)
+      assert.deepEqual([line.msg, line.request], ['request', headers['x-request-id']])
+      assert.ok(line.bytes > body.length && line.millis >= 0 && line.isCut === undefined)
+      if (expected.level === undefined) assert.equal(line.level, 30)
+      assert.doesNotMatch(JSON.stringify(line), /canary/)
+    }
+  })
+
+  it('tells of an answer that was cut', async () => {
+    const { lines, log } = createLog('info')
+    const GET: Handler = async ({ response }) => {
+      response.writeHead(200).write('some')
+      throw new TypeError('unforeseen')
+    }
+    await using front = await serveRoutes([{ path: /^\/$/, methods: { GET } }], { log, logRequests: true })
+    await assert.rejects(send(front.url, { target: '/' }))
+    await eventually(async () => assert.equal(lines.length, 2))
+    assert.deepEqual([lines[1]?.status, lines[1]?.isCut, lines[1]?.request], [200, true, lines[0]?.request])
+  })
+
+  it('is not there when nobody wants it', async () => {
+    const { lines, log } = createLog('info')
+    await using server = await startServer({ log, env: { LOG_REQUESTS: 'false' } })
+    lines.length = 0
+    await send(server.url, post({ query: '{ __typename }' }))
+    assert.deepEqual(lines, [])
   })
 })
