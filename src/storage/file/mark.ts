@@ -3,7 +3,7 @@ import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError, isAppError } from '../../errors.ts'
 import type { RawBackend } from '../backend.ts'
-import { fileError, folderError, hasErrno } from './errors.ts'
+import { folderError, hasErrno } from './errors.ts'
 import { type FileSystem, NODE_FILE_SYSTEM } from './file-system.ts'
 import { makeFolder, syncFolder } from './folders.ts'
 
@@ -143,6 +143,6 @@ async function isEmptyFolder(root: string): Promise<boolean> {
     return (await readdir(root)).length === 0
   } catch (error) {
     if (hasErrno(error, 'ENOENT')) return true
-    throw fileError(error)
+    throw folderError(error)
   }
 }
