@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { readdir, readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { type RunningProcess, startProcess } from '../support/process.ts'
 import { eventually } from '../support/put.ts'
@@ -118,6 +120,24 @@ describe('the demo', { concurrency: true }, () => {
     await demo.child.stop()
     await assertGone(demo)
     assert.doesNotMatch(demo.child.stdout(), /is ready/)
+  })
+
+  it('leaves nothing behind when Ctrl-C in a terminal reaches all that it started, at any moment', async () => {
+    await using folder = await temporaryFolder()
+    for (const millis of [0, 200, 600]) {
+      // A process group of its own, as a terminal has one for what it runs.
+      const child = spawn(process.execPath, ['src/main.ts', 'demo'], {
+        env: { PATH: process.env['PATH'], TMPDIR: folder.path, PORT: '0' },
+        detached: true,
+        stdio: ['ignore', 'pipe', 'inherit'],
+      })
+      const ended = once(child, 'exit')
+      await once(child.stdout, 'data')
+      await delay(millis)
+      process.kill(-Number(child.pid), 'SIGINT')
+      assert.deepEqual(await ended, [0, null])
+      assert.deepEqual([await readdir(folder.path), await livingProcessesOf(folder.path)], [[], []])
+    }
   })
 
   it('leaves nothing behind when its terminal is closed', async () => {

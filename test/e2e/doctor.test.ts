@@ -274,6 +274,15 @@ describe('doctor on the folder of objects', { concurrency: 2 }, () => {
     )
   })
 
+  it('knows the folder that the states of the database lie in', async () => {
+    await using server = await startServer({ env: { SNAPSHOT_INLINE_MAX_BYTES: '0' } })
+    assert.equal((await put(server.url, '[1]')).status, 201)
+    await using folder = await temporaryFolder()
+    const { wrong } = await diagnose({ ...storeOf(server), SNAPSHOT_STORAGE_PATH: folder.path })
+    assert.match(wrong.join('\n'), /SNAPSHOT_STORAGE_PATH: the folder has not the mark that this database knows/)
+    assert.deepEqual(await filesBelow(folder.path), [])
+  })
+
   it('leaves a root that is not there as it is', async () => {
     await using folder = await temporaryFolder()
     const { code, warnings } = await diagnose({ SNAPSHOT_STORAGE_PATH: `${folder.path}/none` })

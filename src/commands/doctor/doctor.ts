@@ -5,7 +5,7 @@ import { lookAtLinks } from './addresses.ts'
 import { lookAtCache } from './cache.ts'
 import { lookAtDatabase } from './database.ts'
 import { createReport, type Finding, fine, inTime, warning, wrong } from './finding.ts'
-import { lookAtFolder } from './folder.ts'
+import { lookAtFolder, lookAtMark } from './folder.ts'
 import { lookAtStore, type StoreLook } from './object-store.ts'
 import { lookAtRows } from './rows.ts'
 import { lookAtPayloads } from './samples.ts'
@@ -39,7 +39,7 @@ export async function runDoctor({ env, print }: DoctorOptions): Promise<number> 
   const storage = inTime(lookAtStorage(config, env), { subject: 'storage', seconds: 12 })
   const links = inTime(lookAtLinks(config, env), { subject: 'links', seconds: 6 })
   const cache = inTime(lookAtCache(config), { subject: 'the cache', seconds: 6 })
-  const { database, payloads } = lookAtData(config)
+  const { database, payloads } = lookAtData(config, env)
   report.section('database', await database)
   report.section('storage', await storage)
   report.section('links', await links)
@@ -63,7 +63,7 @@ interface DataLooks {
   readonly payloads: Promise<readonly Finding[]>
 }
 
-function lookAtData(config: Config): DataLooks {
+function lookAtData(config: Config, env: Env): DataLooks {
   const { databaseUrl } = config
   if (databaseUrl === undefined) {
     const text = 'DATABASE_URL is not set: an embedded one starts with "statelens serve", and is not looked at'
@@ -74,7 +74,7 @@ function lookAtData(config: Config): DataLooks {
   const rows = looking.then(async ({ findings, isReadable }) =>
     isReadable ? [...findings, ...(await inTime(lookAtRows(db), { subject: 'the rows', seconds: 6 }))] : findings,
   )
-  const payloads = looking.then(({ isReadable }) => (isReadable ? readSamples(config, databaseUrl) : []))
+  const payloads = looking.then(({ isReadable }) => (isReadable ? readSamples(config, databaseUrl, env) : []))
   rows.then(() => db.close()).catch(() => {})
   return {
     database: inTime(rows, { subject: 'the database', seconds: 14 }),
@@ -82,12 +82,13 @@ function lookAtData(config: Config): DataLooks {
   }
 }
 
-async function readSamples(config: Config, databaseUrl: string): Promise<readonly Finding[]> {
+async function readSamples(config: Config, databaseUrl: string, env: Env): Promise<readonly Finding[]> {
   const { openStorage } = await import('../../app.ts')
   const db = createDatabase({ url: databaseUrl, maxConnections: 3, isReadOnly: true, ...AS_DOCTOR })
   const storage = openStorage(config, db)
   try {
-    return await lookAtPayloads(db, storage)
+    const mark = lookAtMark(db, { ...folderSetting(config, env), root: config.storagePath })
+    return [...(await mark), ...(await lookAtPayloads(db, storage))]
   } finally {
     storage.close()
     // Nobody waits for connections that hang.
@@ -96,12 +97,16 @@ async function readSamples(config: Config, databaseUrl: string): Promise<readonl
 }
 
 async function lookAtStorage(config: Config, env: Env): Promise<readonly Finding[]> {
-  const isDefault = config.storageBackend === 'filesystem'
-  const isSet = Boolean(env['SNAPSHOT_STORAGE_PATH']?.trim())
-  const setting = isSet ? 'SNAPSHOT_STORAGE_PATH' : 'DATA_DIR'
+  const { isDefault, isSet, setting } = folderSetting(config, env)
   const stores = storesOf(config, env).map((store) => lookAtStore(store))
   const folder = lookAtFolder({ root: config.storagePath, setting, isSet, isDefault })
   return (await Promise.all(isDefault ? [folder, ...stores] : [...stores, folder])).flat()
+}
+
+/** What the root of `file://` is, and by which setting. */
+function folderSetting({ storageBackend }: Config, env: Env) {
+  const isSet = Boolean(env['SNAPSHOT_STORAGE_PATH']?.trim())
+  return { isDefault: storageBackend === 'filesystem', isSet, setting: isSet ? 'SNAPSHOT_STORAGE_PATH' : 'DATA_DIR' }
 }
 
 /** One look for both schemes where they mean the same store. */

@@ -2,6 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { constants, type Stats } from 'node:fs'
 import { access, open, rm, stat, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import type { Database } from '../../db/connect.ts'
+import { loadStoreId } from '../../db/queries/stores.ts'
+import { readMark } from '../../storage/file/mark.ts'
 import { type Finding, fine, warning, wordOf, wrong } from './finding.ts'
 
 const GIB = 1_073_741_824
@@ -37,6 +40,18 @@ export async function lookAtFolder(look: FolderLook): Promise<readonly Finding[]
     ...judgeMode(setting, found),
     ...(isDefault ? await judgeSpace(setting, root) : []),
   ]
+}
+
+/** Whether the folder is the one that the database knows. @throws AppError when the database fails. */
+export async function lookAtMark(
+  db: Database,
+  { root, setting, isDefault }: Omit<FolderLook, 'isSet'>,
+): Promise<readonly Finding[]> {
+  const known = await loadStoreId(db, 'file')
+  const found = await readMark(root).catch(() => null)
+  if (known === null || found === known) return []
+  const text = `${setting}: the folder has not the mark that this database knows; mount the one that its states lie in`
+  return [isDefault ? wrong(`${text}: nothing is stored meanwhile`) : warning(text)]
 }
 
 async function judgeAbsent({ root, setting, isSet, isDefault }: FolderLook): Promise<readonly Finding[]> {

@@ -1,8 +1,10 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { access, chmod, chown, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 
@@ -116,12 +118,23 @@ async function giveAway(folder: string, to: { readonly uid: number; readonly gid
 }
 
 /** Runs a command to its end; null when it succeeded. */
-async function run(account: Account, command: readonly string[]): Promise<unknown> {
-  const [file = '', ...args] = [...account.prefix, ...command]
-  return execute(file, args, { cwd: '/', env: childEnv(), uid: account.uid, gid: account.gid }).then(
-    () => null,
-    (error: unknown) => error,
-  )
+async function run({ prefix, uid, gid }: Account, command: readonly string[]): Promise<unknown> {
+  const [file = '', ...args] = [...prefix, ...command]
+  // Detached: Ctrl-C in the terminal does not end it half way.
+  const child = spawn(file, args, {
+    cwd: '/',
+    env: childEnv(),
+    uid,
+    gid,
+    detached: true,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  try {
+    const [words, [code]] = await Promise.all([text(child.stderr), once(child, 'close')])
+    return code === 0 ? null : new Error(words.trim())
+  } catch (error) {
+    return error
+  }
 }
 
 function exists(path: string): Promise<boolean> {

@@ -111,11 +111,10 @@ function wrongFolder(): AppError {
   })
 }
 
-/** Null where there is none. */
-async function readMark(root: string): Promise<string | null> {
+/** The id in a folder's mark; null where there is none, and empty for what is no mark. */
+export async function readMark(root: string): Promise<string | null> {
   try {
     const text = (await readFile(join(root, MARK), 'utf8')).trim()
-    // Another text is no mark, and not the lack of one.
     return UUID.test(text) ? text : ''
   } catch (error) {
     if (hasErrno(error, 'ENOENT', 'ENOTDIR')) return null
