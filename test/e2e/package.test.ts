@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { promisify } from 'node:util'
 import { startProcess } from '../support/process.ts'
+import { eventually } from '../support/put.ts'
 import { startServer } from '../support/server.ts'
 import { type TemporaryFolder, temporaryFolder } from '../support/tmp.ts'
 import { livingProcessesOf } from './processes.ts'
@@ -46,7 +47,7 @@ describe('the package', () => {
     const env = { PORT: '0', DATA_DIR: join(folder.path, 'data') }
     await using server = startProcess({ script: bin, args: ['serve'], env, cwd: folder.path })
     const url = new URL(await server.waitForUrl())
-    assert.equal((await fetch(`${url.origin}/health/ready`)).status, 200)
+    await eventually(async () => assert.equal((await fetch(`${url.origin}/health/ready`)).status, 200))
     assert.deepEqual(await server.stop(), { code: 0, signal: null })
   })
 
