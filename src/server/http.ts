@@ -7,7 +7,7 @@ import { refuseUnclear } from './framing.ts'
 import type { Hosts } from './hosts.ts'
 import type { Pace } from './pace.ts'
 import { askForBody, createRequestContext, type RequestContext, reportTo, runAs, splitTarget } from './request.ts'
-import { logRequest } from './request-log.ts'
+import { startLine } from './request-log.ts'
 import { createSlowReaders } from './slow-readers.ts'
 import { boundRest, stopReading } from './unread-body.ts'
 
@@ -100,14 +100,19 @@ export function createFront({
     // Uploads are asked for only once it is clear that they are wanted: their handler does it.
     if (request.method !== 'PUT') askForBody(response)
     slowReaders.watch(response)
-    response.once('close', () => boundRest(request, BODY_MILLIS))
     if (draining.aborted) endConnection(response)
     const { path, query, authority = request.headers.host } = splitTarget(request)
     const found = findRoute(routes, withoutBase(path, basePath?.())) ?? findRoute(routes, path)
     const context = createRequestContext(response, { path, query, params: found?.params ?? [], draining, log })
     response.setHeader('x-request-id', context.id)
-    if (logRequests) logRequest(log, { context, path, isRoutine: found?.route.isForAnyHost === true })
-    const isKnownHost = found?.route.isForAnyHost === true || hosts === undefined || hosts(authority)
+    const isRoutine = found?.route.isForAnyHost === true
+    const writeLine = logRequests ? startLine(log, { context, path, isRoutine }) : undefined
+    // One listener: an answer has ten at most without a warning, and its payloads have theirs.
+    response.once('close', () => {
+      boundRest(request, BODY_MILLIS)
+      writeLine?.()
+    })
+    const isKnownHost = isRoutine || hosts === undefined || hosts(authority)
     runAs(context, () => serve(found, context, isKnownHost))
   }
 }

@@ -13,17 +13,18 @@ export interface LoggedRequest {
 const PATH_LENGTH = 200
 
 /**
- * Writes one line when an answer has ended, however it did: what was asked, by which id, and what became of it. It must cost next
- * to nothing: small reads are answered in a fraction of a millisecond.
+ * Says what was asked, by which id, and what became of it, in one line. It must cost next to nothing: small reads are answered in a
+ * fraction of a millisecond.
+ * @returns to be called when the answer has ended, however it did; undefined where there is no line to be written.
  */
-export function logRequest(log: Logger, { context, path, isRoutine }: LoggedRequest): void {
+export function startLine(log: Logger, { context, path, isRoutine }: LoggedRequest): (() => void) | undefined {
   const level = isRoutine ? 'debug' : 'info'
-  if (!log.isLevelEnabled(level)) return
+  if (!log.isLevelEnabled(level)) return undefined
   const { request, response, told } = context
   const { socket } = response
   const before = socket?.bytesWritten ?? 0
   const began = performance.now()
-  response.once('close', () => {
+  return () =>
     log[level](
       {
         request: context.id,
@@ -40,5 +41,4 @@ export function logRequest(log: Logger, { context, path, isRoutine }: LoggedRequ
       },
       'request',
     )
-  })
 }

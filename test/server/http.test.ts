@@ -291,7 +291,7 @@ describe('a host that a request names', () => {
 describe('HEAD', () => {
   it('D21: is answered where GET is, with its head and no body', async () => {
     for (const target of ['/health/live', '/health/ready', '/graphql?query=%7B__typename%7D']) {
-      const headers = { 'x-requested-with': 'x' }
+      const headers = { 'x-requested-with': 'x', 'x-request-id': 'both' }
       const get = await send(server.url, { target, headers })
       const head = await send(server.url, { method: 'HEAD', target, headers })
       assert.deepEqual([head.status, head.body.length], [200, 0], target)

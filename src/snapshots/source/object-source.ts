@@ -6,6 +6,7 @@ import { AppError, isAppError } from '../../errors.ts'
 import type { Snapshot, StorageState } from '../../model/snapshot.ts'
 import type { StoredObject } from '../../storage/backend.ts'
 import type { Storage } from '../../storage/registry.ts'
+import { isEncoding } from '../encoding.ts'
 import type { StoredBytes } from '../stored-bytes.ts'
 import { hintOfCoding, Recoded, sniffCoding } from './coding.ts'
 import type { NoteOptions, ObjectSource, Opening, SourceGet } from './source.ts'
@@ -101,6 +102,8 @@ export function createObjectSources({ db, storage }: ObjectSourceOptions): OpenO
 }
 
 async function requireCoding({ body }: StoredObject, coding: string): Promise<void> {
+  // A coding that is not read here is not known by its bytes either.
+  if (coding !== 'identity' && !isEncoding(coding)) return
   const found = await sniffCoding(body)
   // An empty one is no reason to think anew.
   if (found === coding || (found === 'identity' && body.readableLength === 0)) return
