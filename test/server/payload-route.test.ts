@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { type PlainResponse, send } from '../support/http.ts'
+import { openObjects } from '../support/objects.ts'
+import { query } from '../support/rows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 const INLINE_MAX_BYTES = 1000
@@ -38,8 +40,9 @@ describe('GET and HEAD /snapshots/{id}/payload', () => {
       ['object', LARGE],
     ] as const) {
       const bytes = Buffer.from(JSON.stringify(payload))
-      const got = await send(server.url, { target: targets[tier] })
-      const headed = await send(server.url, { method: 'HEAD', target: targets[tier] })
+      const headers = { 'x-request-id': 'both' }
+      const got = await send(server.url, { target: targets[tier], headers })
+      const headed = await send(server.url, { method: 'HEAD', target: targets[tier], headers })
       assert.deepEqual([got.status, headed.status], [200, 200])
       assert.deepEqual([got.body, headed.body], [bytes, Buffer.alloc(0)])
       assert.equal(got.headers['content-length'], String(bytes.length))
@@ -108,9 +111,11 @@ describe('GET and HEAD /snapshots/{id}/payload', () => {
   it('are 404 for a payload whose object is gone, with a code that says so', async () => {
     const target = await capture({ ...LARGE, lost: true })
     const [, , snapshotId] = target.split('/')
-    await using other = await startServer({
-      store: { databaseUrl: server.databaseUrl, storagePath: `${server.storagePath}/elsewhere` },
-    })
+    const [row] = await query(server.databaseUrl, 'select storage_uri from state_snapshots where id = $1', [snapshotId])
+    using objects = openObjects(server)
+    await objects.remove(String(row?.['storage_uri']))
+    // It has read nothing before.
+    await using other = await startServer({ store: server })
     const response = await send(other.url, { target: `/snapshots/${snapshotId}/payload` })
     assert.deepEqual([response.status, codeOf(response)], [404, 'OBJECT_MISSING'])
   })
