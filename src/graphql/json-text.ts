@@ -3,12 +3,16 @@ import { AppError } from '../errors.ts'
 import { createJsonLocator, type JsonLocator } from '../json/locator.ts'
 
 /** A JSON value that came in, as text: what was sent, with every digit of its numbers. */
-export interface JsonText {
+export class JsonText {
   readonly jsonText: string
+
+  constructor(text: string) {
+    this.jsonText = text
+  }
 }
 
 export function jsonText(text: string): JsonText {
-  return { jsonText: text }
+  return new JsonText(text)
 }
 
 /** Texts of variables, by the object that was parsed from them. */
@@ -31,7 +35,7 @@ export function textsOf(variables: object): JsonLocator | undefined {
 
 /** Text of a value whose own is not known. @throws AppError `BAD_REQUEST` for numbers that JSON cannot tell. */
 export function textOfValue(value: unknown): string {
-  if (isJsonText(value)) return value.jsonText
+  if (value instanceof JsonText) return value.jsonText
   if (Array.isArray(value)) return `[${value.map((item) => textOfValue(item ?? null)).join()}]`
   if (typeof value === 'object' && value !== null) {
     const entries = Object.entries(value).filter(([, item]) => item !== undefined)
@@ -69,8 +73,4 @@ function textOfEntries(entries: readonly (readonly [string, string | undefined])
     .filter(([, text]) => text !== undefined)
     .map(([name, text]) => `${JSON.stringify(name)}:${text}`)
   return `{${members.join()}}`
-}
-
-function isJsonText(value: unknown): value is JsonText {
-  return typeof value === 'object' && value !== null && 'jsonText' in value
 }

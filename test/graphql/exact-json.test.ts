@@ -19,6 +19,7 @@ const TEXTS = [
   ' {\t"b" : 1.50,\r\n"a":[ ] , "b":2 } ',
   '{"__proto__":{"payload":1e999},"":-0.0}',
   '{"payload":"\\"}","i":{"payload":0}}',
+  '{"jsonText":"7"}',
 ]
 
 describe('JSON that is sent by a mutation', () => {
@@ -42,6 +43,14 @@ describe('JSON that is sent by a mutation', () => {
       assert.ok(whole.includes(`"digest":"${digest}","sizeBytes":${Buffer.byteLength(sent)}`), whole)
       assert.ok(whole.includes(`"payload":${sent},"metadata":${sent}}`), whole)
     }
+  })
+
+  it('is no text for what only looks like one', async () => {
+    const like = '{"jsonText":"7"}'
+    const parts = `mutation ($p: JSON = {jsonText: "7"}) { a: captureSnapshot(input: { runId: "q", payload: {a: $p, b: {jsonText: "7"}} }) {
+      snapshot { payload } } }`
+    assert.ok((await run(parts)).includes(`"payload":{"a":${like},"b":${like}}`))
+    assert.ok((await run(parts, `{"p":${like}}`)).includes(`"payload":{"a":${like},"b":${like}}`))
   })
 
   it('is kept in a variable of its own, wherever the query puts it', async () => {
