@@ -5,7 +5,7 @@ import { createMemoryCache } from './cache/memory.ts'
 import { createValkeyCache } from './cache/valkey.ts'
 import type { Config } from './config.ts'
 import { createDatabase, type Database } from './db/connect.ts'
-import { claimStore, hasObjectsIn, loadStoreId } from './db/queries/stores.ts'
+import { claimStore, hasObjectsIn, lookAtStore, replaceStore } from './db/queries/stores.ts'
 import type { Logger } from './log.ts'
 import { CAPTURE_PATH, createCaptureRoute } from './server/capture-route.ts'
 import { createCors } from './server/cors.ts'
@@ -193,9 +193,16 @@ export function openStorage(config: Config, db: Database): Storage {
 }
 
 function identityOf(db: Database, isDefault: boolean): StoreIdentity {
-  const known = () => loadStoreId(db, 'file')
+  const known = () => lookAtStore(db, 'file')
   if (!isDefault) return { known }
-  return { known, claim: { hasObjects: () => hasObjectsIn(db, 'file'), take: (id) => claimStore(db, 'file', id) } }
+  return {
+    known,
+    claim: {
+      hasObjects: () => hasObjectsIn(db, 'file'),
+      take: (id) => claimStore(db, 'file', id),
+      replace: (id) => replaceStore(db, 'file', id),
+    },
+  }
 }
 
 function openCache(config: Config, log: Logger): ByteCache {

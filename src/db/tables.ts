@@ -163,6 +163,7 @@ export interface TombstonesTable {
 export interface StoresTable {
   scheme: string
   id: string
+  is_used: WithDefault<boolean>
   created_at: WithDefault<Instant>
 }
 

@@ -36,7 +36,8 @@ async function mixedOperations(server: TestServer, operations: number): Promise<
   await Promise.all(Array.from({ length: 20 }, (_, number) => client(number)))
 }
 
-const LOCKS = "select pid from pg_locks where locktype = 'advisory'"
+const LOCKS = `select pid from pg_locks
+  where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())`
 
 await describeWith('a database behind PgBouncer', pgbouncer, (program) => {
   for (const { name, ...options } of WAYS) {

@@ -44,7 +44,10 @@ describe('a failure that nobody foresaw', () => {
 
   it('is told alike for every operation', async () => {
     await using server = await startServer()
-    await query(server.databaseUrl, 'drop table statelens_runs, statelens_steps, state_snapshots, statelens_objects')
+    await query(
+      server.databaseUrl,
+      'drop table statelens_runs, statelens_steps, state_snapshots, statelens_objects cascade',
+    )
     const messages = new Set<string>()
     for (const text of [
       RUNS,
@@ -156,7 +159,7 @@ async function tellsNothing(service?: S3Service): Promise<void> {
   await capture({ CANARY })
   await query(database.url, 'alter table state_snapshots rename column size_bytes to size')
   await capture({ CANARY })
-  await query(database.url, 'drop table state_snapshots')
+  await query(database.url, 'drop table state_snapshots cascade')
   await capture({ CANARY })
   await post('{ snapshot(runId: "run", stepId: "s") { payload } }')
   await proxy.refuse()

@@ -24,7 +24,7 @@ it('without GRAPHIQL a browser gets what a program gets', async () => {
   await using server = await startServer({ env: { GRAPHIQL: 'false' } })
   const headers = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' }
   const page = await send(server.url, { target: '/graphql', headers })
-  assert.deepEqual([page.status, codesOf(page)], [403, ['FORBIDDEN']])
+  assert.deepEqual([page.status, codesOf(page)], [400, ['BAD_REQUEST']], 'it asks for nothing')
   const asked = { ...headers, 'graphql-require-preflight': '1' }
   assert.equal((await send(server.url, { target: '/graphql?query={__typename}', headers: asked })).status, 200)
 })

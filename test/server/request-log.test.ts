@@ -84,7 +84,7 @@ describe('the line of a request', () => {
   const post = (body: object): PlainRequest => ({
     method: 'POST',
     target: '/graphql',
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', accept: 'application/graphql-response+json' },
     body: JSON.stringify(body),
   })
 

@@ -68,6 +68,20 @@ it('of two servers with a folder each, the one that cannot see a state says so, 
   assert.notEqual(await stateOf(server, snapshot.snapshotId), 'MISSING')
 })
 
+it('a folder in which nothing has come to lie gives way to another one, and then for good', async () => {
+  await using server = await startServer({ env: LARGE })
+  await server.app.checkStorage()
+  await using folder = await temporaryFolder()
+  await using other = await startServer({ env: LARGE, store: { ...server, storagePath: folder.path } })
+  await other.app.checkStorage()
+  assert.equal((await put(server.url, '[1]')).status, 503, 'it has lost its place')
+  assert.equal((await put(other.url, '[2]')).status, 201)
+  await assert.rejects(server.app.checkStorage(), { code: 'STORAGE_UNAVAILABLE' })
+  await query(server.databaseUrl, "update statelens_objects set state = 'doomed'")
+  await assert.rejects(server.app.checkStorage(), { code: 'STORAGE_UNAVAILABLE' })
+  assert.equal((await put(other.url, '[3]', { stepId: 'more' })).status, 201)
+})
+
 it('an object that is gone from the right folder is missing, as ever', async () => {
   await using server = await startServer({ env: LARGE })
   const { snapshotId } = storedOf(await put(server.url, '[1]'))

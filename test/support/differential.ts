@@ -113,9 +113,18 @@ async function askPlain({ plain }: Differential, operation: GraphqlOperation): P
   return readAnswer(await plain.answer(operation))
 }
 
+/** base64url of `["snapshots",` */
+const SNAPSHOT_CURSOR = /"(WyJzbmFwc2hvdHMi[\w-]+)"/g
+
+/** What else is under way in the database is of the moment, too. */
+function withoutUnsettled(_whole: string, cursor: string): string {
+  const parts: unknown[] = JSON.parse(Buffer.from(cursor, 'base64url').toString())
+  return `"${Buffer.from(JSON.stringify(parts.slice(0, 2))).toString('base64url')}"`
+}
+
 function readAnswer(text: string): Answer {
   // When a link ends, and its signature, are those of the moment.
-  const stable = text.replace(/\/payload\?[^"]*"/g, '/payload"')
+  const stable = text.replace(/\/payload\?[^"]*"/g, '/payload"').replace(SNAPSHOT_CURSOR, withoutUnsettled)
   const { errors = [] }: { readonly errors?: readonly unknown[] } = JSON.parse(stable)
   const end = errors.length > 0 ? `"errors":${JSON.stringify(errors)}}` : '}'
   assert.ok(stable.endsWith(end), stable)

@@ -3,7 +3,7 @@ import { constants, type Stats } from 'node:fs'
 import { access, open, rm, stat, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Database } from '../../db/connect.ts'
-import { loadStoreId } from '../../db/queries/stores.ts'
+import { hasObjectsIn, loadStore } from '../../db/queries/stores.ts'
 import { readMark } from '../../storage/file/mark.ts'
 import { type Finding, fine, warning, wordOf, wrong } from './finding.ts'
 
@@ -47,9 +47,10 @@ export async function lookAtMark(
   db: Database,
   { root, setting, isDefault }: Omit<FolderLook, 'isSet'>,
 ): Promise<readonly Finding[]> {
-  const known = await loadStoreId(db, 'file')
+  const known = await loadStore(db, 'file')
   const found = await readMark(root).catch(() => null)
-  if (known === null || found === known) return []
+  // One that nothing has come to lie in gives way to this one.
+  if (!known || found === known.id || !(known.isUsed || (await hasObjectsIn(db, 'file')))) return []
   const text = `${setting}: the folder has not the mark that this database knows; mount the one that its states lie in`
   return [isDefault ? wrong(`${text}: nothing is stored meanwhile`) : warning(text)]
 }

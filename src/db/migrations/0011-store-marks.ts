@@ -7,6 +7,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       `create table statelens_stores (
         scheme text primary key,
         id uuid not null,
+        is_used boolean not null default false,
         created_at timestamptz not null default now()
       )`,
     )

@@ -14,14 +14,16 @@ const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /** What is known elsewhere of the folder that the objects lie in. Each method rejects where that cannot be asked. */
 export interface StoreIdentity {
-  /** The id that its mark must have; null while no folder was claimed. */
-  known(): Promise<string | null>
+  /** The id that its mark must have, and whether that is for good; null while no folder was claimed. */
+  known(): Promise<{ readonly id: string; readonly isUsed: boolean } | null>
   /** Absent where no folder is to be claimed. */
   readonly claim?: {
     /** Whether there are objects already: then an empty folder is not theirs, but a place where it is not mounted. */
     hasObjects(): Promise<boolean>
     /** @returns the id that the mark must have from now on: another one where another folder was claimed meanwhile. */
     take(id: string): Promise<string>
+    /** The same where another folder was claimed before, and nothing has come to lie in it. */
+    replace(id: string): Promise<string>
   }
 }
 
@@ -37,20 +39,39 @@ export interface MarkOptions {
  * machine, has nothing, takes nothing and loses nothing: what would be `OBJECT_MISSING` there is `STORAGE_UNAVAILABLE`.
  */
 export function marked(backend: RawBackend, { root, identity, fs = NODE_FILE_SYSTEM }: MarkOptions): RawBackend {
-  /** What is known does not change; before that it is asked for each time. */
-  let expected: string | null = null
+  /** Of a folder in which states lie: it is asked for no more. */
+  let lasting: string | null = null
+
+  async function expected(): Promise<string | null> {
+    if (lasting !== null) return lasting
+    const known = await identity.known()
+    if (known?.isUsed) lasting = known.id
+    return known?.id ?? null
+  }
 
   async function require(): Promise<void> {
     const found = await readMark(root)
-    expected ??= await identity.known()
-    if (expected !== null) return requireSame(found, expected)
+    const id = await expected()
+    if (id !== null) return requireSame(found, id)
     if (!identity.claim) return
     if (found === null && (await isEmptyFolder(root)) && (await identity.claim.hasObjects())) throw wrongFolder()
+    await claim(identity.claim.take, found)
+  }
+
+  /** Where nothing is on its way, a folder may also take the place of one that was never used. */
+  async function requireOrReplace(): Promise<void> {
+    const found = await readMark(root)
+    const id = await expected()
+    if (id === null || found === id || lasting !== null || !identity.claim) return await require()
+    await claim(identity.claim.replace, found)
+  }
+
+  async function claim(take: (id: string) => Promise<string>, found: string | null): Promise<void> {
     const id = found ?? (await writeMark(fs, root, randomUUID()))
-    expected = await identity.claim.take(id)
+    const taken = await take(id)
     // One that two servers made lies in two folders: the other one was faster.
-    if (expected !== id && found === null) await rm(join(root, MARK), { force: true })
-    requireSame(id, expected)
+    if (taken !== id && found === null) await rm(join(root, MARK), { force: true })
+    requireSame(id, taken)
   }
 
   /** An object that is not there may lie in the right folder. */
@@ -59,8 +80,8 @@ export function marked(backend: RawBackend, { root, identity, fs = NODE_FILE_SYS
       return await reading
     } catch (error) {
       if (isAppError(error, 'OBJECT_MISSING')) {
-        expected ??= await identity.known()
-        if (expected !== null) requireSame(await readMark(root), expected)
+        const id = await expected()
+        if (id !== null) requireSame(await readMark(root), id)
       }
       throw error
     }
@@ -93,7 +114,7 @@ export function marked(backend: RawBackend, { root, identity, fs = NODE_FILE_SYS
     }),
     async check(options) {
       // A database that is down says nothing of the folder.
-      await require().catch((error: unknown) => {
+      await requireOrReplace().catch((error: unknown) => {
         if (!isAppError(error) || !error.code.startsWith('DATABASE_')) throw error
       })
       await backend.check(options)
