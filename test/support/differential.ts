@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { encodeGlobalId, encodeStepKey } from '../../src/model/ids.ts'
-import { dataOf, rawPost } from './answers.ts'
+import { dataOf, rawPost, withStableCursors } from './answers.ts'
 import { createPlainExecution, type GraphqlOperation, type PlainExecution } from './plain-execution.ts'
 import { type CLASSES, type RandomWords, randomOperation } from './random-operations.ts'
 import { fillSample, now, SAMPLE } from './sample-store.ts'
@@ -113,18 +113,9 @@ async function askPlain({ plain }: Differential, operation: GraphqlOperation): P
   return readAnswer(await plain.answer(operation))
 }
 
-/** base64url of `["snapshots",` */
-const SNAPSHOT_CURSOR = /"(WyJzbmFwc2hvdHMi[\w-]+)"/g
-
-/** What else is under way in the database is of the moment, too. */
-function withoutUnsettled(_whole: string, cursor: string): string {
-  const parts: unknown[] = JSON.parse(Buffer.from(cursor, 'base64url').toString())
-  return `"${Buffer.from(JSON.stringify(parts.slice(0, 2))).toString('base64url')}"`
-}
-
 function readAnswer(text: string): Answer {
   // When a link ends, and its signature, are those of the moment.
-  const stable = text.replace(/\/payload\?[^"]*"/g, '/payload"').replace(SNAPSHOT_CURSOR, withoutUnsettled)
+  const stable = withStableCursors(text.replace(/\/payload\?[^"]*"/g, '/payload"'))
   const { errors = [] }: { readonly errors?: readonly unknown[] } = JSON.parse(stable)
   const end = errors.length > 0 ? `"errors":${JSON.stringify(errors)}}` : '}'
   assert.ok(stable.endsWith(end), stable)
