@@ -18,6 +18,7 @@ import {
 } from 'graphql'
 import { createLimitsRule, DEFAULT_LIMITS } from '../../src/graphql/limits.ts'
 import { schema } from '../../src/graphql/schema.ts'
+import { createRandom } from './random.ts'
 
 /** What random operations are made of; each class is a fault of its own that executors had. */
 export const CLASSES = {
@@ -50,17 +51,6 @@ export interface RandomWords {
 }
 
 const RULES = [...specifiedRules, createLimitsRule(DEFAULT_LIMITS)]
-
-/** Numbers from 0 up to 1, the same ones for the same seed. */
-export function createRandom(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 /** A valid operation of the schema, and variables for it. */
 export function randomOperation(seed: number, kind: keyof typeof CLASSES, words: RandomWords): RandomOperation {

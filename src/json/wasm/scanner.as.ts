@@ -1,0 +1,340 @@
+/*
+ * AssemblyScript. RFC 8259, 64 bytes a step and no loop over tokens: the grammar as rules between neighbours in bit masks, of which
+ * bit n stands for byte n of the block. A loop runs over braces and brackets alone. UTF-8 is checked elsewhere.
+ *
+ * A call keeps nothing for the next one: where the document stands comes as a parameter and goes as the result (`carries.ts`), and
+ * the stack of what is open lies in memory, where the caller puts it and takes it.
+ *
+ * Doubtful is refused: the caller looks at what was refused again, byte by byte.
+ */
+import * as carry from './carries'
+
+/** For each open container one byte: 1 where it stands in an object. A block may go 64 levels past either end. */
+export const STACK: i32 = 1024
+export const STACK_SIZE: i32 = 1024
+export const INPUT: i32 = 2112
+/** Bytes that must lie behind the last block: a literal is looked at whole. */
+export const LOOK_AHEAD: i32 = 8
+
+let depthAtEnd: i32 = 0
+let deepestOfAll: i32 = 0
+
+/** After the last call. */
+export function depth(): i32 {
+  return depthAtEnd
+}
+/** In the last call. */
+export function deepest(): i32 {
+  return deepestOfAll
+}
+
+@inline function bits(a: v128, b: v128, c: v128, d: v128): u64 {
+  return <u64>(<u32>(i8x16.bitmask(a) | (i8x16.bitmask(b) << 16))) | (<u64>(<u32>(i8x16.bitmask(c) | (i8x16.bitmask(d) << 16))) << 32)
+}
+@inline function equal(a: v128, b: v128, c: v128, d: v128, byte: v128): u64 {
+  return bits(i8x16.eq(a, byte), i8x16.eq(b, byte), i8x16.eq(c, byte), i8x16.eq(d, byte))
+}
+
+/*
+ * Vectors that are the same for all bytes lie in memory from 0 on. Written as constants, V8 makes each of them anew at each use, by
+ * three instructions; what was read from memory it keeps.
+ */
+const QUOTE: usize = 0, BACKSLASH: usize = 16, LAST_CONTROL: usize = 32, CASE: usize = 48, OPENER: usize = 64, CLOSER: usize = 80
+const COMMA: usize = 96, COLON: usize = 112, SPACE: usize = 128, NEWLINE: usize = 144, RETURN: usize = 160, TAB: usize = 176
+const ZERO: usize = 192, NINE: usize = 208, MINUS: usize = 224, POINT: usize = 240, PLUS: usize = 256, LETTER_E: usize = 272
+const LETTER_U: usize = 288, NIBBLE: usize = 304, LOWER_ESCAPE: usize = 320, UPPER_ESCAPE: usize = 336
+const LOWER_HEX: usize = 352, UPPER_HEX: usize = 368
+v128.store(QUOTE, i8x16.splat(0x22))
+v128.store(BACKSLASH, i8x16.splat(0x5c))
+v128.store(LAST_CONTROL, i8x16.splat(0x1f))
+v128.store(CASE, i8x16.splat(0x20))
+v128.store(OPENER, i8x16.splat(0x7b))
+v128.store(CLOSER, i8x16.splat(0x7d))
+v128.store(COMMA, i8x16.splat(0x2c))
+v128.store(COLON, i8x16.splat(0x3a))
+v128.store(SPACE, i8x16.splat(0x20))
+v128.store(NEWLINE, i8x16.splat(0x0a))
+v128.store(RETURN, i8x16.splat(0x0d))
+v128.store(TAB, i8x16.splat(0x09))
+v128.store(ZERO, i8x16.splat(0x30))
+v128.store(NINE, i8x16.splat(9))
+v128.store(MINUS, i8x16.splat(0x2d))
+v128.store(POINT, i8x16.splat(0x2e))
+v128.store(PLUS, i8x16.splat(0x2b))
+v128.store(LETTER_E, i8x16.splat(0x65))
+v128.store(LETTER_U, i8x16.splat(0x75))
+v128.store(NIBBLE, i8x16.splat(15))
+// A byte is in a class where the tables of its lower and of its upper half share a bit.
+v128.store(LOWER_ESCAPE, i8x16(0, 0, 13, 0, 8, 8, 4, 0, 0, 0, 0, 0, 2, 0, 4, 1))
+v128.store(UPPER_ESCAPE, i8x16(0, 0, 1, 0, 0, 2, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0))
+v128.store(LOWER_HEX, i8x16(1, 3, 3, 3, 3, 3, 3, 1, 1, 1, 0, 0, 0, 0, 0, 0))
+v128.store(UPPER_HEX, i8x16(0, 0, 0, 1, 2, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+
+/** Not in the class of two tables: `"`, `/`, `\`, b, f, n, r, t and u may be escaped; hexadecimal digits. */
+@inline function outside(a: v128, lower: v128, upper: v128, nibble: v128): v128 {
+  const classes = v128.and(
+    i8x16.swizzle(lower, v128.and(a, nibble)),
+    i8x16.swizzle(upper, v128.and(i16x8.shr_u(a, 4), nibble)),
+  )
+  return i8x16.eq(classes, i8x16.splat(0))
+}
+@inline function allOutside(a: v128, b: v128, c: v128, d: v128, lowerTable: usize, upperTable: usize): u64 {
+  const lower = v128.load(lowerTable), upper = v128.load(upperTable), nibble = v128.load(NIBBLE)
+  return bits(
+    outside(a, lower, upper, nibble),
+    outside(b, lower, upper, nibble),
+    outside(c, lower, upper, nibble),
+    outside(d, lower, upper, nibble),
+  )
+}
+/** `le_u` rather than `lt_u`: two instructions instead of four. */
+@inline function digit(a: v128, zero: v128, nine: v128): v128 {
+  return i8x16.le_u(i8x16.sub(a, zero), nine)
+}
+@inline function word(letters: u32): i32 {
+  return letters == 0x65757274 ? carry.WORD_TRUE : letters == 0x6c6c756e ? carry.WORD_NULL : carry.WORD_FALSE
+}
+@inline function carried(carries: i32, bit: i32): u64 {
+  return <u64>((carries & bit) != 0)
+}
+
+/**
+ * Scans `blocks` blocks of 64 bytes from INPUT on.
+ * @param carries at the first byte, which is in no literal
+ * @param open containers that are open, at most `maxDepth`, and that at most STACK_SIZE
+ * @returns the carries after the last block; -1 where the bytes are refused
+ */
+export function scan(blocks: i32, carries: i32, open: i32, maxDepth: i32): i32 {
+  let kOpenComma = carried(carries, carry.AFTER_OPENER_OR_COMMA), kComma = carried(carries, carry.AFTER_COMMA)
+  let kColon = carried(carries, carry.AFTER_COLON), kKey = carried(carries, carry.AFTER_KEY)
+  let inString: u64 = 0 - carried(carries, carry.IN_STRING), kKeyString = carried(carries, carry.IN_KEY)
+  let kBackslash = carried(carries, carry.AFTER_BACKSLASH), kHex: u64 = <u64>((carries >> carry.HEX_SHIFT) & 15)
+  let kNumber = carried(carries, carry.IN_NUMBER), kDigit = carried(carries, carry.AFTER_DIGIT)
+  let kSign = carried(carries, carry.AFTER_SIGN), kFirstSign = carried(carries, carry.AFTER_FIRST_SIGN)
+  let kZero = carried(carries, carry.AFTER_LEADING_ZERO), kPoint = carried(carries, carry.AFTER_POINT), kE = carried(carries, carry.AFTER_E)
+  let kFraction = carried(carries, carry.IN_FRACTION), kExponent = carried(carries, carry.IN_EXPONENT)
+  let kExponentSign = carried(carries, carry.AFTER_EXPONENT_SIGN)
+  let kScalar = kNumber, kLetters: u64 = 0, lastWord: u32 = 0
+  let inObject = carried(carries, carry.IN_OBJECT), d = open, deep = open
+  let bad: u64 = 0
+
+  const end: usize = <usize>(INPUT + (blocks << 6))
+  const quotes = v128.load(QUOTE), backslashes = v128.load(BACKSLASH), lastControl = v128.load(LAST_CONTROL)
+  for (let at: usize = INPUT; at < end; at += 64) {
+    const v0 = v128.load(at), v1 = v128.load(at, 16), v2 = v128.load(at, 32), v3 = v128.load(at, 48)
+
+    // ---- strings
+    const q0 = i8x16.eq(v0, quotes), q1 = i8x16.eq(v1, quotes), q2 = i8x16.eq(v2, quotes), q3 = i8x16.eq(v3, quotes)
+    const b0 = i8x16.eq(v0, backslashes), b1 = i8x16.eq(v1, backslashes), b2 = i8x16.eq(v2, backslashes), b3 = i8x16.eq(v3, backslashes)
+    const c0 = i8x16.le_u(v0, lastControl), c1 = i8x16.le_u(v1, lastControl), c2 = i8x16.le_u(v2, lastControl), c3 = i8x16.le_u(v3, lastControl)
+    if ((inString & ~(kBackslash | kHex)) == 0xffffffffffffffff) {
+      const low = v128.or(v128.or(v128.or(q0, b0), c0), v128.or(v128.or(q1, b1), c1))
+      const high = v128.or(v128.or(v128.or(q2, b2), c2), v128.or(v128.or(q3, b3), c3))
+      if (!v128.any_true(v128.or(low, high))) continue
+    }
+    const backslash = bits(b0, b1, b2, b3)
+    let escaped: u64 = kBackslash
+    if (backslash != 0) {
+      // Every second one of a run escapes what follows it.
+      const potential = backslash & ~kBackslash
+      const code = (((potential << 1) | 0xaaaaaaaaaaaaaaaa) - potential) ^ 0xaaaaaaaaaaaaaaaa
+      escaped = code ^ (backslash | kBackslash)
+      kBackslash = (code & backslash) >> 63
+    } else kBackslash = 0
+    const quote = bits(q0, q1, q2, q3) & ~escaped
+    // From an opening quote up to the byte before the closing one.
+    let inside = quote
+    inside ^= inside << 1
+    inside ^= inside << 2
+    inside ^= inside << 4
+    inside ^= inside << 8
+    inside ^= inside << 16
+    inside ^= inside << 32
+    inside ^= inString
+    inString = <u64>(<i64>inside >> 63)
+    const out = ~inside
+    const control = bits(c0, c1, c2, c3)
+    bad |= control & inside
+    if ((escaped | kHex) != 0) {
+      bad |= escaped & allOutside(v0, v1, v2, v3, LOWER_ESCAPE, UPPER_ESCAPE)
+      const u = escaped & equal(v0, v1, v2, v3, v128.load(LETTER_U))
+      if ((u | kHex) != 0) {
+        bad |= ((u << 1) | (u << 2) | (u << 3) | (u << 4) | kHex) & allOutside(v0, v1, v2, v3, LOWER_HEX, UPPER_HEX)
+        kHex = (u >> 63) | (u >> 62) | (u >> 61) | (u >> 60)
+      }
+    }
+    if ((out | quote) == 0) continue
+
+    // ---- tokens
+    // Both kinds of them differ in the bit in which the two cases of a letter do.
+    const lowered = v128.load(CASE)
+    const l0 = v128.or(v0, lowered), l1 = v128.or(v1, lowered), l2 = v128.or(v2, lowered), l3 = v128.or(v3, lowered)
+    const openers = equal(l0, l1, l2, l3, v128.load(OPENER)) & out
+    const closers = equal(l0, l1, l2, l3, v128.load(CLOSER)) & out
+    const comma = equal(v0, v1, v2, v3, v128.load(COMMA)) & out
+    const colon = equal(v0, v1, v2, v3, v128.load(COLON)) & out
+    const between = control & out
+    const gap = (equal(v0, v1, v2, v3, v128.load(SPACE)) & out) | between
+    if (between != 0) {
+      const other = between & ~equal(v0, v1, v2, v3, v128.load(NEWLINE))
+      if (other != 0) bad |= other & ~(equal(v0, v1, v2, v3, v128.load(RETURN)) | equal(v0, v1, v2, v3, v128.load(TAB)))
+    }
+    const opening = quote & inside
+    const scalar = out & ~(quote | openers | closers | comma | colon | gap)
+    const scalarStart = scalar & ~((scalar << 1) | kScalar)
+    const value = openers | opening | scalarStart
+    kScalar = scalar >> 63
+
+    // ---- which token comes after which: moved on by one, then carried over the whitespace by the addition
+    const openerOrComma = openers | comma
+    let x = (openerOrComma << 1) | kOpenComma, sum = x + gap
+    kOpenComma = (openerOrComma >> 63) | <u64>(sum < x)
+    const afterOpenComma = sum & ~gap
+    x = (comma << 1) | kComma
+    sum = x + gap
+    kComma = (comma >> 63) | <u64>(sum < x)
+    const afterComma = sum & ~gap
+    x = (colon << 1) | kColon
+    sum = x + gap
+    kColon = (colon >> 63) | <u64>(sum < x)
+    const afterColon = sum & ~gap
+    // The closing quotes of strings that stand where a key may.
+    x = (opening & afterOpenComma) | kKeyString
+    sum = x + inside
+    kKeyString = <u64>(sum < x)
+    const keyEnd = sum & ~inside
+    x = (keyEnd << 1) | kKey
+    sum = x + gap
+    kKey = (keyEnd >> 63) | <u64>(sum < x)
+    const afterKey = sum & ~gap
+
+    bad |= value & ~(afterOpenComma | afterColon)
+    bad |= afterColon & ~value
+    bad |= afterComma & closers
+    bad |= afterOpenComma & ~(value | closers)
+    bad |= colon & ~afterKey
+
+    // ---- braces and brackets: up to each of them, itself included, all stands in one container
+    let braces = openers | closers
+    let seen: u64 = 0
+    let objects: u64 = 0
+    while (braces != 0) {
+      const less = braces - 1
+      const upTo = braces ^ less
+      objects |= upTo & ~seen & (0 - inObject)
+      if (d == 0) bad |= upTo & (comma | (braces & (0 - braces) & closers))
+      seen = upTo
+      const byte = <u64>load<u8>(at + <usize>ctz(braces))
+      // Both differ from their likes in one bit.
+      const opens = (byte >> 1) & 1, curly = (byte >> 5) & 1
+      bad |= (opens ^ 1) & (curly ^ inObject)
+      store<u8>(STACK + d, <u8>inObject)
+      d += <i32>(opens << 1) - 1
+      deep = max(deep, d)
+      const around = <u64>load<u8>(STACK + d)
+      inObject = select(curly, around, <bool>opens)
+      braces &= less
+    }
+    if (d < 0 || deep > maxDepth) return -1
+    if (d == 0) bad |= ~seen & comma
+    objects |= ~seen & (0 - inObject)
+    bad |= objects & ((afterOpenComma & ~(opening | closers)) | (afterKey & ~colon))
+    bad |= colon & ~objects
+
+    // ---- literals and numbers
+    if ((scalar | kNumber | kLetters) != 0) {
+      const zeros = v128.load(ZERO), nines = v128.load(NINE)
+      const digits = bits(digit(v0, zeros, nines), digit(v1, zeros, nines), digit(v2, zeros, nines), digit(v3, zeros, nines)) & out
+      let number = scalar, M: u64 = 0
+      if (((scalar & ~digits) | kLetters) != 0) {
+        M = equal(v0, v1, v2, v3, v128.load(MINUS)) & scalar
+        let words = scalarStart & ~(digits | M)
+        let literal = kLetters
+        kLetters = 0
+        while (words != 0) {
+          const p = ctz(words)
+          const w = load<u32>(at + <usize>p)
+          const isFalse = <u64>(w == 0x736c6166) & <u64>(load<u8>(at + <usize>p, 4) == 0x65)
+          bad |= <u64>((w == 0x65757274) | (w == 0x6c6c756e)) ^ isFalse ^ 1
+          const letters: u64 = 15 | (isFalse << 4)
+          literal |= letters << p
+          kLetters = (letters >> 1) >> (63 - p)
+          lastWord = w
+          words &= words - 1
+        }
+        bad |= literal & ~scalar
+        number &= ~literal
+      }
+      if ((number | kNumber) != 0) {
+        // Digits, minus, point, e and plus.
+        const D = digits & number
+        M &= number
+        const start = number & ~((number << 1) | kNumber)
+        const firstSign = M & start
+        const first = D & (start | (firstSign << 1) | kFirstSign)
+        let P: u64 = 0, sign = M, E: u64 = 0
+        let afterPoint = kPoint, afterE = kE, exponentSign: u64 = 0
+        if ((number & ~(D | M)) != 0) {
+          P = equal(v0, v1, v2, v3, v128.load(POINT)) & number
+          afterPoint |= P << 1
+          if ((number & ~(D | M | P)) != 0) {
+            E = equal(l0, l1, l2, l3, v128.load(LETTER_E)) & number
+            const L = equal(v0, v1, v2, v3, v128.load(PLUS)) & number
+            afterE |= E << 1
+            sign |= L
+            bad |= number & ~(D | sign | P | E)
+            bad |= L & ~afterE
+          }
+        }
+        bad |= start & ~((D | M) & scalarStart)
+        bad |= M & ~(start | afterE)
+        bad |= (((sign << 1) | kSign) | afterPoint) & ~D
+        bad |= (P | E) & ~((D << 1) | kDigit)
+        // A zero that leads may not be followed by a digit.
+        bad |= kZero & D
+        kZero = 0
+        if ((first & (D >> 1 | 0x8000000000000000)) != 0) {
+          const zero = first & equal(v0, v1, v2, v3, zeros)
+          bad |= (zero << 1) & D
+          kZero = zero >> 63
+        }
+        // Digits of a fraction and of an exponent: the addition runs to the byte after them.
+        if ((afterPoint | kFraction) != 0) {
+          const y = afterPoint & D, t = y + D, ends = t + kFraction
+          kFraction = <u64>(t < y) | <u64>(ends < t)
+          bad |= ends & ~D & P
+        }
+        if ((afterE | kExponent | kExponentSign) != 0) {
+          exponentSign = sign & afterE
+          bad |= afterE & ~(D | sign)
+          const y = (afterE | (exponentSign << 1) | kExponentSign) & D, t = y + D, ends = t + kExponent
+          kExponent = <u64>(t < y) | <u64>(ends < t)
+          bad |= ends & ~D & (P | E)
+        }
+        kE = E >> 63
+        kPoint = P >> 63
+        kSign = sign >> 63
+        kDigit = D >> 63
+        kFirstSign = firstSign >> 63
+        kExponentSign = exponentSign >> 63
+        kNumber = number >> 63
+      }
+    }
+  }
+
+  depthAtEnd = d
+  deepestOfAll = deep
+  if (bad != 0) return -1
+  // In an array every string stands where a key may.
+  kKey &= inObject
+  kKeyString &= inObject
+  return (
+    (d == 0 ? 0 : inObject ? carry.IN_OBJECT : carry.IN_ARRAY) |
+    <i32>(kOpenComma * carry.AFTER_OPENER_OR_COMMA | kComma * carry.AFTER_COMMA | kColon * carry.AFTER_COLON | kKey * carry.AFTER_KEY) |
+    <i32>((inString & carry.IN_STRING) | kKeyString * carry.IN_KEY | kBackslash * carry.AFTER_BACKSLASH | (kHex << carry.HEX_SHIFT)) |
+    <i32>(kNumber * carry.IN_NUMBER | kDigit * carry.AFTER_DIGIT | kSign * carry.AFTER_SIGN | kFirstSign * carry.AFTER_FIRST_SIGN) |
+    <i32>(kZero * carry.AFTER_LEADING_ZERO | kPoint * carry.AFTER_POINT | kE * carry.AFTER_E | kFraction * carry.IN_FRACTION) |
+    <i32>(kExponent * carry.IN_EXPONENT | kExponentSign * carry.AFTER_EXPONENT_SIGN) |
+    (kLetters != 0 ? (word(lastWord) << carry.WORD_SHIFT) | <i32>(kLetters << carry.LETTERS_SHIFT) : 0)
+  )
+}
