@@ -1,30 +1,23 @@
-import { parseArgs } from 'node:util'
 import { checkRandom, startDifferential } from '../support/differential.ts'
 import { globalSetup, globalTeardown } from '../support/global-setup.ts'
 import { CLASSES } from '../support/random-operations.ts'
+import type { Fuzz } from './run.ts'
 
-/*
- * Random operations, answered by the server and by graphql-js alone: `npm run fuzz` goes on until it is stopped or finds a
- * difference; `npm run fuzz -- --count 2000 --seed 1` tries so many of each class.
- */
-const { values } = parseArgs({
-  options: {
-    seed: { type: 'string', default: String(Date.now() % 1e9) },
-    count: { type: 'string', default: 'Infinity' },
-  },
-})
-const begin = Number(values.seed)
-const kinds = Object.keys(CLASSES) as (keyof typeof CLASSES)[]
+const KINDS = Object.keys(CLASSES) as (keyof typeof CLASSES)[]
 
-await globalSetup()
-try {
-  await using differential = await startDifferential()
+/** Random operations, answered by the server and by graphql-js alone. */
+export async function openExecutors(): Promise<Fuzz> {
+  await using cleanup = new AsyncDisposableStack()
+  await globalSetup()
+  cleanup.defer(globalTeardown)
+  const differential = cleanup.use(await startDifferential())
   let compared = 0
-  for (let seed = begin; seed < begin + Number(values.count); seed++) {
-    for (const kind of kinds) compared += await checkRandom(differential, { seed, kind })
-    if ((seed - begin) % 100 === 99) process.stdout.write(`${seed - begin + 1} of each class, ${compared} answers\n`)
+  const owned = cleanup.move()
+  return {
+    async check(seed) {
+      for (const kind of KINDS) compared += await checkRandom(differential, { seed, kind })
+    },
+    told: () => `${compared} answers`,
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
-  process.stdout.write(`no difference in ${compared} answers\n`)
-} finally {
-  await globalTeardown()
 }
