@@ -119,6 +119,31 @@ function testCapture(name: string, env: Record<string, string>): void {
       await assertNothingLeft('invalid')
     })
 
+    it('names the byte of a fault wherever it stands in a large state, of many that come at once', async () => {
+      const good = Buffer.from(
+        JSON.stringify(Array.from({ length: 8000 }, (_, index) => ({ index, ok: [true, 'é\n'] }))),
+      )
+      const faults = [0, 1, 63, 64, 1000, 65_535, 65_536, 65_599, 131_072, good.length - 1]
+      const answers = faults.flatMap((at) => {
+        const bad = Buffer.from(good)
+        bad[at] = 1
+        const step = 4000 + at
+        return [
+          put(server.url, cut(bad, step), { runId: 'faults' }).then(({ body }) => [
+            at,
+            JSON.parse(body.toString()).message,
+          ]),
+          put(server.url, cut(good, step), { stepId: String(at) }).then((answer) => [at, storedOf(answer).digest]),
+        ]
+      })
+      const digest = `sha256:${sha256(good).toString('hex')}`
+      for (const [index, [at, told]] of (await Promise.all(answers)).entries()) {
+        if (index % 2 === 0) assert.match(told, new RegExp(`^Invalid JSON at byte ${at}: expected `))
+        else assert.equal(told, digest)
+      }
+      await assertNothingLeft('faults')
+    })
+
     it('keeps nothing of a sender that goes away, before and after it became an object', async () => {
       const objects = async () => await countRows(server.databaseUrl, 'statelens_objects')
       const before = await objects()
