@@ -36,7 +36,14 @@ describe('the scanner as it is built', () => {
   let folder: TemporaryFolder
   before(async () => {
     folder = await temporaryFolder()
-    await run('tsc', ['-p', 'tsconfig.build.json', '--outDir', join(folder.path, 'dist'), '--declaration', 'false'])
+    await run('node_modules/.bin/tsc', [
+      '-p',
+      'tsconfig.build.json',
+      '--outDir',
+      join(folder.path, 'dist'),
+      '--declaration',
+      'false',
+    ])
   })
   after(() => folder[Symbol.asyncDispose]())
 

@@ -56,6 +56,13 @@ describe('the scanner by blocks beside the one byte by byte', () => {
     }
   })
 
+  it('agrees on what closes far more than it opened, and scans on', () => {
+    for (const text of [']', '}', '[]]', '1]', '[{}}', ',]']) {
+      differential.check({ ...UNLIMITED, bytes: Buffer.from(text.repeat(50_000)) })
+      assert.ok(differential.check({ ...UNLIMITED, bytes: Buffer.concat([Buffer.from('[{"a":[1.5,true]}]'), BEHIND]) }))
+    }
+  })
+
   it('agrees on random documents, cut anywhere', () => {
     let valid = 0
     for (let seed = 0; seed < SEEDS; seed++) if (differential.checkRandom(seed)) valid++
