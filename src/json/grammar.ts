@@ -128,13 +128,13 @@ function lowest(bits: number): number {
 function addNumber(starts: readonly number[], after: number): void {
   const inside = carriesAt(after) | carry.IN_NUMBER
   const minus = addRow('a digit', inside | carry.AFTER_SIGN | carry.AFTER_FIRST_SIGN)
-  const zero = addNumberEnd(after, inside | carry.AFTER_DIGIT | carry.AFTER_LEADING_ZERO)
-  const integer = addNumberEnd(after, inside | carry.AFTER_DIGIT)
+  const zero = addNumberEnd(after, inside | carry.AFTER_LEADING_ZERO)
+  const integer = addNumberEnd(after, inside)
   const point = addRow('a digit', inside | carry.AFTER_POINT)
-  const fraction = addNumberEnd(after, inside | carry.AFTER_DIGIT | carry.IN_FRACTION)
+  const fraction = addNumberEnd(after, inside | carry.IN_FRACTION)
   const exponentStart = addRow('a digit or a sign', inside | carry.AFTER_E)
   const exponentSign = addRow('a digit', inside | carry.AFTER_SIGN | carry.AFTER_EXPONENT_SIGN)
-  const exponent = addNumberEnd(after, inside | carry.AFTER_DIGIT | carry.IN_EXPONENT)
+  const exponent = addNumberEnd(after, inside | carry.IN_EXPONENT)
   for (const row of [...starts, minus]) {
     on(row, '0', zero)
     on(row, NON_ZERO, integer)

@@ -22,21 +22,20 @@ export const AFTER_BACKSLASH = 256
 /** Four bits, as many of them set as hexadecimal digits must come. */
 export const HEX_SHIFT = 9
 
-/** Inside of a number: what the byte before was. */
+/** Inside of a number: what the byte before was, and which part of it the digits are. */
 export const IN_NUMBER = 0x2000
-export const AFTER_DIGIT = 0x4000
-export const AFTER_SIGN = 0x8000
-export const AFTER_FIRST_SIGN = 0x10000
-export const AFTER_LEADING_ZERO = 0x20000
-export const AFTER_POINT = 0x40000
-export const AFTER_E = 0x80000
-export const IN_FRACTION = 0x100000
-export const IN_EXPONENT = 0x200000
-export const AFTER_EXPONENT_SIGN = 0x400000
+export const AFTER_SIGN = 0x4000
+export const AFTER_FIRST_SIGN = 0x8000
+export const AFTER_LEADING_ZERO = 0x10000
+export const AFTER_POINT = 0x20000
+export const AFTER_E = 0x40000
+export const IN_FRACTION = 0x80000
+export const IN_EXPONENT = 0x100000
+export const AFTER_EXPONENT_SIGN = 0x200000
 
 /** Inside of `true`, `false` or `null`: two bits tell which, four have as many set as letters must come. */
-export const WORD_SHIFT = 23
+export const WORD_SHIFT = 22
 export const WORD_TRUE = 1
 export const WORD_FALSE = 2
 export const WORD_NULL = 3
-export const LETTERS_SHIFT = 25
+export const LETTERS_SHIFT = 24

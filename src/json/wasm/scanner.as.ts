@@ -109,8 +109,7 @@ export function scan(blocks: i32, carries: i32, open: i32, maxDepth: i32): i32 {
   let kColon = carried(carries, carry.AFTER_COLON), kKey = carried(carries, carry.AFTER_KEY)
   let inString: u64 = 0 - carried(carries, carry.IN_STRING), kKeyString = carried(carries, carry.IN_KEY)
   let kBackslash = carried(carries, carry.AFTER_BACKSLASH), kHex: u64 = <u64>((carries >> carry.HEX_SHIFT) & 15)
-  let kNumber = carried(carries, carry.IN_NUMBER), kDigit = carried(carries, carry.AFTER_DIGIT)
-  let kSign = carried(carries, carry.AFTER_SIGN), kFirstSign = carried(carries, carry.AFTER_FIRST_SIGN)
+  let kNumber = carried(carries, carry.IN_NUMBER), kSign = carried(carries, carry.AFTER_SIGN), kFirstSign = carried(carries, carry.AFTER_FIRST_SIGN)
   let kZero = carried(carries, carry.AFTER_LEADING_ZERO), kPoint = carried(carries, carry.AFTER_POINT), kE = carried(carries, carry.AFTER_E)
   let kFraction = carried(carries, carry.IN_FRACTION), kExponent = carried(carries, carry.IN_EXPONENT)
   let kExponentSign = carried(carries, carry.AFTER_EXPONENT_SIGN)
@@ -185,28 +184,36 @@ export function scan(blocks: i32, carries: i32, open: i32, maxDepth: i32): i32 {
     const value = openers | opening | scalarStart
     kScalar = scalar >> 63
 
-    // ---- which token comes after which: moved on by one, then carried over the whitespace by the addition
+    // ---- which token comes after which: moved on by one, then carried over the whitespace by an addition
     const openerOrComma = openers | comma
-    let x = (openerOrComma << 1) | kOpenComma, sum = x + gap
-    kOpenComma = (openerOrComma >> 63) | <u64>(sum < x)
-    const afterOpenComma = sum & ~gap
-    x = (comma << 1) | kComma
-    sum = x + gap
-    kComma = (comma >> 63) | <u64>(sum < x)
-    const afterComma = sum & ~gap
-    x = (colon << 1) | kColon
-    sum = x + gap
-    kColon = (colon >> 63) | <u64>(sum < x)
-    const afterColon = sum & ~gap
+    let afterOpenComma = (openerOrComma << 1) | kOpenComma
+    let afterComma = (comma << 1) | kComma
+    let afterColon = (colon << 1) | kColon
+    kOpenComma = openerOrComma >> 63
+    kComma = comma >> 63
+    kColon = colon >> 63
+    if (gap != 0) {
+      let sum = afterOpenComma + gap
+      kOpenComma |= <u64>(sum < afterOpenComma)
+      afterOpenComma = sum & ~gap
+      sum = afterComma + gap
+      kComma |= <u64>(sum < afterComma)
+      afterComma = sum & ~gap
+      sum = afterColon + gap
+      kColon |= <u64>(sum < afterColon)
+      afterColon = sum & ~gap
+    }
     // The closing quotes of strings that stand where a key may.
-    x = (opening & afterOpenComma) | kKeyString
-    sum = x + inside
-    kKeyString = <u64>(sum < x)
-    const keyEnd = sum & ~inside
-    x = (keyEnd << 1) | kKey
-    sum = x + gap
-    kKey = (keyEnd >> 63) | <u64>(sum < x)
-    const afterKey = sum & ~gap
+    const key = (opening & afterOpenComma) | kKeyString, keySum = key + inside
+    kKeyString = <u64>(keySum < key)
+    const keyEnd = keySum & ~inside
+    let afterKey = (keyEnd << 1) | kKey
+    kKey = keyEnd >> 63
+    if (gap != 0) {
+      const sum = afterKey + gap
+      kKey |= <u64>(sum < afterKey)
+      afterKey = sum & ~gap
+    }
 
     bad |= value & ~(afterOpenComma | afterColon)
     bad |= afterColon & ~value
@@ -262,7 +269,6 @@ export function scan(blocks: i32, carries: i32, open: i32, maxDepth: i32): i32 {
           lastWord = w
           words &= words - 1
         }
-        bad |= literal & ~scalar
         number &= ~literal
       }
       if ((number | kNumber) != 0) {
@@ -289,7 +295,6 @@ export function scan(blocks: i32, carries: i32, open: i32, maxDepth: i32): i32 {
         bad |= start & ~((D | M) & scalarStart)
         bad |= M & ~(start | afterE)
         bad |= (((sign << 1) | kSign) | afterPoint) & ~D
-        bad |= (P | E) & ~((D << 1) | kDigit)
         // A zero that leads may not be followed by a digit.
         bad |= kZero & D
         kZero = 0
@@ -314,7 +319,6 @@ export function scan(blocks: i32, carries: i32, open: i32, maxDepth: i32): i32 {
         kE = E >> 63
         kPoint = P >> 63
         kSign = sign >> 63
-        kDigit = D >> 63
         kFirstSign = firstSign >> 63
         kExponentSign = exponentSign >> 63
         kNumber = number >> 63
@@ -332,7 +336,7 @@ export function scan(blocks: i32, carries: i32, open: i32, maxDepth: i32): i32 {
     (d == 0 ? 0 : inObject ? carry.IN_OBJECT : carry.IN_ARRAY) |
     <i32>(kOpenComma * carry.AFTER_OPENER_OR_COMMA | kComma * carry.AFTER_COMMA | kColon * carry.AFTER_COLON | kKey * carry.AFTER_KEY) |
     <i32>((inString & carry.IN_STRING) | kKeyString * carry.IN_KEY | kBackslash * carry.AFTER_BACKSLASH | (kHex << carry.HEX_SHIFT)) |
-    <i32>(kNumber * carry.IN_NUMBER | kDigit * carry.AFTER_DIGIT | kSign * carry.AFTER_SIGN | kFirstSign * carry.AFTER_FIRST_SIGN) |
+    <i32>(kNumber * carry.IN_NUMBER | kSign * carry.AFTER_SIGN | kFirstSign * carry.AFTER_FIRST_SIGN) |
     <i32>(kZero * carry.AFTER_LEADING_ZERO | kPoint * carry.AFTER_POINT | kE * carry.AFTER_E | kFraction * carry.IN_FRACTION) |
     <i32>(kExponent * carry.IN_EXPONENT | kExponentSign * carry.AFTER_EXPONENT_SIGN) |
     (kLetters != 0 ? (word(lastWord) << carry.WORD_SHIFT) | <i32>(kLetters << carry.LETTERS_SHIFT) : 0)
