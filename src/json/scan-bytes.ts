@@ -37,7 +37,16 @@ export interface ScanState {
 export type Scan = (state: ScanState, bytes: Uint8Array) => void
 
 export function createScanState(maxDepth: number): ScanState {
-  return { row: START, depth: 0, deepest: 0, offset: 0, failure: undefined, firstByte: undefined, returnRows: [], maxDepth }
+  return {
+    row: START,
+    depth: 0,
+    deepest: 0,
+    offset: 0,
+    failure: undefined,
+    firstByte: undefined,
+    returnRows: [],
+    maxDepth,
+  }
 }
 
 /** Byte by byte. At module level: V8 then optimises it once for all scanners. */

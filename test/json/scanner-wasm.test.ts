@@ -3,8 +3,8 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { promisify } from 'node:util'
-import { committedScanner, compileScanner } from '../../build-wasm.ts'
 import { openBlockScanner } from '../../src/json/wasm/block-scanner.ts'
+import { committedScanner, compileScanner } from '../../src/json/wasm/build.ts'
 import { type TemporaryFolder, temporaryFolder } from '../support/tmp.ts'
 
 const run = promisify(execFile)
