@@ -139,13 +139,16 @@ function testBehindProxy(name: string, url: string): void {
       let hits = 0
       for (let round = 0; round < 5; round++) {
         if (round % 2 === 0) proxy.limitData(randomInt(100_000, 1_000_000), round % 4 === 0 ? 'rst' : 'fin')
-        const reads = entries.map(async ([key, bytes]) => {
-          const found = await cache.get(key)
-          if (found === undefined) return
-          assert.ok(found.equals(bytes))
-          hits += 1
-        })
-        await Promise.all(reads)
+        // As many at once as a busy machine answers in the time that a read has.
+        for (let at = 0; at < entries.length; at += 50) {
+          const reads = entries.slice(at, at + 50).map(async ([key, bytes]) => {
+            const found = await cache.get(key)
+            if (found === undefined) return
+            assert.ok(found.equals(bytes))
+            hits += 1
+          })
+          await Promise.all(reads)
+        }
         await proxy.heal()
         assert.ok(await eventually(() => cache.isUp(), RECOVERY_MS))
       }
