@@ -217,7 +217,9 @@ async function openCrashStore(s3Service?: S3Service): Promise<CrashStore> {
 async function isWaiting(databaseUrl: string): Promise<boolean> {
   const client = new pg.Client({ connectionString: databaseUrl })
   await client.connect()
-  const { rows } = await client.query('select 1 from pg_locks where not granted').finally(() => client.end())
+  const { rows } = await client
+    .query(`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`)
+    .finally(() => client.end())
   return rows.length > 0
 }
 
