@@ -108,7 +108,12 @@ export function createWriter(options: WriterOptions): SnapshotWriter {
 
   async function insert(snapshot: NewSnapshot) {
     try {
-      return await insertOrFind(db, snapshot)
+      const captured = await insertOrFind(db, snapshot)
+      // Where the outcome was in doubt, another capture may have been first: this one's bytes are nobody's.
+      if (captured && snapshot.storageUri !== null && captured.snapshot.storageUri !== snapshot.storageUri) {
+        await objects.abandon(snapshot.storageUri, snapshot.snapshotId)
+      }
+      return captured
     } catch (error) {
       // An object that a commit made live after all is not taken away by this.
       if (snapshot.storageUri !== null) await objects.abandon(snapshot.storageUri, snapshot.snapshotId)

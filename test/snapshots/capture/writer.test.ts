@@ -169,6 +169,25 @@ describe('a capture whose commit is in doubt', () => {
     assert.deepEqual(again, { snapshot, created: false })
   })
 
+  it('leaves no bytes of its own where another capture was first, though a sweeper had forgotten them', async () => {
+    await using store = await openStore()
+    const writer = store.writer({
+      put:
+        (real) =>
+        async (...args) => {
+          await store.sweep()
+          return await real(...args)
+        },
+      async commit() {
+        await store.writer().capture(INPUT, PAYLOAD)
+        throw new AppError('DATABASE_UNAVAILABLE', 'The connection was lost')
+      },
+    })
+    const { snapshot } = await writer.capture(INPUT, PAYLOAD)
+    await store.sweep()
+    await isWhole(store, snapshot.storageUri)
+  })
+
   it('is found without any key as well', async () => {
     await using store = await openStore()
     const writer = store.writer({
