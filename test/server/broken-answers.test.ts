@@ -23,7 +23,8 @@ let server: TestServer
 let badPath = ''
 
 before(async () => {
-  server = await startServer()
+  // Whoever asks to keep the connection has it closed after a second without a question.
+  server = await startServer({ env: { KEEP_ALIVE_SECONDS: '1' } })
   for (const stepId of ['one', 'two']) storedOf(await put(server.url, state, { runId: 'cut', stepId }))
   const { snapshotId } = storedOf(await put(server.url, state, { runId: 'cut', stepId: 'bad' }))
   badPath = `/snapshots/${snapshotId}/payload`
