@@ -18,7 +18,7 @@ describe('child process', () => {
     await using child = startProcess({ args: [], script: await save(folder.path, SERVER), env: { PORT: '0' } })
     assert.equal(await child.waitForUrl(), 'http://127.0.0.1:1234')
     const [environment] = await child.waitForLine(/^\[.*\]$/)
-    assert.deepEqual(JSON.parse(environment), ['PATH', 'PORT'])
+    assert.deepEqual(JSON.parse(environment), ['NODE_COMPILE_CACHE', 'PATH', 'PORT'])
     assert.deepEqual(await child.stop('SIGTERM'), { code: 7, signal: null })
     assert.match(child.stderr(), /drained/)
   })
