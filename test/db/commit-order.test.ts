@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { after, before, describe, it } from 'node:test'
 import fc from 'fast-check'
 import pg from 'pg'
@@ -8,8 +9,10 @@ import type { PageRequest } from '../../src/model/page.ts'
 import { SNAPSHOT_METADATA, type SnapshotFilter } from '../../src/model/snapshot.ts'
 import { dataOf } from '../support/answers.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
+import { put } from '../support/put.ts'
 import { query } from '../support/rows.ts'
 import { startServer } from '../support/server.ts'
+import { temporaryFolder } from '../support/tmp.ts'
 
 const WRITERS = 4
 const HISTORIES = Number(process.env['HISTORIES'] ?? 40)
@@ -171,4 +174,26 @@ it('data 1.6: a reader behind twelve writers misses nothing', async () => {
   const stored = await query<{ id: string }>(server.databaseUrl, 'select id from state_snapshots')
   assert.equal(stored.length, 12 * CAPTURES)
   assert.deepEqual(seen.toSorted(), stored.map(({ id }) => id).toSorted())
+})
+
+it('a user who may write the tables, and owns nothing, captures as any', async () => {
+  await using database = await freshDatabase()
+  const role = `writer_${randomUUID().replaceAll('-', '')}`
+  const password = randomUUID()
+  await query(
+    database.url,
+    `create role ${role} login password '${password}';
+     grant select, insert, update, delete on all tables in schema public to ${role}`,
+  )
+  try {
+    const url = new URL(database.url)
+    url.username = role
+    url.password = password
+    await using folder = await temporaryFolder()
+    await using server = await startServer({ store: { databaseUrl: url.href, storagePath: folder.path } })
+    assert.equal((await put(server.url, '[1]')).status, 201)
+    assert.equal((await put(server.url, `"${'x'.repeat(2_000_000)}"`, { stepId: 'large' })).status, 201)
+  } finally {
+    await query(database.url, `drop owned by ${role}; drop role ${role}`)
+  }
 })

@@ -15,8 +15,9 @@ const STATEMENTS = [
   'alter table state_snapshots add column changed_xid xid8',
   'alter table state_snapshots alter column changed_xid set default pg_current_xact_id()',
 
-  // A transaction has its own number before its rows have theirs: one that begins later has no lower number of a row.
-  `create function statelens_next_seq() returns bigint language sql volatile
+  // A transaction has its own number before its rows have theirs: one that begins later has no lower number of a row. Whoever may
+  // insert rows may number them.
+  `create function statelens_next_seq() returns bigint language sql volatile security definer
     return case when pg_current_xact_id() is not null then nextval('state_snapshots_seq_seq'::regclass) end`,
   // An identity column keeps its own default: there this server asks for the number itself.
   `do $$ begin
