@@ -134,8 +134,8 @@ export function limitTime<T>(
   const cancel = () => {
     cancelling ??= cancelStatement(client)
   }
-  const { statement_timeout: millis } = limitsOf(client)
-  const timer = pooler.isThere && millis > 0 ? setTimeout(cancel, millis) : undefined
+  const millis = pooler.isThere ? limitsOf(client).statement_timeout : 0
+  const timer = millis > 0 ? setTimeout(cancel, millis) : undefined
   signal?.addEventListener('abort', cancel, { once: true })
   return running.finally(async () => {
     clearTimeout(timer)
