@@ -1,7 +1,6 @@
 import type pg from 'pg'
-import { unlessAborted } from '../abort.ts'
 import { isMisplaced } from './errors.ts'
-import { limitTime, type Pool } from './pool.ts'
+import { limitTime, type Pool, type Stop } from './pool.ts'
 import { createStatementNames } from './statement-names.ts'
 
 interface Statement {
@@ -24,29 +23,38 @@ export function createExecutor(pool: Pool): Execute {
     else client.release(true)
   }
 
-  async function connect(signal?: AbortSignal): Promise<pg.PoolClient> {
-    signal?.throwIfAborted()
-    const connecting = pool.connect()
-    try {
-      return await unlessAborted(connecting, signal)
-    } catch (error) {
-      connecting.then(
-        (client) => release(client),
-        () => {},
-      )
-      throw error
+  /** @param stop when it is aborted the statement is of no more use to anybody. */
+  async function executeOnce({ text, values }: Statement, name: string | undefined, stop: Stop): Promise<unknown[][]> {
+    const client = await pool.connect()
+    if (stop.isOver) {
+      release(client)
+      return []
     }
-  }
-
-  async function attempt({ text, values }: Statement, name?: string, signal?: AbortSignal): Promise<unknown[][]> {
-    const client = await connect(signal)
     const query = client.query<unknown[]>({ text, values: [...values], name, rowMode: 'array' })
-    const running = limitTime(client, query, { pooler: pool.pooler, signal })
+    const running = limitTime(client, query, { pooler: pool.pooler, stop })
     running.then(
       () => release(client),
       (error) => release(client, error),
     )
-    return (await unlessAborted(running, signal)).rows
+    return (await running).rows
+  }
+
+  function attempt(statement: Statement, name?: string, signal?: AbortSignal): Promise<unknown[][]> {
+    const stop: Stop = { isOver: false }
+    if (!signal) return executeOnce(statement, name, stop)
+    // One listener for all that it takes: they cost more than a small statement does.
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        stop.isOver = true
+        stop.cancel?.()
+        reject(signal.reason)
+      }
+      if (signal.aborted) return leave()
+      signal.addEventListener('abort', leave, { once: true })
+      executeOnce(statement, name, stop)
+        .finally(() => signal.removeEventListener('abort', leave))
+        .then(resolve, reject)
+    })
   }
 
   return async (statement, signal) => {

@@ -124,24 +124,31 @@ async function connectPast(pool: pg.Pool, pooler: Pooler): Promise<pg.PoolClient
   }
 }
 
-/** The query, which ends in PostgreSQL as well when the signal fires, or its time is over where PostgreSQL does not count it. */
+/** Tells a statement that it is over before its time. */
+export interface Stop {
+  isOver: boolean
+  /** There while it is executing. */
+  cancel?: (() => void) | undefined
+}
+
+/** The query, which ends in PostgreSQL as well when it is stopped, or its time is over where PostgreSQL does not count it. */
 export function limitTime<T>(
   client: pg.PoolClient,
   running: Promise<T>,
-  { pooler, signal }: { readonly pooler: Pooler; readonly signal?: AbortSignal },
+  { pooler, stop }: { readonly pooler: Pooler; readonly stop: Stop },
 ): Promise<T> {
   let cancelling: Promise<void> | undefined
   const cancel = () => {
     cancelling ??= cancelStatement(client)
   }
+  stop.cancel = cancel
   const millis = pooler.isThere ? limitsOf(client).statement_timeout : 0
   const timer = millis > 0 ? setTimeout(cancel, millis) : undefined
-  signal?.addEventListener('abort', cancel, { once: true })
-  return running.finally(async () => {
+  return running.finally(() => {
     clearTimeout(timer)
-    signal?.removeEventListener('abort', cancel)
+    stop.cancel = undefined
     // What comes next on this connection must not be ended in its place.
-    await cancelling
+    return cancelling
   })
 }
 
@@ -166,7 +173,7 @@ export function forKysely(pool: Pool, { signal, isReadOnly, translate = toDataba
         if (pooler.isThere && isForSession(text)) return { rows: [] }
         try {
           const running = client.query(pooler.isThere ? beginOf(client, text) : text, values)
-          return await limitTime(client, running, { pooler, signal })
+          return await whileWanted(signal, (stop) => limitTime(client, running, { pooler, stop }))
         } catch (error) {
           if (failure === undefined || endsConnection(error)) failure = error
           throw translate(error)
@@ -180,6 +187,18 @@ export function forKysely(pool: Pool, { signal, isReadOnly, translate = toDataba
     },
     end: () => pool.end(),
     options: {},
+  }
+}
+
+/** Stops a statement as soon as the signal fires. */
+async function whileWanted<T>(signal: AbortSignal | undefined, run: (stop: Stop) => Promise<T>): Promise<T> {
+  const stop: Stop = { isOver: false }
+  const leave = () => stop.cancel?.()
+  signal?.addEventListener('abort', leave, { once: true })
+  try {
+    return await run(stop)
+  } finally {
+    signal?.removeEventListener('abort', leave)
   }
 }
 

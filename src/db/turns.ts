@@ -8,10 +8,17 @@ export interface Turns {
 export function createTurns(atOnce: number, signal?: AbortSignal): Turns {
   const waiting: PromiseWithResolvers<void>[] = []
   let inside = 0
-  // One listener, however many wait.
-  signal?.addEventListener('abort', () => {
-    for (const { reject } of waiting.splice(0)) reject(signal.reason)
-  })
+  let isHeard = false
+
+  /** One listener, however many wait, and none where nobody has to. */
+  function hear(): void {
+    if (isHeard) return
+    isHeard = true
+    signal?.addEventListener('abort', () => {
+      for (const { reject } of waiting.splice(0)) reject(signal.reason)
+    })
+  }
+
   return {
     async enter() {
       signal?.throwIfAborted()
@@ -19,6 +26,7 @@ export function createTurns(atOnce: number, signal?: AbortSignal): Turns {
         inside++
         return
       }
+      hear()
       const turn = Promise.withResolvers<void>()
       waiting.push(turn)
       await turn.promise
