@@ -203,5 +203,8 @@ const GATEWAY = {
   rgw_enable_usage_log: false,
   rgw_thread_pool_size: 32,
   rgw_run_sync_thread: false,
+  // What was deleted gives its room back soon: the store is small.
+  rgw_gc_obj_min_wait: 1,
+  rgw_gc_processor_period: 3,
   ms_mon_client_mode: 'crc',
 }
