@@ -6,16 +6,19 @@ import { setTimeout } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { startEmbeddedPostgres } from '../src/db/embedded/embedded.ts'
 import { OLD_INSERT, OLD_TABLES, oldValues } from '../test/support/old-system.ts'
+import { printBars } from './lib/bars.ts'
 import { withClient } from './lib/database.ts'
 import { memoryOf } from './lib/processes.ts'
-import { describeMachine, formatNumber, note, print, printBars, printTable } from './lib/report.ts'
+import { describeMachine, endPart, formatNumber, note, print, printTable } from './lib/report.ts'
 import { withSession } from './lib/session.ts'
 
 /*
  * What adopting a large table of the old system costs those who write to it meanwhile: `npm run bench:adopt`. Four writers insert as
  * the old one did, before, during and after `statelens migrate`.
  */
-const { values } = parseArgs({ options: { rows: { type: 'string', default: '1000000' } } })
+const { values } = parseArgs({
+  options: { rows: { type: 'string', default: '1000000' }, write: { type: 'boolean', default: false } },
+})
 const rows = Number(values.rows)
 const WRITERS = 4
 const QUIET_MILLIS = 5000
@@ -143,17 +146,12 @@ await withSession(async (session) => {
   const step = lines.findLast(({ at }) => at < longest.at + longest.millis)?.line
   print(`The longest wait during it came at "${step}".\n`)
   printBars([
+    { bar: 'adopt.longest-wait', values: [Math.max(...during.map(({ millis }) => millis))] },
+    { bar: 'adopt.memory', values: [peak] },
     {
-      what: 'longest wait of a writer',
-      value: Math.max(...during.map(({ millis }) => millis)),
-      unit: ' ms',
-      atMost: 1000,
-    },
-    { what: 'peak memory of migrate', value: peak, unit: ' MB', atMost: 200 },
-    {
-      what: 'rows lost or doubled',
-      value: Math.abs(rows + inserts.length - Math.min(counts?.rows ?? 0, counts?.whole ?? 0)),
-      atMost: 0,
+      bar: 'adopt.lost',
+      values: [Math.abs(rows + inserts.length - Math.min(counts?.rows ?? 0, counts?.whole ?? 0))],
     },
   ])
+  await endPart('adopt', values)
 })

@@ -6,8 +6,9 @@ import { parsePage } from '../src/model/page.ts'
 import { SNAPSHOT_METADATA } from '../src/model/snapshot.ts'
 import { createReader } from '../src/snapshots/reader.ts'
 import { sweepDeletions } from '../src/snapshots/upkeep/deletion-sweep.ts'
+import { printBars } from './lib/bars.ts'
 import { startDatabase, withClient } from './lib/database.ts'
-import { describeMachine, note, print, printBars } from './lib/report.ts'
+import { describeMachine, endPart, note, print } from './lib/report.ts'
 import { withSession } from './lib/session.ts'
 
 /*
@@ -15,7 +16,11 @@ import { withSession } from './lib/session.ts'
  * go, and what somebody who reads the run that begins anew notices of it.
  */
 const { values } = parseArgs({
-  options: { snapshots: { type: 'string', default: '800000' }, objects: { type: 'string', default: '50000' } },
+  options: {
+    snapshots: { type: 'string', default: '800000' },
+    objects: { type: 'string', default: '50000' },
+    write: { type: 'boolean', default: false },
+  },
 })
 const snapshots = Number(values.snapshots)
 const objects = Number(values.objects)
@@ -87,9 +92,10 @@ await withSession(async (session) => {
     `\n${snapshots.toLocaleString('en')} snapshots, ${objects.toLocaleString('en')} with objects, gone in ${seconds.toFixed(1)} s.\n`,
   )
   printBars([
-    { what: 'acknowledged', value: acknowledged, unit: ' ms', atMost: 1000 },
-    { what: 'items still in sight', value: seen?.items.length ?? Number.NaN, atMost: 0 },
-    { what: 'longest page of the run meanwhile', value: Math.max(...reads), unit: ' ms', atMost: 1000 },
-    { what: 'rows left', value: left, atMost: 0 },
+    { bar: 'delete.acknowledged', values: [acknowledged] },
+    { bar: 'delete.in-sight', values: [seen?.items.length ?? Number.NaN] },
+    { bar: 'delete.longest-page', values: [Math.max(...reads)] },
+    { bar: 'delete.left', values: [left] },
   ])
+  await endPart('delete', values)
 })

@@ -1,13 +1,14 @@
 import { parseArgs } from 'node:util'
 import type { Scale } from '../test/support/many-rows.ts'
+import { printBarsOf } from './lib/bars.ts'
 import { seed, startDatabase } from './lib/database.ts'
 import { installPeers } from './lib/install.ts'
-import { generateLoad } from './lib/load.ts'
+import { generateLoad, graphqlRequest } from './lib/load.ts'
 import { fillLarge, measurePlans } from './lib/plans.ts'
 import { divideCores, type ServerProcess, startServer } from './lib/processes.ts'
-import { describeMachine, print } from './lib/report.ts'
+import { describeMachine, endPart, print } from './lib/report.ts'
 import { type Session, withSession } from './lib/session.ts'
-import { pairedRatio } from './lib/statistics.ts'
+import { ratios } from './lib/statistics.ts'
 
 /*
  * Whether pages cost more the more there is: `npm run bench:scale`. First what PostgreSQL reads for a page of every list, filter and
@@ -19,6 +20,7 @@ const { values } = parseArgs({
     snapshots: { type: 'string', default: '10000000' },
     rounds: { type: 'string', default: '7' },
     plans: { type: 'boolean', default: false },
+    write: { type: 'boolean', default: false },
   },
 })
 const SNAPSHOTS_PER_RUN = 20
@@ -42,7 +44,7 @@ async function serve(session: Session, pin: readonly string[], url: string): Pro
 }
 
 async function millisecondsPerAnswer({ origin }: ServerProcess): Promise<number> {
-  const load = { origin, nextBody: () => BODY, connections: 1, seconds: 2, leastBytes: 5000 }
+  const load = { origin, nextRequest: () => graphqlRequest(BODY), connections: 1, seconds: 2, leastBytes: 5000 }
   const { requests, seconds } = await generateLoad(load)
   return (seconds / requests) * 1000
 }
@@ -61,10 +63,11 @@ async function compareFirstPages(session: Session, largeUrl: string): Promise<vo
     times.small.push(pair[0])
     times.large.push(pair[1])
   }
-  const ratio = pairedRatio(times.large, times.small)
   print(
-    `\`runs(first: 50)\` with ${snapshots.toLocaleString('en')} snapshots against 10,000: ${ratio.toFixed(2)} (bar ≤ 1.2)`,
+    `\`runs(first: 50)\` with ${snapshots.toLocaleString('en')} snapshots beside 10,000; ${values.rounds} rounds of 2 s`,
   )
+  print()
+  printBarsOf('Bars', [{ bar: 'scale.first-page', values: ratios(times.large, times.small) }])
 }
 
 if (!values.plans) await installPeers()
@@ -74,4 +77,5 @@ await withSession(async (session) => {
   print(await describeMachine(['servers on one core, load and PostgreSQL on the rest']))
   await measurePlans(url, SCALE)
   if (!values.plans) await compareFirstPages(session, url)
+  await endPart('scale', values)
 })

@@ -14,10 +14,11 @@ import { s3Env } from '../test/support/objects.ts'
 import { countRows } from '../test/support/rows.ts'
 import { type S3Service, s3 } from '../test/support/services.ts'
 import { sweepOnce } from '../test/support/store.ts'
+import { printBars } from './lib/bars.ts'
 import { startDatabase } from './lib/database.ts'
 import { getSource, watchMemory } from './lib/payload-setup.ts'
 import { type ServerProcess, startServer } from './lib/processes.ts'
-import { describeMachine, formatNumber, note, print, printBars, printTable } from './lib/report.ts'
+import { describeMachine, endPart, formatNumber, note, print, printTable } from './lib/report.ts'
 import { type Session, withSession } from './lib/session.ts'
 import { createState, type State } from './lib/states.ts'
 import { verify } from './lib/transfer.ts'
@@ -50,7 +51,9 @@ interface Bench {
   startStatelens(): Promise<ServerProcess>
 }
 
-const { values } = parseArgs({ options: { mib: { type: 'string', default: '1024' } } })
+const { values } = parseArgs({
+  options: { mib: { type: 'string', default: '1024' }, write: { type: 'boolean', default: false } },
+})
 
 await withSession(async (session) => {
   const bench = await setUp(session, Number(values.mib) * MIB)
@@ -58,6 +61,7 @@ await withSession(async (session) => {
   print()
   await killHalfWay(bench)
   await uploadWhole(bench)
+  await endPart('upload', values)
 })
 
 async function setUp(session: Session, sizeBytes: number): Promise<Bench> {
@@ -155,7 +159,7 @@ async function killHalfWay(bench: Bench): Promise<void> {
       ['after its ticket and a sweep', ...swept],
     ],
   )
-  printBars([{ what: 'left after the sweep', value: swept.reduce((sum, count) => sum + Number(count), 0), atMost: 0 }])
+  printBars([{ bar: 'upload.left', values: [swept.reduce((sum, count) => sum + Number(count), 0)] }])
 }
 
 async function uploadWhole(bench: Bench): Promise<void> {
@@ -197,10 +201,8 @@ async function uploadWhole(bench: Bench): Promise<void> {
   const [smaller, whole] = measured
   printBars(
     ['server', 'client'].map((name, index) => ({
-      what: `${name}: more than for ${(smaller?.sizeBytes ?? 0) / MIB} MiB`,
-      value: Math.max(0, (whole?.growths[index] ?? Number.NaN) - (smaller?.growths[index] ?? Number.NaN)),
-      unit: ' MB',
-      atMost: 64,
+      bar: `upload.growth.${name}`,
+      values: [Math.max(0, (whole?.growths[index] ?? Number.NaN) - (smaller?.growths[index] ?? Number.NaN))],
     })),
   )
 }

@@ -60,6 +60,14 @@ export async function seed(url: string, runs: number): Promise<void> {
   })
 }
 
+/** A table with nothing but a key, for servers whose mutation stores one row and looks at no other. */
+export async function createBareTable(url: string): Promise<void> {
+  await withClient(url, (client) =>
+    client.query(`create table bench_states (id uuid primary key default gen_random_uuid(), run_id text not null,
+      step_id text not null, state json, created_at timestamptz not null default now())`),
+  )
+}
+
 const WORDS = 10
 
 /** Text that differs from row to row, so that no row compresses to nothing. */

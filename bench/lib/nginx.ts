@@ -1,25 +1,24 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { findBinary, unpackDebian, unpackedEnvironment } from '../../test/support/broker/binaries.ts'
 import { createHost, freePort } from '../../test/support/broker/host.ts'
+import { isUnavailable } from '../../test/support/describe-with.ts'
+import { nginx as findNginx } from '../../test/support/nginx.ts'
 import type { Session } from './session.ts'
 import type { State } from './states.ts'
 
 /** nginx on the servers' core with the state as a file; null where it cannot be had. */
 export async function startNginx(session: Session, pin: readonly string[], state: State): Promise<string | null> {
   session.throwIfOver()
+  const found = await findNginx()
+  if (isUnavailable(found)) return null
   const host = await createHost()
   await session.defer(() => host.stop())
-  const installed = await findBinary('nginx')
-  const root = installed ? null : await unpackDebian(host, { name: 'nginx', packages: ['nginx-light'] })
-  if (installed === null && root === null) return null
   const port = await freePort()
   await writeFile(join(host.folder, 'state.json'), state.chunks())
   await writeFile(join(host.folder, 'nginx.conf'), settings(host.folder, port))
-  const [command = '', ...args] = [...pin, installed ?? `${root}/usr/sbin/nginx`, '-p', host.folder, '-c', 'nginx.conf']
-  const env = root === null ? process.env : await unpackedEnvironment(root)
-  const nginx = await host.launch(command, { args, env })
+  const [command = '', ...args] = [...pin, found.command, '-p', host.folder, '-c', 'nginx.conf']
+  const nginx = await host.launch(command, { args })
   const url = `http://127.0.0.1:${port}/state.json`
   for (let attempt = 0; attempt < 200 && !nginx.hasEnded(); attempt++) {
     if (await fetch(url, { method: 'HEAD' }).catch(() => null)) return url

@@ -1,9 +1,8 @@
-import { isUnavailable } from '../../test/support/describe-with.ts'
-import { globalSetup, globalTeardown } from '../../test/support/global-setup.ts'
-import { s3 } from '../../test/support/services.ts'
-import { startDatabase, withClient } from './database.ts'
+import { s3Env } from '../../test/support/objects.ts'
+import { withClient } from './database.ts'
 import { askOnce } from './load.ts'
-import { memoryOf, resetPeak, type ServerProcess, startServer } from './processes.ts'
+import type { Form, PartContext } from './parts.ts'
+import { memoryOf, type ProbedServer, resetPeak, type ServerProcess, startServer } from './processes.ts'
 import type { Session } from './session.ts'
 import type { Source, Stored } from './transfer.ts'
 
@@ -11,51 +10,65 @@ import type { Source, Stored } from './transfer.ts'
 export interface Bench {
   readonly session: Session
   readonly pin: readonly string[]
-  readonly rounds: number
+  readonly form: Form
   /** A new process, so that what one part left in memory is not another one's. */
-  startStatelens(): Promise<ServerProcess>
-  startRawProxy(): Promise<ServerProcess>
+  startStatelens(where?: Where): Promise<ProbedServer>
+  startRawProxy(): Promise<ProbedServer>
+  startRawPut(): Promise<ProbedServer>
   /** Key of the object that holds a snapshot's payload. */
   keyOf(snapshotId: string): Promise<string>
 }
 
-/**
- * Starts PostgreSQL and an S3 server: the one of `TEST_S3_ENDPOINT`, or the Ceph gateway of the tests.
- * @throws Error that says how to get an S3 server, where there is none
- */
-export async function setUp(session: Session, options: Pick<Bench, 'pin' | 'rounds'>): Promise<Bench> {
-  await globalSetup()
-  await session.defer(globalTeardown)
-  const store = await s3()
-  if (isUnavailable(store)) throw new Error(store.unavailable)
-  const databaseUrl = await startDatabase(session)
-  const env = {
+export interface Where {
+  /** Where it stores payloads; S3 when left out. */
+  readonly to?: 's3' | 'folder'
+  /** Another checkout. */
+  readonly checkout?: string
+}
+
+/** @throws Error that says how to get an S3 server, where there is none */
+export async function setUp({ session, shared, form, pin }: PartContext): Promise<Bench> {
+  const store = await shared.s3()
+  const databaseUrl = await shared.emptyDatabase()
+  const ours = {
     DATABASE_URL: databaseUrl,
-    PORT: '0',
-    SNAPSHOT_STORAGE_BACKEND: 's3',
-    S3_BUCKET: store.bucket,
-    S3_REGION: store.region,
-    S3_ENDPOINT_URL: store.endpoint,
-    S3_ACCESS_KEY: store.accessKey,
-    S3_SECRET_KEY: store.secretKey,
-    S3_FORCE_PATH_STYLE: 'true',
+    SNAPSHOT_STORAGE_PATH: await shared.storageFolder(),
     // A state of 1 MB would otherwise stay in the database.
     SNAPSHOT_INLINE_MAX_BYTES: '65536',
     PAYLOAD_MAX_BYTES: String(2 ** 31),
   }
-  const start = async (name: string, args: readonly string[]) =>
-    startServer(session, options.pin, { name, args, env: { ...env, DATA_DIR: await session.folder() } })
+  const start = async (name: string, args: readonly string[], { env = {}, folder }: Started = {}) =>
+    startServer(session, pin, {
+      name,
+      args,
+      folder,
+      isProbed: true,
+      env: { PORT: '0', ...s3Env(store), S3_FORCE_PATH_STYLE: 'true', ...env, DATA_DIR: await session.folder() },
+    })
   return {
     session,
-    ...options,
-    startStatelens: () => start('statelens', ['src/main.ts', 'serve']),
+    pin,
+    form,
+    startStatelens: ({ to = 's3', checkout } = {}) => {
+      const env = { ...ours, SNAPSHOT_STORAGE_BACKEND: to === 's3' ? 's3' : 'filesystem' }
+      return start('statelens', ['src/main.ts', 'serve'], {
+        env,
+        ...(checkout === undefined ? {} : { folder: checkout }),
+      })
+    },
     startRawProxy: () => start('raw proxy', ['bench/peers/raw-s3.ts']),
+    startRawPut: () => start('raw PUT', ['bench/peers/raw-put.ts']),
     keyOf: (snapshotId) =>
       withClient(databaseUrl, async (client) => {
         const found = await client.query('select storage_uri from state_snapshots where id = $1', [snapshotId])
         return new URL(found.rows[0].storage_uri).pathname.slice(1)
       }),
   }
+}
+
+interface Started {
+  readonly env?: Readonly<Record<string, string>>
+  readonly folder?: string
 }
 
 /** The payload through GraphQL. `useCache: false` reads through to the store, whatever the size. */
@@ -75,13 +88,19 @@ export async function ask<Data>({ origin }: ServerProcess, query: string): Promi
   return data
 }
 
-/** Tells how far a process has grown above what it took at first, at the worst moment of each piece of work. */
+type Watchable = Pick<ServerProcess, 'pid'> & Partial<Pick<ProbedServer, 'collectGarbage'>>
+
+/**
+ * Tells how far a process has grown above what it needs now, at the worst moment of each piece of work. One that is probed has its
+ * garbage collected before: what its start left would hide what the work takes.
+ */
 export interface MemoryWatch {
   /** Megabytes of 10^6 bytes, and what the work resolved to. */
   during<T>(work: () => Promise<T>): Promise<{ readonly growth: number; readonly peak: number; readonly result: T }>
 }
 
-export async function watchMemory({ pid }: ServerProcess): Promise<MemoryWatch> {
+export async function watchMemory({ pid, collectGarbage }: Watchable): Promise<MemoryWatch> {
+  await collectGarbage?.()
   const { resident } = await memoryOf(pid)
   return {
     async during(work) {

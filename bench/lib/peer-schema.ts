@@ -12,6 +12,12 @@ export const SCHEMA = `
     snapshot(runId: String!, stepId: String!): Snapshot
   }
 
+  type Mutation {
+    "One row, and nothing else."
+    createState(runId: String!, stepId: String!, state: JSON!): State!
+  }
+  type State { id: ID! createdAt: DateTime! }
+
   input RunFilter { workflowName: String }
 
   type PageInfo { hasNextPage: Boolean! endCursor: String }

@@ -13,6 +13,10 @@ export interface PeerStore {
   steps(runIds: readonly string[], first: number): Promise<StepRow[][]>
   /** The newest of each step, or null, in the order asked. */
   snapshots(steps: readonly StepKey[], payload: 'with payload' | 'without payload'): Promise<(SnapshotRow | null)[]>
+  /** Stores one row in a table that has nothing but a key. */
+  createState(
+    state: StepKey & { readonly state: unknown },
+  ): Promise<{ readonly id: string; readonly createdAt: string }>
 }
 
 export interface StepKey {
@@ -73,6 +77,7 @@ const STATEMENTS = {
       select ${STEP_COLUMNS} from statelens_steps t where t.run_id = p.run_id
       order by coalesce(t.step_index, 2147483647), t.ordinal limit $2
     ) t`,
+  createState: `insert into bench_states (run_id, step_id, state) values ($1, $2, $3) returning id, created_at as "createdAt"`,
   snapshots: newestSnapshots(SNAPSHOT_COLUMNS),
   payloads: newestSnapshots(`${SNAPSHOT_COLUMNS}, s.snapshot as payload`),
 }
@@ -101,6 +106,11 @@ export function createPeerStore(connectionString: string): PeerStore {
       const name = payload === 'with payload' ? 'payloads' : 'snapshots'
       for (const row of await rows<SnapshotRow & { position: number }>(name, keys)) found[row.position - 1] = row
       return found
+    },
+    async createState({ runId, stepId, state }) {
+      const [row] = await rows<{ id: string; createdAt: string }>('createState', [runId, stepId, JSON.stringify(state)])
+      if (!row) throw new Error('The row was not stored')
+      return row
     },
   }
 }

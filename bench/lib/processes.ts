@@ -1,10 +1,12 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
+import type { Asked } from './probe.ts'
 import type { Session } from './session.ts'
 
 /** A server under test, a process of its own on the servers' core. */
@@ -15,15 +17,30 @@ export interface ServerProcess {
   readonly origin: string
 }
 
+/** How long an event loop was held, in milliseconds. */
+export interface HeldLoop {
+  readonly max: number
+  readonly p99: number
+}
+
+/** A server that `probe.ts` looks at from within. */
+export interface ProbedServer extends ServerProcess {
+  /** Since it was asked last. */
+  heldLoop(): Promise<HeldLoop>
+  collectGarbage(): Promise<void>
+}
+
 export interface ServerOptions {
   readonly name: string
   /** What Node runs, with its arguments. */
   readonly args: readonly string[]
   /** The whole environment, beside PATH and NODE_ENV. */
   readonly env: Readonly<Record<string, string>>
+  /** Folder that it is started in; that of this checkout when left out. */
+  readonly folder?: string | undefined
 }
 
-const CLOCK_TICKS_PER_SECOND = 100
+const CHECKOUT = join(import.meta.dirname, '..', '..')
 const START_MS = 60_000
 
 /**
@@ -43,17 +60,28 @@ export async function divideCores(): Promise<readonly string[]> {
 export async function startServer(
   session: Session,
   pin: readonly string[],
-  { name, args, env }: ServerOptions,
+  options: ServerOptions & { readonly isProbed: true },
+): Promise<ProbedServer>
+export async function startServer(
+  session: Session,
+  pin: readonly string[],
+  options: ServerOptions,
+): Promise<ServerProcess>
+export async function startServer(
+  session: Session,
+  pin: readonly string[],
+  { name, args, env, folder = CHECKOUT, isProbed = false }: ServerOptions & { readonly isProbed?: boolean },
 ): Promise<ServerProcess> {
   session.throwIfOver()
-  const [command = '', ...rest] = [...pin, process.execPath, ...args]
+  const probe = isProbed ? ['--import', join(import.meta.dirname, 'probe.ts')] : []
+  const [command = '', ...rest] = [...pin, process.execPath, ...probe, ...args]
   // Detached: Ctrl-C reaches the bench alone, which then stops what it started.
   const child = spawn(command, rest, {
-    cwd: join(import.meta.dirname, '..', '..'),
+    cwd: folder,
     env: { PATH: process.env['PATH'], NODE_ENV: 'production', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', 'pipe', 'pipe', ...(isProbed ? (['ipc'] as const) : [])],
     detached: true,
-  })
+  }) as ChildProcessByStdio<null, Readable, Readable>
   const exited = once(child, 'exit')
   const logPath = join(await session.folder(), 'server.log')
   const log = createWriteStream(logPath)
@@ -69,7 +97,21 @@ export async function startServer(
   const failed = exited.then(async () => {
     throw new Error(`${name} ended: ${(await readFile(logPath, 'utf8')).slice(-2000)}`)
   })
-  return { name, pid: child.pid ?? 0, origin: await Promise.race([findUrl(child.stdout, name), failed]) }
+  const origin = await Promise.race([findUrl(child.stdout, name), failed])
+  const server = { name, pid: child.pid ?? 0, origin }
+  if (!isProbed) return server
+  const ask = async (what: Asked): Promise<HeldLoop> => {
+    child.send(what)
+    return (await once(child, 'message'))[0]
+  }
+  const probed: ProbedServer = {
+    ...server,
+    heldLoop: () => ask('held loop'),
+    async collectGarbage() {
+      await ask('collect')
+    },
+  }
+  return probed
 }
 
 async function findUrl(output: NodeJS.ReadableStream, name: string): Promise<string> {
@@ -90,10 +132,13 @@ async function findUrl(output: NodeJS.ReadableStream, name: string): Promise<str
   }
 }
 
-/** Seconds of processor time, in user code and in the kernel, that a process has used with all its threads. */
+/** Seconds of processor time, in user code and in the kernel, that a process has used with all its threads; to the nanosecond. */
 export async function cpuSeconds(pid: number): Promise<number> {
-  const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ').at(-1)?.split(' ') ?? []
-  return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS_PER_SECOND
+  const threads = await readdir(`/proc/${pid}/task`)
+  // A thread may end in between.
+  const read = (thread: string) => readFile(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').catch(() => '0')
+  const nanoseconds = (await Promise.all(threads.map(read))).map((text) => Number(text.split(' ')[0]))
+  return nanoseconds.reduce((sum, one) => sum + one, 0) / 1e9
 }
 
 export interface Memory {

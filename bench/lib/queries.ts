@@ -8,6 +8,8 @@ export interface BenchQuery {
   readonly postgraphile: string
   /** Whether the answer holds payloads, whose bytes can be compared. */
   readonly hasPayload: boolean
+  /** How many of them a server has answered before it is as fast as it gets, as its code is compiled while it runs. */
+  readonly warmUp: number
   /** Of the rows that were seeded, any one is as likely as any other. */
   readonly variables: (random: () => number, runs: number) => Record<string, string>
 }
@@ -62,6 +64,7 @@ export const QUERIES: readonly BenchQuery[] = [
     text: `query Q1($runId: String!, $stepId: String!) { snapshot(runId: $runId, stepId: $stepId) { ${PAYLOAD} } }`,
     postgraphile: `query Q1($runId: String!, $stepId: String!) { snapshot: newestSnapshot(runId: $runId, stepId: $stepId) { ${aliased(PAYLOAD)} } }`,
     hasPayload: true,
+    warmUp: 1500,
     variables: (random, count) => ({
       runId: runIdOf(below(random, count)),
       stepId: stepIdOf(below(random, STEPS_PER_RUN)),
@@ -73,6 +76,7 @@ export const QUERIES: readonly BenchQuery[] = [
     text: `query Q2($runId: String!) { run(runId: $runId) { ${RUN} ${steps(STEP, SNAPSHOT)} } }`,
     postgraphile: `query Q2($runId: String!) { run: runByRunId(runId: $runId) { ${RUN} ${postgraphileSteps(STEP, SNAPSHOT)} } }`,
     hasPayload: false,
+    warmUp: 800,
     variables: (random, count) => ({ runId: runIdOf(below(random, count)) }),
   },
   {
@@ -81,6 +85,7 @@ export const QUERIES: readonly BenchQuery[] = [
     text: `query Q3($workflow: String!) { ${runs(50, `${RUN} ${steps(STEP, SNAPSHOT)}`)} }`,
     postgraphile: `query Q3($workflow: String!) { ${postgraphileRuns(50, `${RUN} ${postgraphileSteps(STEP, SNAPSHOT)}`)} }`,
     hasPayload: false,
+    warmUp: 60,
     variables: anyWorkflow,
   },
   {
@@ -89,6 +94,7 @@ export const QUERIES: readonly BenchQuery[] = [
     text: `query Q4($workflow: String!) { ${runs(20, `runId ${steps('stepId', PAYLOAD)}`)} }`,
     postgraphile: `query Q4($workflow: String!) { ${postgraphileRuns(20, `runId ${postgraphileSteps('stepId', PAYLOAD)}`)} }`,
     hasPayload: true,
+    warmUp: 60,
     variables: anyWorkflow,
   },
 ]

@@ -1,8 +1,16 @@
 import { execFile } from 'node:child_process'
-import { cpus, release, totalmem } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
+import { cpus, loadavg, release, totalmem } from 'node:os'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 
+const README = join(import.meta.dirname, '..', 'README.md')
+
+/** What was printed since the last part ended. */
+let printed: string[] = []
+
 export function print(line = ''): void {
+  printed.push(line)
   process.stdout.write(`${line}\n`)
 }
 
@@ -22,6 +30,21 @@ export function printTable(head: readonly string[], rows: readonly (readonly str
   print()
 }
 
+/**
+ * Ends a part: what it printed goes between its two markers in README.md, in the place of an earlier run's, if `write` is set.
+ * @throws Error where the markers are not there
+ */
+export async function endPart(name: string, { write }: { readonly write: boolean }): Promise<void> {
+  const text = printed.join('\n').trim()
+  printed = []
+  if (!write) return
+  const [begin, end] = [`<!-- bench: ${name} -->`, `<!-- end of ${name} -->`]
+  const readme = await readFile(README, 'utf8')
+  const [from, to] = [readme.indexOf(begin), readme.indexOf(end)]
+  if (from === -1 || to < from) throw new Error(`bench/README.md has no place for ${name}: ${begin} … ${end}`)
+  await writeFile(README, `${readme.slice(0, from + begin.length)}\n${text}\n${readme.slice(to)}`)
+}
+
 /** One line on what the numbers were measured on. */
 export async function describeMachine(details: readonly string[]): Promise<string> {
   const [cpu] = cpus()
@@ -32,26 +55,9 @@ export async function describeMachine(details: readonly string[]): Promise<strin
     `Linux ${release()}`,
     `Node ${process.versions.node}`,
     ...details,
+    `load ${loadavg()[0]?.toFixed(1)} at the time`,
     ...(stdout ? [`commit ${stdout.trim()}`] : []),
   ].join(' · ')
-}
-
-export interface Bar {
-  readonly what: string
-  readonly value: number
-  readonly unit?: string
-  /** Exactly one of the two. */
-  readonly atLeast?: number
-  readonly atMost?: number
-}
-
-export function printBars(bars: readonly Bar[]): void {
-  const rows = bars.map(({ what, value, unit = '', atLeast, atMost }) => {
-    const holds = atLeast === undefined ? value <= (atMost ?? Number.NaN) : value >= atLeast
-    const bar = atLeast === undefined ? `≤ ${atMost}${unit}` : `≥ ${atLeast}${unit}`
-    return [what, bar, `${formatNumber(value)}${unit}`, holds ? 'pass' : 'falls short']
-  })
-  printTable(['what', 'bar', 'measured', ''], rows)
 }
 
 export function formatNumber(value: number): string {

@@ -12,6 +12,8 @@ export interface Session {
   throwIfOver(): void
 }
 
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const
+
 /** Runs the work to its end. Ctrl-C and SIGTERM end what was started, and then the process. */
 export async function withSession(work: (session: Session) => Promise<void>): Promise<void> {
   const ends: (() => Promise<unknown>)[] = []
@@ -40,12 +42,13 @@ export async function withSession(work: (session: Session) => Promise<void>): Pr
     void endAll()
     setTimeout(() => process.exit(130), 15_000).unref()
   }
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop)
+  for (const signal of SIGNALS) process.once(signal, stop)
   try {
     await work(session)
   } catch (error) {
     if (!over) throw error
   } finally {
     await endAll()
+    for (const signal of SIGNALS) process.off(signal, stop)
   }
 }

@@ -1,6 +1,7 @@
-import { type Bar, formatNumber, print, printBars, printTable } from './report.ts'
+import { type Measured as Measurement, printBarsOf } from './bars.ts'
+import { formatNumber, print, printTable } from './report.ts'
 import { BASELINE, LIMITS, OURS, PEERS } from './small-servers.ts'
-import { median, pairedRatio } from './statistics.ts'
+import { median, ratios } from './statistics.ts'
 
 export interface Measured {
   readonly requestsPerSecond: number
@@ -26,73 +27,73 @@ export function createResults(): Results {
   }
 }
 
-type Figure = 'throughput' | 'cpu'
-
-/** How much better `server` is than `other`, above 1 where it is: more requests a second, or less CPU for each. */
-function gain(results: Results, figure: Figure, [query, server, other]: readonly [string, string, string]): number {
-  const [ours, theirs] = [results.of(query, server), results.of(query, other)]
-  if (figure === 'cpu') return pairedRatio(theirs.map(cpuOf), ours.map(cpuOf))
-  return pairedRatio(ours.map(throughputOf), theirs.map(throughputOf))
-}
-
 const cpuOf = ({ cpuMillis }: Measured) => cpuMillis
 const throughputOf = ({ requestsPerSecond }: Measured) => requestsPerSecond
 
-export function printResults(results: Results, servers: readonly string[], queries: readonly string[]): void {
-  print(`**Requests a second (in brackets: by server CPU for each request), ${BASELINE} = 1.00; more is better**`)
+/** How often the CPU of `below` the one of `above` is, round by round. */
+export function cpuRatios(
+  results: Results,
+  query: string,
+  { above, below }: { readonly above: string; readonly below: string },
+): number[] {
+  return ratios(results.of(query, above).map(cpuOf), results.of(query, below).map(cpuOf))
+}
+
+/** Of several servers the one that a query costs least. */
+export function cheapest(results: Results, query: string, servers: readonly string[]): string {
+  const cost = (server: string) => median(results.of(query, server).map(cpuOf))
+  return servers.reduce((one, other) => (cost(other) < cost(one) ? other : one))
+}
+
+export interface Shown {
+  readonly servers: readonly string[]
+  readonly queries: readonly string[]
+  readonly baseline: string
+}
+
+/** Both figures of every server: beside the baseline, and as they are. */
+export function printResults(results: Results, { servers, queries, baseline }: Shown): void {
+  print(`**By server CPU for each request (in brackets: requests a second), ${baseline} = 1.00; more is better**`)
   print()
-  const ratios = (server: string) =>
+  const gains = (server: string) =>
     queries.map((query) => {
-      const key = [query, server, BASELINE] as const
-      return `${formatNumber(gain(results, 'throughput', key))} (${formatNumber(gain(results, 'cpu', key))})`
+      const cpu = median(cpuRatios(results, query, { above: baseline, below: server }))
+      const throughput = ratios(
+        results.of(query, server).map(throughputOf),
+        results.of(query, baseline).map(throughputOf),
+      )
+      return `${formatNumber(cpu)} (${formatNumber(median(throughput))})`
     })
   printTable(
     ['server', ...queries],
-    servers.map((server) => [server, ...ratios(server)]),
+    servers.map((server) => [server, ...gains(server)]),
   )
-  print('**Medians: requests a second (milliseconds of server CPU for each), of this machine alone**')
+  print('**Medians: milliseconds of server CPU for each (requests a second), of this machine alone**')
   print()
   const medians = (server: string) =>
     queries.map((query) => {
       const list = results.of(query, server)
-      return `${formatNumber(median(list.map(throughputOf)))} (${formatNumber(median(list.map(cpuOf)))})`
+      return `${formatNumber(median(list.map(cpuOf)))} (${formatNumber(median(list.map(throughputOf)))})`
     })
   printTable(
     ['server', ...queries],
     servers.map((server) => [server, ...medians(server)]),
   )
-  print('**Bars, by server CPU for each request**')
-  print()
-  printBars(bars(results, queries, 'cpu'))
-  print('**The same, by requests a second: here load and PostgreSQL share a core, and may be what is measured**')
-  print()
-  printBars(bars(results, queries, 'throughput').filter(({ atLeast }) => atLeast !== undefined))
 }
 
-/** Q1 to Q4 against PostGraphile and Mercurius, by name, and against the best of all peers. */
-const LEAST: Readonly<Record<string, Readonly<Record<string, number>>>> = {
-  Q1: { PostGraphile: 1.9, Mercurius: 1.4 },
-  Q2: { each: 2 },
-  Q3: { PostGraphile: 1.9, Mercurius: 2.3 },
-  Q4: { each: 3 },
+export function printQueryResults(results: Results, queries: readonly string[]): void {
+  printResults(results, { servers: [...PEERS, OURS, ...LIMITS], queries, baseline: BASELINE })
+  printBarsOf(
+    'Bars, by server CPU for each request',
+    queries.flatMap((query) => barsOf(results, query)),
+  )
 }
-const MOST_OF_LIMIT: Readonly<Record<string, number>> = { Q1: 2, Q2: 1.3, Q3: 1.3, Q4: 1.6 }
 
-function bars(results: Results, queries: readonly string[], figure: Figure): Bar[] {
-  return queries.flatMap((query) => {
-    const gainOver = (other: string) => gain(results, figure, [query, OURS, other])
-    const against = Object.entries(LEAST[query] ?? {}).map(([other, atLeast]) => ({
-      what: `${query} against ${other === 'each' ? 'each peer' : other}`,
-      value: other === 'each' ? Math.min(...PEERS.map(gainOver)) : gainOver(other),
-      unit: ' ×',
-      atLeast,
-    }))
-    const limit = {
-      what: `${query}: CPU against the best hand-written server`,
-      value: 1 / Math.min(...LIMITS.map((other) => gain(results, 'cpu', [query, OURS, other]))),
-      unit: ' ×',
-      atMost: MOST_OF_LIMIT[query],
-    }
-    return [...against, limit]
-  })
+function barsOf(results: Results, query: string): Measurement[] {
+  const peer = cheapest(results, query, PEERS)
+  const limit = cheapest(results, query, LIMITS)
+  return [
+    { bar: `${query}.peer`, values: cpuRatios(results, query, { above: peer, below: OURS }) },
+    { bar: `${query}.limit`, values: cpuRatios(results, query, { above: OURS, below: limit }) },
+  ]
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import type { Answering } from './answers.ts'
+import type { PartContext } from './parts.ts'
 import { type ServerProcess, startServer } from './processes.ts'
-import type { Session } from './session.ts'
 
 export type SmallServer = ServerProcess & Answering
 
@@ -33,8 +33,7 @@ export const LIMITS: readonly string[] = ['hand-written, text', 'hand-written, B
 
 /** Starts them all, each on its own port; they stay up together, so that rounds can go from one to the next. */
 export async function startSmallServers(
-  session: Session,
-  pin: readonly string[],
+  { session, pin }: Pick<PartContext, 'session' | 'pin'>,
   databaseUrl: string,
 ): Promise<SmallServer[]> {
   const servers: SmallServer[] = []

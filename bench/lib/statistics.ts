@@ -11,13 +11,27 @@ export function createRandom(seed: number): () => number {
 
 /** NaN for an empty list. */
 export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = sorted.length >> 1
-  const [low = Number.NaN, high = Number.NaN] = [sorted[middle - 1 + (sorted.length % 2)], sorted[middle]]
-  return (low + high) / 2
+  return quantile(values, 0.5)
 }
 
-/** The median of the rounds' own ratios: what slowed a whole round down touches both sides of it. */
+/** The value below which a share of them lies, between two of them where it falls there; NaN for an empty list. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const place = (sorted.length - 1) * share
+  const [low = Number.NaN, high = low] = sorted.slice(Math.floor(place), Math.floor(place) + 2)
+  return low + (high - low) * (place % 1)
+}
+
+/** How far apart rounds were that should have been alike: the distance between the quartiles. */
+export function spread(values: readonly number[]): number {
+  return quantile(values, 0.75) - quantile(values, 0.25)
+}
+
+/** The rounds' own ratios: what slowed a whole round down touches both sides of it. */
+export function ratios(above: readonly number[], below: readonly number[]): number[] {
+  return above.map((value, round) => value / (below[round] ?? Number.NaN))
+}
+
 export function pairedRatio(above: readonly number[], below: readonly number[]): number {
-  return median(above.map((value, round) => value / (below[round] ?? Number.NaN)))
+  return median(ratios(above, below))
 }

@@ -85,22 +85,30 @@ export async function verify(source: Source, state: State): Promise<void> {
 
 export interface Stored {
   readonly snapshotId: string
-  readonly seconds: number
 }
 
 /** Captures a state by PUT. @throws Error unless it was stored, with the digest that it has. */
 export async function upload(origin: string, key: string, state: State): Promise<Stored> {
+  const { snapshotId, digest, storageTier } = await send(`${origin}/runs/bench/steps/${key}/snapshot`, state)
+  if (digest !== state.digest || storageTier !== 'OBJECT') throw new Error('PUT stored something else, or elsewhere')
+  return { snapshotId }
+}
+
+/** The same to the hand-written pipe. */
+export async function uploadRaw(url: string, state: State): Promise<{ readonly key: string }> {
+  const { key, digest } = await send(url, state)
+  if (digest !== state.digest) throw new Error('PUT stored something else')
+  return { key }
+}
+
+async function send(url: string, state: State) {
   const { request } = await import('undici')
-  const begin = performance.now()
-  const { statusCode, body } = await request(`${origin}/runs/bench/steps/${key}/snapshot`, {
+  const { statusCode, body } = await request(url, {
     method: 'PUT',
     headers: { 'content-type': 'application/json', 'content-length': String(state.sizeBytes) },
     body: Readable.from(state.chunks(), { objectMode: true, highWaterMark: 4 }),
   })
   const text = await body.text()
-  const seconds = (performance.now() - begin) / 1000
   if (statusCode !== 201) throw new Error(`PUT of ${state.sizeBytes} bytes: ${statusCode} ${text.slice(0, 300)}`)
-  const { snapshotId, digest, storageTier } = JSON.parse(text)
-  if (digest !== state.digest || storageTier !== 'OBJECT') throw new Error('PUT stored something else, or elsewhere')
-  return { snapshotId, seconds }
+  return JSON.parse(text)
 }

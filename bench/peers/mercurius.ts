@@ -39,6 +39,9 @@ app.register(mercurius, {
         return snapshot
       },
     },
+    Mutation: {
+      createState: (_root: unknown, state: StepKey & { readonly state: unknown }) => store.createState(state),
+    },
   } as mercurius.IResolvers,
   loaders: {
     Run: {
