@@ -1,3 +1,4 @@
+import { captures } from './lib/captures.ts'
 import { runParts } from './lib/parts.ts'
 import { PAYLOAD_PARTS } from './lib/payload-parts.ts'
 import { smallQueries } from './lib/small-queries.ts'
@@ -8,5 +9,6 @@ import { smallQueries } from './lib/small-queries.ts'
  */
 await runParts([
   { name: 'queries', beside: 'load and PostgreSQL', work: smallQueries },
+  { name: 'captures', beside: 'load and PostgreSQL', work: captures },
   ...PAYLOAD_PARTS,
 ])
