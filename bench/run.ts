@@ -1,4 +1,5 @@
 import { captures } from './lib/captures.ts'
+import { mixedLoad } from './lib/mixed.ts'
 import { runParts } from './lib/parts.ts'
 import { PAYLOAD_PARTS } from './lib/payload-parts.ts'
 import { smallQueries } from './lib/small-queries.ts'
@@ -10,5 +11,6 @@ import { smallQueries } from './lib/small-queries.ts'
 await runParts([
   { name: 'queries', beside: 'load and PostgreSQL', work: smallQueries },
   { name: 'captures', beside: 'load and PostgreSQL', work: captures },
+  { name: 'mixed', beside: 'load and PostgreSQL', work: mixedLoad },
   ...PAYLOAD_PARTS,
 ])
