@@ -9,6 +9,7 @@ import { type ServerProcess, startServer } from './processes.ts'
 import { note, print } from './report.ts'
 import { countRoundTrips } from './round-trips.ts'
 import { takeTurns } from './rounds.ts'
+import type { Store } from './shared.ts'
 import { measureLoad, warmUp } from './small-queries.ts'
 import { cheapest, cpuRatios, createResults, printResults } from './small-results.ts'
 
@@ -38,7 +39,7 @@ const NAMES = {
 }
 const PEERS = [NAMES.postgraphile, NAMES.mercurius]
 const STEPS_PER_RUN = 20
-const WARM_UP_CAPTURES = 1500
+const WARM_UP_CAPTURES = 10_000
 const PEER_FOLDER = join(import.meta.dirname, '..', 'peers')
 const STATELENS = ['src/main.ts', 'serve']
 const HAND_WRITTEN = [join(PEER_FOLDER, 'hand-written-capture.ts')]
@@ -74,12 +75,12 @@ const rowRequest =
 /** Captures of 2 KB, beside a server without GraphQL that promises the same, and mutations that store one row. */
 export async function captures(context: PartContext): Promise<void> {
   const { session, shared, form } = context
-  const url = await shared.seededDatabase()
+  const { url, env } = await shared.seededStore()
   const template = await readState(url)
-  const producers = await startProducers(context, url)
+  const producers = await startProducers(context, env)
   note('Comparing what all of them store …')
   for (const producer of producers) await proveStored(producer, { url, template })
-  const trips = await countTrips(context, { url, template })
+  const trips = await countTrips(context, { store: env, template })
   const results = createResults()
   await takeTurns(producers, { rounds: form.rounds, warmUps: 1 }, async (producer, round) => {
     session.throwIfOver()
@@ -104,12 +105,12 @@ export async function captures(context: PartContext): Promise<void> {
   )
 }
 
-async function startProducers({ session, pin }: PartContext, databaseUrl: string): Promise<Producer[]> {
+async function startProducers({ session, pin }: PartContext, store: Store['env']): Promise<Producer[]> {
   const start = async (name: string, args: readonly string[]) =>
     startServer(session, pin, {
       name,
       args,
-      env: { DATABASE_URL: databaseUrl, PORT: '0', DATA_DIR: await session.folder() },
+      env: { ...store, PORT: '0', DATA_DIR: await session.folder() },
     })
   // Two processes: what the one learns of mutations would not be there in a server that gets only PUTs.
   const captured = { table: 'state_snapshots' } as const
@@ -196,11 +197,11 @@ const COUNTED = 200
 /** Round trips to PostgreSQL for a capture, one after the other. */
 async function countTrips(
   { session, pin }: PartContext,
-  { url, template }: { readonly url: string; readonly template: string },
+  { store, template }: { readonly store: Store['env']; readonly template: string },
 ): Promise<Record<'limit' | 'put' | 'mutation', number>> {
   const count = async (name: string, args: readonly string[], toRequest: (state: NewState) => Request) => {
-    const database = await countRoundTrips(session, url)
-    const env = { DATABASE_URL: database.url, PORT: '0', DATA_DIR: await session.folder() }
+    const database = await countRoundTrips(session, store.DATABASE_URL)
+    const env = { ...store, DATABASE_URL: database.url, PORT: '0', DATA_DIR: await session.folder() }
     const { origin } = await startServer(session, pin, { name, args, env })
     const next = createStates(template, `trips-${name}`)
     const send = async () => {

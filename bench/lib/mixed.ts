@@ -18,7 +18,7 @@ const STATES = 8
 const REQUESTS_PER_SECOND = 200
 /** Enough that questions do not wait for a connection. */
 const CONNECTIONS = 256
-const QUICK_SECONDS = 3
+const QUICK_SECONDS = 2
 const SECONDS = 8
 /** Of 50 questions in turn: as many of each as a viewer asks, and two of the large ones. */
 const MIXTURE = Array.from({ length: 50 }, (_, place) => ['Q1', 'Q2'][place % 2] ?? '')
@@ -48,8 +48,8 @@ const WORKS: Readonly<Record<string, Work>> = {
 /** Small questions at a steady pace while 64 readers take 20 MB each, again and again, as fast as they can. */
 export async function mixedLoad(context: PartContext): Promise<void> {
   const { session, shared, form, pin } = context
-  const url = await shared.seededDatabase()
-  const env = { DATABASE_URL: url, PORT: '0', DATA_DIR: await session.folder() }
+  const store = await shared.seededStore()
+  const env = { ...store.env, PORT: '0', DATA_DIR: await session.folder() }
   const args = ['src/main.ts', 'serve']
   const writer = await startServer(session, pin, { name: 'statelens', args, env })
   const state = createState(STREAM_BYTES)
@@ -59,7 +59,7 @@ export async function mixedLoad(context: PartContext): Promise<void> {
   }
   const server = await startServer(session, pin, { name: 'statelens', args, env, isProbed: true })
   const answering = { ...server, dialect: 'statelens', keepsBytes: true } as const
-  const shortest = await proveEqual([answering], QUERIES, { url, runs: form.runs })
+  const shortest = await proveEqual([answering], QUERIES, { url: store.url, runs: form.runs })
   const sources = ids.map((snapshotId) => getSource(server, { snapshotId }))
   for (const source of sources) await verify(source, state)
   const { during } = await watchMemory(server)

@@ -29,10 +29,9 @@ export interface Where {
 /** @throws Error that says how to get an S3 server, where there is none */
 export async function setUp({ session, shared, form, pin }: PartContext): Promise<Bench> {
   const store = await shared.s3()
-  const databaseUrl = await shared.emptyDatabase()
+  const database = await shared.emptyStore()
   const ours = {
-    DATABASE_URL: databaseUrl,
-    SNAPSHOT_STORAGE_PATH: await shared.storageFolder(),
+    ...database.env,
     // A state of 1 MB would otherwise stay in the database.
     SNAPSHOT_INLINE_MAX_BYTES: '65536',
     PAYLOAD_MAX_BYTES: String(2 ** 31),
@@ -59,7 +58,7 @@ export async function setUp({ session, shared, form, pin }: PartContext): Promis
     startRawProxy: () => start('raw proxy', ['bench/peers/raw-s3.ts']),
     startRawPut: () => start('raw PUT', ['bench/peers/raw-put.ts']),
     keyOf: (snapshotId) =>
-      withClient(databaseUrl, async (client) => {
+      withClient(database.url, async (client) => {
         const found = await client.query('select storage_uri from state_snapshots where id = $1', [snapshotId])
         return new URL(found.rows[0].storage_uri).pathname.slice(1)
       }),

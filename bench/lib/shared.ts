@@ -5,14 +5,19 @@ import { createBareTable, seed, startDatabase } from './database.ts'
 import { note } from './report.ts'
 import type { Session } from './session.ts'
 
+/** A database, and where the states lie that it has in files: it knows its folder, and takes no other. */
+export interface Store {
+  readonly url: string
+  /** What statelens is told of both. */
+  readonly env: Readonly<Record<'DATABASE_URL' | 'SNAPSHOT_STORAGE_PATH', string>>
+}
+
 /** What parts have in common: each is started when it is first asked for, and ends with the bench. */
 export interface Shared {
   /** With runs, steps and snapshots. */
-  seededDatabase(): Promise<string>
+  seededStore(): Promise<Store>
   /** For payloads. */
-  emptyDatabase(): Promise<string>
-  /** Where the states of that database lie that are stored in files: it knows its folder, and takes no other. */
-  storageFolder(): Promise<string>
+  emptyStore(): Promise<Store>
   /**
    * The S3 server of `TEST_S3_ENDPOINT`, or the Ceph gateway of the tests.
    * @throws Error that says how to get one, where there is none
@@ -21,16 +26,19 @@ export interface Shared {
 }
 
 export function createShared(session: Session, { runs }: { readonly runs: number }): Shared {
+  const startStore = async (): Promise<Store> => {
+    const url = await startDatabase(session)
+    return { url, env: { DATABASE_URL: url, SNAPSHOT_STORAGE_PATH: await session.folder() } }
+  }
   return {
-    seededDatabase: once(async () => {
-      const url = await startDatabase(session)
+    seededStore: once(async () => {
+      const store = await startStore()
       note(`Seeding ${runs} runs of 20 steps …`)
-      await seed(url, runs)
-      await createBareTable(url)
-      return url
+      await seed(store.url, runs)
+      await createBareTable(store.url)
+      return store
     }),
-    emptyDatabase: once(() => startDatabase(session)),
-    storageFolder: once(() => session.folder()),
+    emptyStore: once(startStore),
     s3: once(async () => {
       note('Starting the S3 server …')
       await globalSetup()

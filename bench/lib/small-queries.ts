@@ -13,8 +13,8 @@ import { createRandom } from './statistics.ts'
 export async function smallQueries(context: PartContext): Promise<void> {
   const { session, shared, form } = context
   const { runs, rounds } = form
-  const url = await shared.seededDatabase()
-  const servers = await startSmallServers(context, url)
+  const { url, env } = await shared.seededStore()
+  const servers = await startSmallServers(context, env)
   note('Comparing the answers of all servers …')
   const shortest = await proveEqual(servers, QUERIES, { url, runs })
   const results = createResults()
@@ -52,15 +52,13 @@ export function questions(
   return () => graphqlRequest(bodyOf(query, dialect, query.variables(random, runs)))
 }
 
-const WARM_UP_SECONDS = 10
-
-/** A server's first turn, as long as it takes. */
+/** A server's first turn. */
 export async function warmUp(
   { origin }: ServerProcess,
-  { connections }: Form,
+  { connections, warmUpSeconds }: Form,
   load: Pick<LoadOptions, 'nextRequest' | 'leastBytes' | 'most'>,
 ): Promise<void> {
-  await generateLoad({ ...load, origin, connections, seconds: WARM_UP_SECONDS })
+  await generateLoad({ ...load, origin, connections, seconds: warmUpSeconds })
 }
 
 /** One turn of a server: a quarter of its time to get going, and then what counts. */

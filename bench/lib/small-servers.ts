@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { Answering } from './answers.ts'
 import type { PartContext } from './parts.ts'
 import { type ServerProcess, startServer } from './processes.ts'
+import type { Store } from './shared.ts'
 
 export type SmallServer = ServerProcess & Answering
 
@@ -34,12 +35,12 @@ export const LIMITS: readonly string[] = ['hand-written, text', 'hand-written, B
 /** Starts them all, each on its own port; they stay up together, so that rounds can go from one to the next. */
 export async function startSmallServers(
   { session, pin }: Pick<PartContext, 'session' | 'pin'>,
-  databaseUrl: string,
+  store: Store['env'],
 ): Promise<SmallServer[]> {
   const servers: SmallServer[] = []
   for (const { dialect = 'statelens', keepsBytes, env, ...options } of CANDIDATES) {
-    // PORT and DATA_DIR are statelens' own; nothing else of it is set: limits, masks and the log are as they are shipped.
-    const settings = { DATABASE_URL: databaseUrl, PORT: '0', DATA_DIR: await session.folder(), ...env }
+    // All but the database's URL are statelens' own; nothing else of it is set: limits, masks and the log are as they are shipped.
+    const settings = { ...store, PORT: '0', DATA_DIR: await session.folder(), ...env }
     servers.push({ ...(await startServer(session, pin, { ...options, env: settings })), dialect, keepsBytes })
   }
   return servers
