@@ -37,7 +37,7 @@ describe('the bars of the bench', () => {
   })
 
   it('are not missed in too few rounds, unless one is enough', () => {
-    assert.equal(judge(bar, [9, 9]), 'within the noise')
+    assert.equal(judge(bar, [9, 9]), 'too few rounds')
     assert.equal(judge({ ...bar, isExact: true }, [9]), 'missed')
     assert.equal(judge(bar, []), 'not measured')
     assert.equal(judge(bar, [Number.NaN, Number.NaN, Number.NaN]), 'not measured')

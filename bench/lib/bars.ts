@@ -31,7 +31,7 @@ export interface Measured {
 /** Fewer rounds do not tell how far they lie apart. */
 const LEAST_ROUNDS = 3
 
-export type Verdict = 'wanted' | 'pass' | 'within the noise' | 'missed' | 'not measured'
+export type Verdict = 'wanted' | 'pass' | 'within the noise' | 'too few rounds' | 'missed' | 'not measured'
 
 export function judge({ atLeast, atMost, wanted, isExact = false }: Bar, values: readonly number[]): Verdict {
   const value = median(values)
@@ -40,8 +40,8 @@ export function judge({ atLeast, atMost, wanted, isExact = false }: Bar, values:
     Math.max(least === undefined ? 0 : least - value, most === undefined ? 0 : value - most)
   const short = shortOf(atLeast, atMost)
   if (short > 0) {
-    const isClear = isExact || (values.length >= LEAST_ROUNDS && short > spread(values))
-    return isClear ? 'missed' : 'within the noise'
+    if (!isExact && values.length < LEAST_ROUNDS) return 'too few rounds'
+    return isExact || short > spread(values) ? 'missed' : 'within the noise'
   }
   if (wanted === undefined) return 'pass'
   return (atLeast === undefined ? shortOf(undefined, wanted) : shortOf(wanted, undefined)) > 0 ? 'pass' : 'wanted'

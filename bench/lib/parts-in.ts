@@ -126,23 +126,25 @@ export async function gibibyte(context: PartContext): Promise<void> {
     const rounds: Map<Way, Figures>[] = []
     // Few rounds, as one moves up to 32 GiB.
     for (let round = 0; round < (form.isQuick ? 1 : 3); round++) {
-      // Each way has a process of its own: what one leaves in memory would hide what the next one takes.
+      // Each way has a process of its own, and it is new: what one leaves in memory, or gives back, would hide what the next one takes.
       const ways = [
-        await verifyWay(bench, { key: 'graphql', name: 'out through GraphQL' }, (server) =>
-          verify(graphqlSource(server, 'huge'), whole),
-        ),
-        await verifyWay(bench, { key: 'get', name: 'out by GET' }, (server) =>
-          verify(getSource(server, stored), whole),
-        ),
-        await uploadWay(bench, { key: 'put.s3', name: 'in by PUT to S3' }, { state: inS3, where: { to: 's3' } }),
-        await uploadWay(
-          bench,
-          { key: 'put.folder', name: 'in by PUT to a folder' },
-          { state: whole, where: { to: 'folder' } },
-        ),
+        () =>
+          verifyWay(bench, { key: 'graphql', name: 'out through GraphQL' }, (server) =>
+            verify(graphqlSource(server, 'huge'), whole),
+          ),
+        () =>
+          verifyWay(bench, { key: 'get', name: 'out by GET' }, (server) => verify(getSource(server, stored), whole)),
+        () => uploadWay(bench, { key: 'put.s3', name: 'in by PUT to S3' }, { state: inS3, where: { to: 's3' } }),
+        () =>
+          uploadWay(
+            bench,
+            { key: 'put.folder', name: 'in by PUT to a folder' },
+            { state: whole, where: { to: 'folder' } },
+          ),
       ]
       const figures = new Map<Way, Figures>()
-      for (const way of ways) {
+      for (const startWay of ways) {
+        const way = await startWay()
         const { sizeBytes } = way.key === 'put.s3' ? inS3 : whole
         const comparison = { session: bench.session, clients, sizeBytes, rounds: 1 }
         for (const [key, found] of await compareWays([way], comparison)) figures.set(key, found)

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { s3Env } from '../../test/support/objects.ts'
 import { withClient } from './database.ts'
 import { askOnce } from './load.ts'
@@ -87,6 +88,8 @@ export async function ask<Data>({ origin }: ServerProcess, query: string): Promi
   return data
 }
 
+const SETTLE_MS = 500
+
 type Watchable = Pick<ServerProcess, 'pid'> & Partial<Pick<ProbedServer, 'collectGarbage'>>
 
 /**
@@ -100,6 +103,8 @@ export interface MemoryWatch {
 
 export async function watchMemory({ pid, collectGarbage }: Watchable): Promise<MemoryWatch> {
   await collectGarbage?.()
+  // Pages go back to the system a moment later, by another thread.
+  await delay(SETTLE_MS)
   const { resident } = await memoryOf(pid)
   return {
     async during(work) {
