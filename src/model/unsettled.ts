@@ -18,11 +18,12 @@ export interface LateRead {
   readonly open: Transactions
 }
 
-/** Beyond so many they are not told apart. */
+/** Beyond so many they are not told apart, and of those no more are kept than a text may name together. */
 const RANGES_MAX = 500
+const WIDTH_MAX = 0xffffn
 /** Beyond so many the oldest is forgotten, and its rows come again. */
 const READS_MAX = 16
-const RADIX = 36
+const RADIX = 16
 const MAX_XID = 2n ** 63n
 
 /** Empty where nothing can turn up any more. */
@@ -68,23 +69,20 @@ function write(transactions: Transactions): string {
 function mergeLast(transactions: Transactions): Transactions {
   const [first, last] = [transactions[RANGES_MAX - 1], transactions.at(-1)]
   if (!first || !last) return transactions
-  return [...transactions.slice(0, RANGES_MAX - 1), [first[0], last[1]]]
+  const furthest = first[0] + WIDTH_MAX
+  return [...transactions.slice(0, RANGES_MAX - 1), [first[0], last[1] < furthest ? last[1] : furthest]]
 }
 
 function read(text: string): Transactions | null {
   if (text === '') return []
   const parts = text.split('.')
-  if (parts.length > RANGES_MAX || !parts.every((part) => /^[\da-z]{1,13}(-[\da-z]{1,3})?$/.test(part))) return null
+  if (parts.length > RANGES_MAX || !parts.every((part) => /^[\da-f]{1,16}(-[\da-f]{1,4})?$/.test(part))) return null
   let at = 0n
   const transactions = parts.map((part) => {
     const [distance = '0', width = '1'] = part.split('-')
-    const first = at + parse(distance)
-    at = first + parse(width)
+    const first = at + BigInt(`0x${distance}`)
+    at = first + BigInt(`0x${width}`)
     return [first, at] as const
   })
   return at < MAX_XID ? transactions : null
-}
-
-function parse(digits: string): bigint {
-  return [...digits].reduce((sum, digit) => sum * BigInt(RADIX) + BigInt(Number.parseInt(digit, RADIX)), 0n)
 }
