@@ -100,6 +100,12 @@ async function tablesWithRows(db: Kysely<unknown>): Promise<readonly string[]> {
   return tables
 }
 
+/** Makes those of tables without rows, in the transaction that is under way. */
+export async function createIndexesOfEmpty(db: Kysely<unknown>, indexes: readonly Index[]): Promise<void> {
+  const filled = await tablesWithRows(db)
+  for (const index of indexes) if (!filled.includes(index.table)) await createIndexAtOnce(db, index)
+}
+
 /** Makes an index of an empty table, in the transaction that is under way. */
 export async function createIndexAtOnce(db: Kysely<unknown>, index: Index): Promise<void> {
   await run(db, statementOf(index, ''))

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import { MIMEType } from 'node:util'
 import { LRUCache } from 'lru-cache'
 import { AppError } from '../errors.ts'
-import { ENCODINGS, type Encoding, isEncoding } from '../snapshots/encoding.ts'
+import { codingsIn, ENCODINGS, type Encoding, isEncoding } from '../snapshots/encoding.ts'
 
 /** Whether `Accept-Encoding` takes a coding; without the header none is. @see RFC 9110 section 12.5.3. */
 export function accepts({ 'accept-encoding': header }: IncomingHttpHeaders, coding: string): boolean {
@@ -80,13 +80,9 @@ function readJsonType(header: string): string | undefined {
  * @throws AppError `UNSUPPORTED_MEDIA_TYPE` for other codings and for several, and names those that are taken.
  */
 export function readCoding(response: ServerResponse): Encoding | undefined {
-  const header = String(response.req.headers['content-encoding'] ?? '')
-  const codings = header.split(',').map((item) => item.trim().toLowerCase())
-  const [coding, ...others] = codings.filter((name) => name !== '' && name !== 'identity')
+  const [coding, ...others] = codingsIn(String(response.req.headers['content-encoding'] ?? ''))
   if (coding === undefined) return undefined
-  // RFC 9110 has the old name mean the same.
-  const name = coding === 'x-gzip' ? 'gzip' : coding
-  if (isEncoding(name) && others.length === 0) return name
+  if (isEncoding(coding) && others.length === 0) return coding
   response.setHeader('accept-encoding', ENCODINGS.join(', '))
   throw new AppError('UNSUPPORTED_MEDIA_TYPE', `The body may be coded in ${ENCODINGS.join(' or ')}, and once`)
 }

@@ -13,6 +13,12 @@ export function isEncoding(name: string): name is Encoding {
   return ENCODINGS.some((encoding) => encoding === name)
 }
 
+/** The codings that a `Content-Encoding` lists, in order and in lower case; `identity` is none. RFC 9110 has `x-gzip` mean `gzip`. */
+export function codingsIn(header: string): readonly string[] {
+  const names = header.split(',').map((name) => name.trim().toLowerCase())
+  return names.filter((name) => name !== '' && name !== 'identity').map((name) => (name === 'x-gzip' ? 'gzip' : name))
+}
+
 /** Decodes in bounded memory. Truncated input, and anything after the end of the stream, is an error. */
 export function createDecoder(encoding: Encoding): Transform {
   const options = { chunkSize: CHUNK_BYTES, rejectGarbageAfterEnd: true }

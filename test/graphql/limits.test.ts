@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, describe, it } from 'node:test'
+import { readConfig } from '../../src/config.ts'
 import { DEFAULT_LIMITS } from '../../src/graphql/limits.ts'
 import { codesOf, dataOf, rawPost } from '../support/answers.ts'
 import { cpuMillis } from '../support/cpu.ts'
@@ -249,6 +250,12 @@ it('the limits are told as they are', async () => {
   const rows = [...documentation.matchAll(/^\| `(\w+)` \| ([\d,]+) \|/gm)]
   const told = Object.fromEntries(rows.map(([, name, figure = '']) => [name, Number(figure.replaceAll(',', ''))]))
   assert.deepEqual(told, DEFAULT_LIMITS)
+  const all = readConfig({
+    QUERY_LIMITS: Object.entries(DEFAULT_LIMITS)
+      .map(([name, most]) => `${name}=${most}`)
+      .join(),
+  })
+  assert.deepEqual(all.queryLimits, DEFAULT_LIMITS)
 })
 
 describe('operations that are wrong', () => {

@@ -83,6 +83,15 @@ export async function openStore(): Promise<TestStore> {
   }
 }
 
+/** A sweeper that takes what is about to be put for abandoned. */
+export function sweepBeforePut(store: TestStore): StoreFaults['put'] {
+  return (real) =>
+    async (...args) => {
+      await store.sweep()
+      return await real(...args)
+    }
+}
+
 /** One pass over the store of a server, of this process or another. It must meet no problem. */
 export async function sweepOnce(
   store: { readonly databaseUrl: string } & ObjectsOptions,

@@ -1,5 +1,5 @@
 import { type Kysely, sql } from 'kysely'
-import { CHANGE_INDEXES, createIndexAtOnce } from '../indexes.ts'
+import { CHANGE_INDEXES, createIndexesOfEmpty } from '../indexes.ts'
 
 /**
  * Which transaction wrote a snapshot: who reads on behind a place finds what was committed later, though its number is lower. Rows that
@@ -7,8 +7,7 @@ import { CHANGE_INDEXES, createIndexAtOnce } from '../indexes.ts'
  */
 export async function up(db: Kysely<unknown>): Promise<void> {
   for (const statement of STATEMENTS) await sql.raw(statement).execute(db)
-  const { rows } = await sql<{ found: boolean }>`select exists (select from state_snapshots) as found`.execute(db)
-  if (!rows[0]?.found) for (const index of CHANGE_INDEXES) await createIndexAtOnce(db, index)
+  await createIndexesOfEmpty(db, CHANGE_INDEXES)
 }
 
 const STATEMENTS = [

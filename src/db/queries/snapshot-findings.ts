@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import type { Fields } from '../../model/fields.ts'
 import {
   type Integrity,
@@ -26,54 +26,63 @@ function isStill({ snapshotId, storageUri, digest }: Seen) {
   return sql`s.id = ${snapshotId}::uuid and ${place} and ${DIGEST} is not distinct from ${digest}::text`
 }
 
+const note = (db: Database, update: RawBuilder<unknown>) => unlessReadOnly(update.execute(db.kysely))
+
 /** Records what reading the payload showed; a verification that it contradicts does not stand. */
 export async function recordStorageState(db: Database, seen: Seen, state: StorageState): Promise<void> {
-  await unlessReadOnly(
+  await note(
+    db,
     sql`
     update state_snapshots s set storage_state = ${state}, integrity = case
       when ${state} = 'CORRUPT' and s.content_digest is not null then 'MISMATCH'
       when ${state} = 'AVAILABLE' and s.integrity = 'MISMATCH' then null
       else s.integrity end
-    where ${isStill(seen)} and s.storage_state is distinct from ${state}`.execute(db.kysely),
+    where ${isStill(seen)} and s.storage_state is distinct from ${state}`,
   )
 }
 
 /** Records whether a version of the object is JSON. */
 export async function recordJsonVerdict(db: Database, seen: Seen, { isJson, etag }: JsonVerdict): Promise<void> {
-  await unlessReadOnly(
+  await note(
+    db,
     sql`
     update state_snapshots s set json_verdict = ${isJson ? 'VALID' : 'INVALID'}, json_verdict_etag = ${etag}
-    where ${isStill(seen)}`.execute(db.kysely),
+    where ${isStill(seen)}`,
   )
 }
 
 /** Records what the object of another writer is coded in. */
 export async function recordContentEncoding(db: Database, seen: Seen, coding: string): Promise<void> {
-  await sql`
+  await note(
+    db,
+    sql`
     update state_snapshots s set content_encoding = ${coding}
-    where ${isStill(seen)} and s.content_encoding <> ${coding}`.execute(db.kysely)
+    where ${isStill(seen)} and s.content_encoding <> ${coding}`,
+  )
 }
 
 /** From now on the copy in the row is what is read. */
 export async function settleOnCopy(db: Database, seen: Seen): Promise<void> {
-  await unlessReadOnly(
+  await note(
+    db,
     sql`
     update state_snapshots s set reads_inline = true, size_bytes = octet_length(s.snapshot::text),
       preview = coalesce(s.preview, statelens_preview(s.snapshot::text)), storage_state = 'AVAILABLE',
       integrity = null, verified_at = null
     where ${isStill(seen)} and s.snapshot is not null and s.storage_uri is not null
-      and (not s.reads_inline or s.storage_state is distinct from 'AVAILABLE')`.execute(db.kysely),
+      and (not s.reads_inline or s.storage_state is distinct from 'AVAILABLE')`,
   )
 }
 
 /** The object was found to be what its digest says. */
 export async function settleOnObject(db: Database, seen: Seen, sizeBytes: number | null): Promise<void> {
-  await unlessReadOnly(
+  await note(
+    db,
     sql`
     update state_snapshots s set reads_inline = false, size_bytes = ${sizeBytes}::bigint, storage_state = 'AVAILABLE'
     where ${isStill(seen)} and ${DIGEST} is not null and s.storage_uri is not null and (s.reads_inline
       or s.size_bytes is distinct from ${sizeBytes}::bigint or s.storage_state is distinct from 'AVAILABLE')
-  `.execute(db.kysely),
+  `,
   )
 }
 
@@ -91,13 +100,14 @@ export async function recordVerification(
   seen: Seen,
   { storageState, integrity, sizeBytes }: Verified,
 ): Promise<void> {
-  await unlessReadOnly(
+  await note(
+    db,
     sql`
     update state_snapshots s set storage_state = ${storageState}, integrity = ${integrity}, verified_at = now(),
       size_bytes = coalesce(s.size_bytes, ${sizeBytes}::bigint)
     where ${isStill(seen)} and (s.verified_at is null
       or (s.storage_state, s.integrity) is distinct from (${storageState}::text, ${integrity}::text)
-      or s.size_bytes is null and ${sizeBytes}::bigint is not null)`.execute(db.kysely),
+      or s.size_bytes is null and ${sizeBytes}::bigint is not null)`,
   )
 }
 

@@ -155,6 +155,6 @@ export async function upsertStep(db: Database, change: StepChange): Promise<Step
 }
 
 /** Keeps the run from being deleted until the transaction ends, whether its row is there yet or not. */
-export function holdRun(runId: string) {
+function holdRun(runId: string) {
   return sql`select pg_advisory_xact_lock_shared(hashtextextended(${runId}, 0))`
 }

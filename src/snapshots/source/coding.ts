@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream'
 import { LRUCache } from 'lru-cache'
 import type { Database } from '../../db/connect.ts'
 import { recordContentEncoding } from '../../db/queries/snapshot-findings.ts'
+import { codingsIn, isEncoding } from '../encoding.ts'
 import { isObject, type ObjectSource, type Source } from './source.ts'
 
 const RECENT = 1000
@@ -87,10 +88,5 @@ function firstBytes(body: Readable): Promise<Buffer> {
 
 /** What a name or a store says of a coding before a byte is read; undefined for nothing, or nothing that is read here. */
 export function hintOfCoding(key: string, told: string | null | undefined): string | undefined {
-  const codings = (told ?? '').toLowerCase().split(',')
-  const known = codings.map((coding) => coding.trim().replace(/^x-gzip$/, 'gzip'))
-  return (
-    known.find((coding) => coding === 'gzip' || coding === 'zstd') ??
-    { gz: 'gzip', zst: 'zstd' }[/\.(gz|zst)$/.exec(key)?.[1] ?? '']
-  )
+  return codingsIn(told ?? '').find(isEncoding) ?? { gz: 'gzip', zst: 'zstd' }[/\.(gz|zst)$/.exec(key)?.[1] ?? '']
 }

@@ -24,9 +24,4 @@ export function discard({ body, release }: OpenPayload): void {
   release()
 }
 
-/** A stream that lets go when it is closed. */
-export function releasing(body: Readable, release: () => void): Readable {
-  return body.once('close', release)
-}
-
 export const nothingHeld = (): void => {}

@@ -49,21 +49,18 @@ export function marked(backend: RawBackend, { root, identity, fs = NODE_FILE_SYS
     return known?.id ?? null
   }
 
-  async function require(): Promise<void> {
+  /** @param mayReplace where nothing is on its way, a folder may also take the place of one that was never used. */
+  async function require({ mayReplace = false } = {}): Promise<void> {
     const found = await readMark(root)
     const id = await expected()
-    if (id !== null) return requireSame(found, id)
+    if (id !== null) {
+      if (found === id) return
+      if (!mayReplace || lasting !== null || !identity.claim) throw wrongFolder()
+      return await claim(identity.claim.replace, found)
+    }
     if (!identity.claim) return
     if (found === null && (await isEmptyFolder(root)) && (await identity.claim.hasObjects())) throw wrongFolder()
     await claim(identity.claim.take, found)
-  }
-
-  /** Where nothing is on its way, a folder may also take the place of one that was never used. */
-  async function requireOrReplace(): Promise<void> {
-    const found = await readMark(root)
-    const id = await expected()
-    if (id === null || found === id || lasting !== null || !identity.claim) return await require()
-    await claim(identity.claim.replace, found)
   }
 
   async function claim(take: (id: string) => Promise<string>, found: string | null): Promise<void> {
@@ -114,7 +111,7 @@ export function marked(backend: RawBackend, { root, identity, fs = NODE_FILE_SYS
     }),
     async check(options) {
       // A database that is down says nothing of the folder.
-      await requireOrReplace().catch((error: unknown) => {
+      await require({ mayReplace: true }).catch((error: unknown) => {
         if (!isAppError(error) || !error.code.startsWith('DATABASE_')) throw error
       })
       await backend.check(options)

@@ -6,7 +6,7 @@ import { sql } from 'kysely'
 import { AppError } from '../../../src/errors.ts'
 import type { Captured } from '../../../src/model/snapshot.ts'
 import { openObjects } from '../../support/objects.ts'
-import { openStore, type StoreFaults, type TestStore } from '../../support/store.ts'
+import { openStore, type StoreFaults, sweepBeforePut, type TestStore } from '../../support/store.ts'
 
 const FAULTS = [
   'none',
@@ -115,12 +115,7 @@ function faultsOf(store: TestStore, fault: (typeof FAULTS)[number]): StoreFaults
             real(...args).then(() => Promise.reject(broken())),
       }
     case 'sweep during put':
-      return {
-        put:
-          (real) =>
-          (...args) =>
-            store.sweep().then(() => real(...args)),
-      }
+      return { put: sweepBeforePut(store) }
     case 'no commit':
       return { commit: () => Promise.reject(lost()) }
     case 'commit unanswered':

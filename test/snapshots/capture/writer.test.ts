@@ -7,7 +7,7 @@ import { AppError } from '../../../src/errors.ts'
 import { eventually } from '../../contract/byte-cache.ts'
 import { openObjects } from '../../support/objects.ts'
 import { countRows } from '../../support/rows.ts'
-import { openStore, type TestStore } from '../../support/store.ts'
+import { openStore, sweepBeforePut, type TestStore } from '../../support/store.ts'
 
 const PAYLOAD = Buffer.from('{"state":"kept"}')
 const INPUT = { runId: 'run', stepId: 'step', idempotencyKey: 'key' }
@@ -41,12 +41,7 @@ describe('a capture that meets a sweeper', () => {
   it('that always comes first gives up, with no row and nothing left behind', async () => {
     await using store = await openStore()
     const writer = store.writer({
-      put:
-        (real) =>
-        async (...args) => {
-          await store.sweep()
-          return real(...args)
-        },
+      put: sweepBeforePut(store),
     })
     await assert.rejects(writer.capture(INPUT, PAYLOAD), { code: 'STORAGE_UNAVAILABLE' })
     await store.sweep()
@@ -172,12 +167,7 @@ describe('a capture whose commit is in doubt', () => {
   it('leaves no bytes of its own where another capture was first, though a sweeper had forgotten them', async () => {
     await using store = await openStore()
     const writer = store.writer({
-      put:
-        (real) =>
-        async (...args) => {
-          await store.sweep()
-          return await real(...args)
-        },
+      put: sweepBeforePut(store),
       async commit() {
         await store.writer().capture(INPUT, PAYLOAD)
         throw new AppError('DATABASE_UNAVAILABLE', 'The connection was lost')
