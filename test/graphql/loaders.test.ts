@@ -144,9 +144,11 @@ describe('statements', () => {
 
   it('of a capture do not grow with what is stored already', async () => {
     await capture(server, { runId: 'run 1', stepId: 'step 1', payload: 1 })
-    // What an earlier delete woke the sweeper for may still be under way.
-    const ofCaptures = () => server.statements.splice(0).filter((text) => !/objects|tombstones/.test(text)).length
+    // A pass of the sweeper, which an earlier delete woke or its timer, is none of a capture's business.
+    const ofSweeper = /^\s*(begin|commit|rollback)|statelens_(objects|uploads|deletions|tombstones)/i
+    const ofCaptures = () => server.statements.splice(0).filter((text) => !ofSweeper.test(text)).length
     const first = ofCaptures()
+    assert.ok(first > 0)
     for (let i = 0; i < 10; i++) await capture(server, { runId: 'run 1', stepId: 'step 1', payload: 1 })
     assert.equal(ofCaptures(), first * 10)
   })
