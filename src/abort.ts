@@ -1,3 +1,63 @@
+/** What work listens to that ends with somebody: an `AbortSignal`, or a `Stop`, which costs next to nothing where nobody has to wait. */
+export interface StopSignal {
+  readonly aborted: boolean
+  /** Undefined before it is aborted. */
+  readonly reason: unknown
+  /** To be taken back by whoever waits no longer. */
+  addEventListener(type: 'abort', listener: () => void): void
+  removeEventListener(type: 'abort', listener: () => void): void
+}
+
+export interface Stop extends StopSignal {
+  /** Calls all listeners, once; from then on it stays aborted. */
+  abort(reason: unknown): void
+}
+
+export function createStop(): Stop {
+  let reason: unknown
+  let aborted = false
+  // Most have one listener at a time, if any.
+  let only: (() => void) | undefined
+  let others: Set<() => void> | undefined
+  return {
+    get aborted() {
+      return aborted
+    },
+    get reason() {
+      return reason
+    },
+    addEventListener(_type, listener) {
+      if (only === undefined) only = listener
+      else {
+        others ??= new Set()
+        others.add(listener)
+      }
+    },
+    removeEventListener(_type, listener) {
+      if (only === listener) only = undefined
+      else others?.delete(listener)
+    },
+    abort(given) {
+      if (aborted) return
+      aborted = true
+      reason = given
+      const listeners = [...(only ? [only] : []), ...(others ?? [])]
+      only = undefined
+      others = undefined
+      for (const listener of listeners) listener()
+    },
+  }
+}
+
+/** For those that take nothing else. */
+export function toAbortSignal(stop: StopSignal): AbortSignal {
+  if (stop instanceof AbortSignal) return stop
+  if (stop.aborted) return AbortSignal.abort(stop.reason)
+  const controller = new AbortController()
+  stop.addEventListener('abort', () => controller.abort(stop.reason))
+  return controller.signal
+}
+
 /** Settles as `promise` does, or rejects with the signal's reason as soon as that is aborted. */
 export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise

@@ -1,7 +1,9 @@
 import { Kysely, PostgresDialect, type RawBuilder } from 'kysely'
-import { createExecutor } from './executor.ts'
+import type { StopSignal } from '../abort.ts'
+import { createExecutor, type ExecuteOptions } from './executor.ts'
 import { createPool, forKysely, type Limits, rethrow } from './pool.ts'
 import { createPooler } from './pooler.ts'
+import { compile, type Statement } from './statements.ts'
 import type { Tables } from './tables.ts'
 import { createTurns } from './turns.ts'
 
@@ -22,7 +24,7 @@ export interface DatabaseOptions {
 
 export interface StatementOptions {
   /** Ends the statement in PostgreSQL as well. */
-  readonly signal?: AbortSignal
+  readonly signal?: StopSignal
 }
 
 /** What reads take: a database, or the share of it that one request has. */
@@ -31,7 +33,7 @@ export interface Rows {
    * Executes one statement, prepared once a connection if it comes again. Each row is its values, in the order of the select list.
    * @throws the signal's reason as soon as it fires; AppError `DATABASE_UNAVAILABLE`, `DATABASE_TIMEOUT`, `OVERLOADED`.
    */
-  rows(query: RawBuilder<unknown>, options?: StatementOptions): Promise<unknown[][]>
+  rows(query: RawBuilder<unknown> | Statement, options?: StatementOptions): Promise<unknown[][]>
 }
 
 /** PostgreSQL, seen from the query files of this folder. Every failure that has a code leaves as an `AppError`. */
@@ -41,7 +43,7 @@ export interface Database extends Rows {
    * What one request reads by: a few statements at a time, so that one that asks for much leaves room for others; the rest waits.
    * All of them end with the signal.
    */
-  share(signal?: AbortSignal): Rows
+  share(signal?: StopSignal): Rows
   /** Whether a pooler was met on the way. */
   isPooled(): boolean
   /** Resolves when the database answers, on a connection that requests do not use. */
@@ -72,15 +74,15 @@ export function createDatabase({
     },
   })
   const execute = createExecutor(pool)
-  const rows: Rows['rows'] = async (query, options) => {
-    const { sql: text, parameters } = query.compile(kysely)
-    onStatement?.(text)
-    return await execute({ text, values: parameters }, options?.signal).catch(rethrow)
+  const run: Run = (query, options) => {
+    const statement = 'text' in query ? query : compile(query)
+    onStatement?.(statement.text)
+    return execute(statement, options)
   }
   return {
     kysely,
-    rows,
-    share: (signal) => shareOf(rows, signal),
+    rows: (query, options = {}) => run(query, options),
+    share: (signal) => shareOf(run, signal),
     isPooled: () => pooler.isThere === true,
     async check() {
       const client = await healthPool.connect().catch(rethrow)
@@ -103,16 +105,16 @@ export function createDatabase({
 
 const IS_READ_ONLY = `select pg_is_in_recovery() or current_setting('transaction_read_only') = 'on' as "isReadOnly"`
 
-function shareOf(rows: Rows['rows'], signal?: AbortSignal): Rows {
+type Run = (query: RawBuilder<unknown> | Statement, options: ExecuteOptions) => Promise<unknown[][]>
+
+function shareOf(run: Run, signal?: StopSignal): Rows {
   const turns = createTurns(STATEMENTS_AT_ONCE, signal)
+  const shared = { signal, onOver: turns.leave }
   return {
-    async rows(query, options = {}) {
-      await turns.enter()
-      try {
-        return await rows(query, { signal, ...options })
-      } finally {
-        turns.leave()
-      }
+    rows(query, options) {
+      const own = options ? { ...shared, ...options } : shared
+      const turn = turns.enter()
+      return turn ? turn.then(() => run(query, own)) : run(query, own)
     },
   }
 }

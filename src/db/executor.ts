@@ -1,69 +1,94 @@
 import type pg from 'pg'
-import { isMisplaced } from './errors.ts'
-import { limitTime, type Pool, type Stop } from './pool.ts'
+import type { StopSignal } from '../abort.ts'
+import { isMisplaced, toDatabaseError } from './errors.ts'
+import { type Pool, type Stop, startLimit } from './pool.ts'
 import { createStatementNames } from './statement-names.ts'
+import { type Answer, StatementQuery } from './statement-query.ts'
+import type { Statement } from './statements.ts'
+import { type Parameter, parameterOf } from './wire.ts'
 
-interface Statement {
-  readonly text: string
-  readonly values: readonly unknown[]
+export interface ExecuteOptions {
+  /** Ends the statement in PostgreSQL too, and its connection serves others after it. */
+  readonly signal?: StopSignal | undefined
+  /** Told when the statement is over and its connection free, however it ended. */
+  readonly onOver?: (() => void) | undefined
 }
 
-/** Rows as arrays of their values. With the signal the statement ends in PostgreSQL too, and its connection serves others after it. */
-export type Execute = (statement: Statement, signal?: AbortSignal) => Promise<unknown[][]>
+/**
+ * Rows as arrays of their values.
+ * @throws the signal's reason as soon as it fires; other failures as `toDatabaseError` tells them.
+ */
+export type Execute = (statement: Statement, options: ExecuteOptions) => Promise<unknown[][]>
 
 /** Executes statements on the connections of a pool, each one prepared where it comes again. */
 export function createExecutor(pool: Pool): Execute {
+  const { pooler } = pool
   const names = createStatementNames()
   const generations = new WeakMap<pg.PoolClient, number>()
 
-  function release(client: pg.PoolClient, error?: unknown): void {
+  function release(client: pg.PoolClient, error: unknown): void {
     const { generation } = names
     if (!generations.has(client)) generations.set(client, generation)
     if (generations.get(client) === generation) pool.release(client, error)
     else client.release(true)
   }
 
-  /** @param stop when it is aborted the statement is of no more use to anybody. */
-  async function executeOnce({ text, values }: Statement, name: string | undefined, stop: Stop): Promise<unknown[][]> {
-    const client = await pool.connect()
-    if (stop.isOver) {
-      release(client)
-      return []
-    }
-    const query = client.query<unknown[]>({ text, values: [...values], name, rowMode: 'array' })
-    const running = limitTime(client, query, { pooler: pool.pooler, stop })
-    running.then(
-      () => release(client),
-      (error) => release(client, error),
-    )
-    return (await running).rows
+  /** Small statements are many, and promises are dear beside them: so all of this is told by functions. */
+  function run(asked: Asked): void {
+    const ready = pool.take()
+    if (ready) runOn(ready, asked)
+    else pool.connect().then((client) => runOn(client, asked), asked.settle)
   }
 
-  function attempt(statement: Statement, name?: string, signal?: AbortSignal): Promise<unknown[][]> {
-    const stop: Stop = { isOver: false }
-    if (!signal) return executeOnce(statement, name, stop)
-    // One listener for all that it takes: they cost more than a small statement does.
-    return new Promise((resolve, reject) => {
+  function runOn(client: pg.PoolClient, asked: Asked): void {
+    const { text, parameters, stop, settle } = asked
+    if (stop.isOver) {
+      release(client, undefined)
+      settle(undefined)
+      return
+    }
+    const name = pooler.isThere ? undefined : names.nameOf(text)
+    const endLimit = startLimit(client, { pooler, stop })
+    const query = new StatementQuery({ text, parameters, name }, (error, rows) => {
+      const free = () => {
+        release(client, error)
+        if (name === undefined || !isMisplaced(error)) return settle(error, rows)
+        pooler.isThere = true
+        run(asked)
+      }
+      const cancelling = endLimit()
+      if (cancelling) cancelling.then(free)
+      else free()
+    })
+    client.query(query)
+  }
+
+  return ({ text, values }, { signal, onOver }) =>
+    new Promise((resolve, reject) => {
+      const parameters = values.map(parameterOf)
+      const stop: Stop = { isOver: false }
+      // One listener for all that it takes.
       const leave = () => {
         stop.isOver = true
         stop.cancel?.()
-        reject(signal.reason)
+        reject(signal?.reason)
       }
-      if (signal.aborted) return leave()
-      signal.addEventListener('abort', leave, { once: true })
-      executeOnce(statement, name, stop)
-        .finally(() => signal.removeEventListener('abort', leave))
-        .then(resolve, reject)
+      const settle: Answer = (error, rows = []) => {
+        signal?.removeEventListener('abort', leave)
+        onOver?.()
+        if (error === undefined) resolve(rows)
+        else reject(toDatabaseError(error))
+      }
+      if (signal?.aborted) leave()
+      else signal?.addEventListener('abort', leave)
+      if (stop.isOver) settle(undefined)
+      else run({ text, parameters, stop, settle })
     })
-  }
+}
 
-  return async (statement, signal) => {
-    try {
-      return await attempt(statement, pool.pooler.isThere ? undefined : names.nameOf(statement.text), signal)
-    } catch (error) {
-      if (!isMisplaced(error)) throw error
-      pool.pooler.isThere = true
-      return await attempt(statement, undefined, signal)
-    }
-  }
+interface Asked {
+  readonly text: string
+  readonly parameters: readonly Parameter[]
+  readonly stop: Stop
+  readonly settle: Answer
 }

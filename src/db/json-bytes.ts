@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import pg from 'pg'
 import { parse } from 'pg-protocol'
 import { LIMITS, type Pooler } from './pooler.ts'
+import { isJsonType } from './value-types.ts'
 
 /**
  * A pg client whose JSON columns arrive as the bytes that PostgreSQL sent. pg by itself decodes every column to text, and the
@@ -27,9 +28,22 @@ function isLimit(name: string): boolean {
   return LIMITS.some((limit) => limit === name)
 }
 
+/** A connection of pg 8. */
+export interface Connection extends EventEmitter {
+  readonly stream: Socket
+  attachListeners: unknown
+  /** Who takes what arrives for the statement that is executing; undefined where pg does by itself. */
+  receiver?: Receiver | undefined
+}
+
+export interface Receiver {
+  /** @returns whether it has taken the message; what it leaves goes to pg. */
+  take(bytes: Buffer, start: number, end: number, connection: Connection): boolean
+}
+
 /** Of pg 8. */
 interface Internals {
-  readonly connection: EventEmitter & { attachListeners: unknown }
+  readonly connection: Connection
   getStartupConf(): object
 }
 
@@ -41,7 +55,7 @@ const SESSION = { DateStyle: 'ISO', TimeZone: 'UTC', standard_conforming_strings
 
 const DATA_ROW = 'D'.charCodeAt(0)
 /** A type byte, and a length that counts itself. */
-const HEAD_BYTES = 5
+export const HEAD_BYTES = 5
 
 interface Message {
   readonly name: string
@@ -49,8 +63,8 @@ interface Message {
   readonly fields?: readonly { readonly dataTypeID: number }[]
 }
 
-/** Splits what arrives into messages: data rows are read here, all others by pg's own parser. */
-function readMessages(socket: Socket, connection: EventEmitter): void {
+/** Splits what arrives into messages: data rows are read here, or by who receives them, all others by pg's own parser. */
+function readMessages(socket: Socket, connection: Connection): void {
   const others = new EventEmitter()
   let isJson: readonly boolean[] = []
   parse(others as never, (message: Message) => {
@@ -60,6 +74,7 @@ function readMessages(socket: Socket, connection: EventEmitter): void {
   const assemble = createAssembler()
   socket.on('data', (chunk: Buffer) => {
     assemble(chunk, (bytes, start, end) => {
+      if (connection.receiver?.take(bytes, start, end, connection)) return
       if (bytes[start] !== DATA_ROW) others.emit('data', bytes.subarray(start, end))
       else connection.emit('dataRow', { name: 'dataRow', fields: readRow(bytes, start + HEAD_BYTES, isJson) })
     })
@@ -94,8 +109,7 @@ function createAssembler(): (chunk: Buffer, take: (bytes: Buffer, start: number,
 }
 
 function jsonColumns({ fields = [] }: Message): readonly boolean[] {
-  const { JSON: json, JSONB: jsonb } = pg.types.builtins
-  return fields.map(({ dataTypeID }) => dataTypeID === json || dataTypeID === jsonb)
+  return fields.map(({ dataTypeID }) => isJsonType(dataTypeID))
 }
 
 /** The columns of a row: text, or for JSON a view of what was sent. */

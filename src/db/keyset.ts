@@ -56,14 +56,22 @@ export function pageParts(list: List, page: PageRequest): PageParts {
   const alias = sql.raw(list.alias)
   const isPresent = sql.raw(`${list.key.at(-1)?.expression} is not null`)
   const slice = pageSlice(page)
-  const facts = factsOf(list, page)
+  const facts = hasFacts(page) ? factsOf(list, page) : null
   return {
+    ...pageReader(page),
     select: facts ? sql`${isPresent}, facts.*` : isPresent,
-    width: facts ? 4 : 1,
     from: sql`${facts ?? sql``} left join lateral (${list.slice(slice)}) ${alias} on true`,
     order: orderColumns(list, slice),
+  }
+}
+
+/** What of them is known without the list. */
+export function pageReader(page: PageRequest): Pick<PageParts, 'width' | 'read'> {
+  const width = hasFacts(page) ? 4 : 1
+  return {
+    width,
     read(rows, at) {
-      const [hasBefore, hasBehind, counted] = facts ? (rows[0]?.slice(at + 1, at + 4) ?? []) : []
+      const [hasBefore, hasBehind, counted] = width > 1 ? (rows[0]?.slice(at + 1, at + 4) ?? []) : []
       // A list without an item on this page has one row all the same.
       const items = rows.filter((row) => row[at] === true)
       return toPage(items, page, {
@@ -94,10 +102,14 @@ export function edgeSlice({ after, before, wantsEnds }: PageRequest, side: 'befo
 /** As much of the whole list as is counted. */
 export const COUNTED_SLICE: Slice = { start: null, end: null, reading: 'any', limit: TOTAL_MAX + 1 }
 
-/** Three values beside the page; null where none of them is asked for. */
-function factsOf(list: List, page: PageRequest): Part | null {
+/** Whether anything is asked for beside the page itself. */
+function hasFacts(page: PageRequest): boolean {
+  return page.wantsTotal || edgeSlice(page, 'before') !== null || edgeSlice(page, 'behind') !== null
+}
+
+/** Three values. */
+function factsOf(list: List, page: PageRequest): Part {
   const edges = [edgeSlice(page, 'before'), edgeSlice(page, 'behind')]
-  if (!page.wantsTotal && edges.every((edge) => edge === null)) return null
   const found = edges.map((edge) => (edge ? sql`exists (select from (${list.slice(edge)}) edge)` : sql`false`))
   const counted = page.wantsTotal
     ? sql`(select count(*) from (${list.slice(COUNTED_SLICE)}) counted)`

@@ -1,9 +1,9 @@
 import pg from 'pg'
 import { cancelStatement } from './cancel.ts'
 import { endsConnection, leadsAstray, toDatabaseError } from './errors.ts'
-import { toInstant } from './instants.ts'
 import { createClient } from './json-bytes.ts'
 import { beginOf, createPooler, isLimitRefused, limitsOf, lookForPooler, type Pooler } from './pooler.ts'
+import { getTypeParser } from './value-types.ts'
 
 /** In milliseconds. What the URL says of them counts before. */
 export interface Limits {
@@ -48,6 +48,8 @@ export interface PoolOptions {
 /** Connections that read as this folder expects. One that breaks while nobody uses it is replaced on the next use. */
 export interface Pool {
   readonly pooler: Pooler
+  /** A connection that is at hand; without one `connect` waits for it. */
+  take(): pg.PoolClient | undefined
   connect(): Promise<pg.PoolClient>
   /** To be called with what happened on the connection: it may be of no more use. */
   release(client: pg.PoolClient, error?: unknown): void
@@ -60,16 +62,27 @@ const EPOCH_MILLIS = 2000
 export function createPool(options: PoolOptions): Pool {
   const { pooler = createPooler(), limits = SERVING } = options
   const pool = openPool(options, pooler, limits)
+  const atHand = keepAtHand(pool)
   const epochs = new WeakMap<pg.PoolClient, number>()
   let epoch = 0
   let epochAt = 0
   /** Of connections from before one was found to lead to a server that takes no writes, any may. */
   const isOld = (client: pg.PoolClient) => epochs.get(client) !== epoch
+
+  function take(): pg.PoolClient | undefined {
+    for (let client = atHand.take(); client; client = atHand.take()) {
+      if (!isOld(client)) return client
+      client.release(true)
+    }
+    return undefined
+  }
+
   return {
     pooler,
+    take,
     async connect() {
       for (;;) {
-        const client = await connectPast(pool, pooler)
+        const client = take() ?? (await connectPast(pool, pooler))
         if (!epochs.has(client)) epochs.set(client, epoch)
         if (!isOld(client)) return client
         client.release(true)
@@ -80,9 +93,47 @@ export function createPool(options: PoolOptions): Pool {
         epoch++
         epochAt = Date.now()
       }
-      client.release(isOld(client) || (error !== undefined && endsConnection(error)))
+      if (isOld(client) || (error !== undefined && endsConnection(error))) client.release(true)
+      else atHand.keep(client)
     },
-    end: () => (pool.ending ? Promise.resolve() : pool.end()),
+    async end() {
+      atHand.giveBack()
+      if (!pool.ending) await pool.end()
+    },
+  }
+}
+
+const AT_HAND_MILLIS = 1000
+
+/**
+ * Keeps connections beside the pool for who comes next: to give one back and get it again costs as much as a small statement. Each second
+ * the pool has them all back, and sees to their age; whoever waits at the pool comes first.
+ */
+function keepAtHand(pool: pg.Pool) {
+  const kept: pg.PoolClient[] = []
+  let timer: NodeJS.Timeout | undefined
+
+  function giveBack(): void {
+    clearTimeout(timer)
+    timer = undefined
+    for (const client of kept.splice(0)) client.release()
+  }
+
+  pool.on('connect', (client) => {
+    // Without a listener the loss of a connection would end the process.
+    client.on('error', () => {
+      const index = kept.indexOf(client as pg.PoolClient)
+      if (index !== -1) for (const lost of kept.splice(index, 1)) lost.release(true)
+    })
+  })
+  return {
+    take: () => kept.pop(),
+    keep(client: pg.PoolClient): void {
+      if (pool.ending || pool.waitingCount > 0) client.release()
+      else kept.push(client)
+      timer ??= setTimeout(giveBack, AT_HAND_MILLIS).unref()
+    },
+    giveBack,
   }
 }
 
@@ -108,7 +159,6 @@ function openPool({ url, max, applicationName, session = [] }: PoolOptions, pool
   })
   // Without a listener the loss of a connection would end the process.
   pool.on('error', () => {})
-  pool.on('connect', (client) => client.on('error', () => {}))
   return pool
 }
 
@@ -131,12 +181,17 @@ export interface Stop {
   cancel?: (() => void) | undefined
 }
 
-/** The query, which ends in PostgreSQL as well when it is stopped, or its time is over where PostgreSQL does not count it. */
-export function limitTime<T>(
-  client: pg.PoolClient,
-  running: Promise<T>,
-  { pooler, stop }: { readonly pooler: Pooler; readonly stop: Stop },
-): Promise<T> {
+interface LimitOptions {
+  readonly pooler: Pooler
+  readonly stop: Stop
+}
+
+/**
+ * Has what a connection is executing end in PostgreSQL as well when it is stopped, or its time is over where PostgreSQL does not count it.
+ * @returns to be called when it is over; what that gives is to be waited for, as what comes next on the connection must not be ended in
+ * its place.
+ */
+export function startLimit(client: pg.PoolClient, { pooler, stop }: LimitOptions): () => Promise<void> | undefined {
   let cancelling: Promise<void> | undefined
   const cancel = () => {
     cancelling ??= cancelStatement(client)
@@ -144,12 +199,11 @@ export function limitTime<T>(
   stop.cancel = cancel
   const millis = pooler.isThere ? limitsOf(client).statement_timeout : 0
   const timer = millis > 0 ? setTimeout(cancel, millis) : undefined
-  return running.finally(() => {
+  return () => {
     clearTimeout(timer)
     stop.cancel = undefined
-    // What comes next on this connection must not be ended in its place.
     return cancelling
-  })
+  }
 }
 
 export interface KyselyOptions {
@@ -173,7 +227,7 @@ export function forKysely(pool: Pool, { signal, isReadOnly, translate = toDataba
         if (pooler.isThere && isForSession(text)) return { rows: [] }
         try {
           const running = client.query(pooler.isThere ? beginOf(client, text) : text, values)
-          return await whileWanted(signal, (stop) => limitTime(client, running, { pooler, stop }))
+          return await whileWanted(signal, (stop) => running.finally(startLimit(client, { pooler, stop })))
         } catch (error) {
           if (failure === undefined || endsConnection(error)) failure = error
           throw translate(error)
@@ -210,14 +264,3 @@ function isForSession(text: string): boolean {
 export function rethrow(error: unknown): never {
   throw toDatabaseError(error)
 }
-
-const { builtins } = pg.types
-
-/** Times stay text in UTC, JSON stays the bytes that were sent, 64-bit integers stay text. */
-function getTypeParser(oid: number, format?: 'text' | 'binary') {
-  if (oid === builtins.TIMESTAMPTZ) return toInstant
-  if (oid === builtins.JSON || oid === builtins.JSONB || oid === builtins.INT8) return asSent
-  return pg.types.getTypeParser(oid, format)
-}
-
-const asSent = (bytes: unknown) => bytes

@@ -1,38 +1,39 @@
+import type { StopSignal } from '../abort.ts'
+
 /** Lets a few through at a time; the others wait in the order they came. */
 export interface Turns {
-  /** Resolves when it is this one's turn; whoever got one gives it back by `leave`. @throws the signal's reason. */
-  enter(): Promise<void>
+  /** Whoever has a turn gives it back by `leave`. @returns nothing when it is this one's turn; otherwise what resolves when it is, or rejects with the signal's reason. */
+  enter(): Promise<void> | undefined
   leave(): void
 }
 
-export function createTurns(atOnce: number, signal?: AbortSignal): Turns {
-  const waiting: PromiseWithResolvers<void>[] = []
+export function createTurns(atOnce: number, signal?: StopSignal): Turns {
+  let waiting: PromiseWithResolvers<void>[] | undefined
   let inside = 0
-  let isHeard = false
 
   /** One listener, however many wait, and none where nobody has to. */
-  function hear(): void {
-    if (isHeard) return
-    isHeard = true
+  function hear(): PromiseWithResolvers<void>[] {
+    const queue: PromiseWithResolvers<void>[] = []
     signal?.addEventListener('abort', () => {
-      for (const { reject } of waiting.splice(0)) reject(signal.reason)
+      for (const { reject } of queue.splice(0)) reject(signal.reason)
     })
+    return queue
   }
 
   return {
-    async enter() {
-      signal?.throwIfAborted()
+    enter() {
       if (inside < atOnce) {
         inside++
-        return
+        return undefined
       }
-      hear()
+      if (signal?.aborted) return Promise.reject(signal.reason)
+      waiting ??= hear()
       const turn = Promise.withResolvers<void>()
       waiting.push(turn)
-      await turn.promise
+      return turn.promise
     },
     leave() {
-      const next = waiting.shift()
+      const next = waiting?.shift()
       if (next) next.resolve()
       else inside--
     },

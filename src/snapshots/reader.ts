@@ -1,3 +1,4 @@
+import type { StopSignal } from '../abort.ts'
 import type { Database, Rows } from '../db/connect.ts'
 import { pageRuns, type RunPageOptions } from '../db/queries/run-lists.ts'
 import { loadRunStats } from '../db/queries/run-stats.ts'
@@ -34,7 +35,7 @@ export interface SnapshotReader {
    * The same for one request: a few statements of it are executed at a time, and the others wait. When the signal fires they all
    * end, in PostgreSQL as well, and what waited for them fails with its reason.
    */
-  forRequest(signal?: AbortSignal): SnapshotReader
+  forRequest(signal?: StopSignal): SnapshotReader
 
   /** Those that exist, in any order; absent ones are left out. The same holds for `loadSteps` and `loadSnapshots`. */
   loadRuns(runIds: readonly string[], fields: Fields<Run>): Promise<Run[]>
@@ -77,7 +78,7 @@ export interface RunWithSteps {
 }
 
 export function createReader(db: Database): SnapshotReader {
-  const forRequest = (signal?: AbortSignal): SnapshotReader => ({ ...readsOf(db.share(signal)), forRequest })
+  const forRequest = (signal?: StopSignal): SnapshotReader => ({ ...readsOf(db.share(signal)), forRequest })
   return { ...readsOf(db), forRequest }
 }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { sql } from 'kysely'
 import { createMemoryCache } from '../../src/cache/memory.ts'
 import { createDatabase, type Database } from '../../src/db/connect.ts'
+import { compile } from '../../src/db/statements.ts'
 import { createWriter, type SnapshotWriter, type WriterOptions } from '../../src/snapshots/capture/writer.ts'
 import { createAdmission } from '../../src/snapshots/source/admission.ts'
 import type { SweepReport } from '../../src/snapshots/upkeep/sweep-objects.ts'
@@ -133,7 +134,8 @@ export function withCommit(db: Database, around: (commit: () => Promise<unknown>
   return {
     ...db,
     rows(query, options) {
-      const isCommit = query.compile(db.kysely).sql.includes('statelens_capture(')
+      const { text } = 'text' in query ? query : compile(query)
+      const isCommit = text.includes('statelens_capture(')
       const commit = () => db.rows(query, options)
       return isCommit ? (around(commit) as Promise<unknown[][]>) : commit()
     },

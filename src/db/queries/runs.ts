@@ -3,6 +3,7 @@ import type { Fields } from '../../model/fields.ts'
 import { RUN_FIELDS, type Run, type RunChange } from '../../model/run.ts'
 import { defineColumns, parseJson } from '../columns.ts'
 import type { Rows } from '../connect.ts'
+import { defineStatement } from '../statements.ts'
 import { runs } from './sources.ts'
 
 const NO_TAGS: Run['tags'] = []
@@ -22,10 +23,17 @@ export const projectRun = defineColumns<Run>(RUN_FIELDS, {
   error: { expression: 'r.error', parse: parseJson },
 })
 
+const runsById = defineStatement({
+  values: ['runIds'],
+  keyOf: (fields: Fields<Run>) => fields,
+  build: (fields, { runIds }) =>
+    sql`select ${projectRun(fields).columns} from ${runs()} and r.run_id = any(${runIds}::text[])`,
+})
+
 /** The runs that exist, in any order; ids without a run are left out. */
 export async function loadRuns(db: Rows, runIds: readonly string[], fields: Fields<Run>): Promise<Run[]> {
-  const { columns, read } = projectRun(fields)
-  const rows = await db.rows(sql`select ${columns} from ${runs()} and r.run_id = any(${runIds}::text[])`)
+  const { read } = projectRun(fields)
+  const rows = await db.rows(runsById(fields, { runIds }))
   return rows.map((row) => read(row))
 }
 

@@ -4,6 +4,7 @@ import type { Instant } from '../../model/instant.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
 import type { StepKey } from '../../model/step.ts'
 import type { Rows } from '../connect.ts'
+import { defineStatement } from '../statements.ts'
 import { INLINE_PAYLOAD, projectSnapshot } from './snapshot-columns.ts'
 import { SNAPSHOTS, snapshotsByTime, snapshotsOf } from './sources.ts'
 
@@ -14,6 +15,14 @@ export async function loadSnapshots(db: Rows, ids: readonly string[], fields: Fi
   return rows.map((row) => read(row))
 }
 
+const newestOfStep = defineStatement({
+  values: ['runId', 'stepId'],
+  keyOf: (fields: Fields<Snapshot>) => fields,
+  build: (fields, { runId, stepId }) => sql`
+    select ${projectSnapshot(fields).columns} from ${snapshotsOf(sql`${runId}`)} and s.step_id = ${stepId}
+    order by s.seq desc limit 1`,
+})
+
 /** For each step its newest snapshot, or null, in the order asked. */
 export async function loadNewestOfSteps(
   db: Rows,
@@ -22,11 +31,8 @@ export async function loadNewestOfSteps(
 ): Promise<(Snapshot | null)[]> {
   const [only] = keys
   if (only && keys.length === 1) {
-    const { columns, read } = projectSnapshot(fields)
-    const [row] = await db.rows(sql`
-      select ${columns} from ${snapshotsOf(sql`${only.runId}`)} and s.step_id = ${only.stepId}
-      order by s.seq desc limit 1`)
-    return [row ? read(row) : null]
+    const [row] = await db.rows(newestOfStep(fields, only))
+    return [row ? projectSnapshot(fields).read(row) : null]
   }
   return await oneEach(db, keys.length, {
     fields,

@@ -6,7 +6,8 @@ import type { Snapshot } from '../../model/snapshot.ts'
 import { STEP_FIELDS, type Step, type StepChange, type StepKey } from '../../model/step.ts'
 import { defineColumns, parseJson } from '../columns.ts'
 import type { Database, Rows } from '../connect.ts'
-import { groupByParent, type List, type ListOrder, pageParts, sliceParts } from '../keyset.ts'
+import { groupByParent, type List, type ListOrder, pageParts, pageReader, sliceParts } from '../keyset.ts'
+import { defineStatement } from '../statements.ts'
 import { projectRun } from './runs.ts'
 import { projectSnapshot } from './snapshot-columns.ts'
 import { joinDeleted, runs, snapshotsNotGone, stepsNotGone, stepsOf } from './sources.ts'
@@ -63,28 +64,50 @@ export interface StepFields {
 export async function pageSteps(
   db: Rows,
   runIds: readonly string[],
-  { page, fields }: { readonly page: PageRequest; readonly fields: StepFields },
+  shape: Omit<RunWithStepsShape, 'run'>,
 ): Promise<Page<Step>[]> {
-  const { select, from, order, read } = stepsBelow(sql.raw('p.run_id'), page, fields)
+  const { select, from, order } = stepsBelow(sql.raw('p.run_id'), shape.page, shape.fields)
   const rows = await db.rows(sql`
     select p.position, ${select} from unnest(${runIds}::text[]) with ordinality as p(run_id, position)${from}
     order by p.position, ${order}`)
-  return groupByParent(runIds.length, rows).map((group) => read(group, 1))
+  return groupByParent(runIds.length, rows).map((group) => readSteps(shape, group, 1))
+}
+
+interface RunWithStepsShape {
+  readonly page: PageRequest
+  readonly fields: StepFields
+  readonly run: Fields<Run>
 }
 
 /** A run with one page of its steps, by one statement; null when there is no such run. */
 export async function loadRunWithSteps(
   db: Rows,
   runId: string,
-  { page, fields, run }: { readonly page: PageRequest; readonly fields: StepFields; readonly run: Fields<Run> },
+  shape: RunWithStepsShape,
 ): Promise<{ readonly run: Run; readonly steps: Page<Step> } | null> {
-  const ofRun = projectRun(run)
-  const { select, from, order, read } = stepsBelow(sql.raw('r.run_id'), page, fields)
-  const rows = await db.rows(sql`
-    select ${ofRun.columns}, ${select} from (select * from ${runs()} and r.run_id = ${runId}) r${from} order by ${order}`)
+  const { page, run } = shape
+  const isFirstPage = page.after === null && page.before === null
+  const rows = await db.rows(isFirstPage ? runWithFirstSteps(shape, { runId }) : runWithSteps(shape, runId))
   const [first] = rows
-  return first ? { run: ofRun.read(first), steps: read(rows, ofRun.width) } : null
+  if (!first) return null
+  const ofRun = projectRun(run)
+  return { run: ofRun.read(first), steps: readSteps(shape, rows, ofRun.width) }
 }
+
+const R_RUN_ID = sql.raw('r.run_id')
+
+function runWithSteps({ page, fields, run }: RunWithStepsShape, runId: unknown): RawBuilder<unknown> {
+  const { select, from, order } = stepsBelow(R_RUN_ID, page, fields)
+  return sql`select ${projectRun(run).columns}, ${select}
+    from (select * from ${runs()} and r.run_id = ${runId}) r${from} order by ${order}`
+}
+
+const runWithFirstSteps = defineStatement({
+  values: ['runId'],
+  keyOf: ({ page, fields, run }: RunWithStepsShape) =>
+    `${run} ${fields.step} ${fields.newest} ${page.size} ${page.backward} ${page.wantsEnds} ${page.wantsTotal}`,
+  build: (shape, { runId }) => runWithSteps(shape, runId),
+})
 
 /** The parts of a statement that reads one page of the steps of a run, each with its newest snapshot if that is wanted. */
 function stepsBelow(runId: RawBuilder<unknown>, request: PageRequest, fields: StepFields) {
@@ -98,21 +121,30 @@ function stepsBelow(runId: RawBuilder<unknown>, request: PageRequest, fields: St
       : sql`${page.select}, ${step.columns}`,
     from: newest ? sql`${from} ${newestOf(runId)}` : from,
     order: page.order,
-    read(rows: readonly (readonly unknown[])[], at: number): Page<Step> {
-      const { items, ...ends } = page.read(rows, at)
-      const stepAt = at + page.width
-      if (!newest) return { ...ends, items: items.map((row) => step.read(row, stepAt)) }
-      const snapshotAt = stepAt + step.width
-      return {
-        ...ends,
-        items: items.map((row) => {
-          // Set, not copied: a large page has a thousand of them.
-          const item: { newest?: Step['newest'] } & Step = step.read(row, stepAt)
-          item.newest = row[snapshotAt] === null ? null : newest.read(row, snapshotAt + 1)
-          return item
-        }),
-      }
-    },
+  }
+}
+
+/** Makes the page from such rows, in which its values begin at `at`. */
+function readSteps(
+  { page: request, fields }: Omit<RunWithStepsShape, 'run'>,
+  rows: readonly (readonly unknown[])[],
+  at: number,
+): Page<Step> {
+  const page = pageReader(request)
+  const { items, ...ends } = page.read(rows, at)
+  const stepAt = at + page.width
+  const step = projectStep(fields.step)
+  if (fields.newest === null) return { ...ends, items: items.map((row) => step.read(row, stepAt)) }
+  const newest = projectSnapshot(fields.newest)
+  const snapshotAt = stepAt + step.width
+  return {
+    ...ends,
+    items: items.map((row) => {
+      // Set, not copied: a large page has a thousand of them.
+      const item: { newest?: Step['newest'] } & Step = step.read(row, stepAt)
+      item.newest = row[snapshotAt] === null ? null : newest.read(row, snapshotAt + 1)
+      return item
+    }),
   }
 }
 
