@@ -14,38 +14,38 @@ export interface Stop extends StopSignal {
 }
 
 export function createStop(): Stop {
-  let reason: unknown
-  let aborted = false
+  return new PlainStop()
+}
+
+/** A class, since every request and every operation has one. */
+class PlainStop implements Stop {
+  aborted = false
+  reason: unknown = undefined
   // Most have one listener at a time, if any.
-  let only: (() => void) | undefined
-  let others: Set<() => void> | undefined
-  return {
-    get aborted() {
-      return aborted
-    },
-    get reason() {
-      return reason
-    },
-    addEventListener(_type, listener) {
-      if (only === undefined) only = listener
-      else {
-        others ??= new Set()
-        others.add(listener)
-      }
-    },
-    removeEventListener(_type, listener) {
-      if (only === listener) only = undefined
-      else others?.delete(listener)
-    },
-    abort(given) {
-      if (aborted) return
-      aborted = true
-      reason = given
-      const listeners = [...(only ? [only] : []), ...(others ?? [])]
-      only = undefined
-      others = undefined
-      for (const listener of listeners) listener()
-    },
+  #only: (() => void) | undefined
+  #others: Set<() => void> | undefined
+
+  addEventListener(_type: 'abort', listener: () => void): void {
+    if (this.#only === undefined) this.#only = listener
+    else {
+      this.#others ??= new Set()
+      this.#others.add(listener)
+    }
+  }
+
+  removeEventListener(_type: 'abort', listener: () => void): void {
+    if (this.#only === listener) this.#only = undefined
+    else this.#others?.delete(listener)
+  }
+
+  abort(reason: unknown): void {
+    if (this.aborted) return
+    this.aborted = true
+    this.reason = reason
+    const listeners = [...(this.#only ? [this.#only] : []), ...(this.#others ?? [])]
+    this.#only = undefined
+    this.#others = undefined
+    for (const listener of listeners) listener()
   }
 }
 

@@ -16,7 +16,6 @@ import { createHosts } from './server/hosts.ts'
 import { createFront, type Route } from './server/http.ts'
 import { paceOfReaders, paceOfSenders } from './server/pace.ts'
 import { createPayloadRoute } from './server/payload-route.ts'
-import { reportTo } from './server/request.ts'
 import { createUploadRoute } from './server/upload-route.ts'
 import { createGraphqlServer } from './server/yoga.ts'
 import { createUploads } from './snapshots/capture/uploads.ts'
@@ -133,7 +132,7 @@ function createRoutes(parts: Parts, options: AppOptions, draining: AbortSignal):
   const services = { reader, writer, payloads, verifier, links, uploads, payloadMaxBytes: config.payloadMaxBytes }
   const graphql = createGraphqlServer({
     services,
-    onHiddenError: reportTo(log),
+    onHiddenError: (error) => log.error({ err: error }, 'request failed'),
     limits: config.queryLimits,
     introspection: config.introspection,
   })

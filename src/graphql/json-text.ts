@@ -15,22 +15,14 @@ export function jsonText(text: string): JsonText {
   return new JsonText(text)
 }
 
-/** Texts of variables, by the object that was parsed from them. */
-const texts = new WeakMap<object, JsonLocator>()
-
-/** @param body JSON in whose member `variables` they stood. */
-export function keepTextOf(variables: object, body: string): void {
+/** Finds the texts of variables. @param body JSON in whose member `variables` they stand. */
+export function locateVariables(body: string): JsonLocator {
   let locate: JsonLocator | undefined
   // Most operations have no variable of JSON, and need none of it.
-  texts.set(variables, (path) => {
+  return (path) => {
     locate ??= createJsonLocator(body)
     return locate(['variables', ...path])
-  })
-}
-
-/** Where the texts of these variables can be found; undefined where nobody kept them. */
-export function textsOf(variables: object): JsonLocator | undefined {
-  return texts.get(variables)
+  }
 }
 
 /** Text of a value whose own is not known. @throws AppError `BAD_REQUEST` for numbers that JSON cannot tell. */

@@ -4,15 +4,12 @@ import type { Context } from './context.ts'
 
 type Loader<Key, Value> = DataLoader<Key, Value, unknown>
 
-/** What the loaders of a request remember by: the request itself, until one of its mutations changes what they loaded. */
-const memories = new WeakMap<Context, object>()
-
 /** Waits for a change to what is stored; the fields that the same request reads after it are loaded anew. */
 export async function changing<T>(context: Context, change: Promise<T>): Promise<T> {
   try {
     return await change
   } finally {
-    memories.set(context, {})
+    context.memory.clear()
   }
 }
 
@@ -26,11 +23,14 @@ export function createLoaderWithArgs<Key, Args, Value>(
   batch: (keys: readonly Key[], args: Args, context: Context) => Promise<readonly (Value | Error)[]>,
   nameOf?: (key: Key) => string,
 ): (context: Context, args: Args) => Loader<Key, Value> {
-  const byMemory = new WeakMap<object, Map<string, Loader<Key, Value>>>()
+  const own = {}
   return (context, args) => {
-    const memory = memories.get(context) ?? context
-    const byArgs = byMemory.get(memory) ?? new Map<string, Loader<Key, Value>>()
-    byMemory.set(memory, byArgs)
+    const { memory } = context
+    let byArgs = memory.get(own) as Map<string, Loader<Key, Value>> | undefined
+    if (!byArgs) {
+      byArgs = new Map()
+      memory.set(own, byArgs)
+    }
     const name = JSON.stringify(args)
     let loader = byArgs.get(name)
     if (!loader) {
@@ -46,8 +46,15 @@ export function createLoader<Key, Value>(
   batch: (keys: readonly Key[], context: Context) => Promise<readonly (Value | Error)[]>,
   nameOf?: (key: Key) => string,
 ): (context: Context) => Loader<Key, Value> {
-  const withArgs = createLoaderWithArgs<Key, null, Value>((keys, _none, context) => batch(keys, context), nameOf)
-  return (context) => withArgs(context, null)
+  const own = {}
+  return (context) => {
+    let loader = context.memory.get(own) as Loader<Key, Value> | undefined
+    if (!loader) {
+      loader = new DataLoader((keys) => batch(keys, context), nameOf && { cacheKeyFn: nameOf })
+      context.memory.set(own, loader)
+    }
+    return loader
+  }
 }
 
 /** Things by their keys, each read with the fields that its selection needs. */
@@ -76,6 +83,8 @@ export function createEntityLoader<Key, Entity>(
   const { nameOf, batch } = options
   const loaderOf = createLoader<Request, Entity | null>(
     async (requests, context) => {
+      const [only] = requests
+      if (only && requests.length === 1) return await batch([only.key], only.fields, context)
       const keys = new Map(requests.map(({ key }) => [nameOf(key), key]))
       const fields = requests.reduce((all, request) => all | request.fields, 0)
       const found = await batch([...keys.values()], fields, context)

@@ -8,11 +8,14 @@ import { AppError } from '../errors.ts'
  */
 export function refuseUnclear(response: ServerResponse): void {
   const { headers, rawHeaders } = response.req
-  if (rawHeaders.filter((text, at) => at % 2 === 0 && text.length === 4 && /^host$/i.test(text)).length > 1) {
-    throw new AppError('BAD_REQUEST', 'A request has one Host')
+  let hosts = 0
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at]
+    if (name?.length === 4 && name.toLowerCase() === 'host') hosts++
   }
-  const { 'transfer-encoding': coding = 'chunked' } = headers
-  if (/^chunked$/i.test(coding)) return
+  if (hosts > 1) throw new AppError('BAD_REQUEST', 'A request has one Host')
+  const { 'transfer-encoding': coding } = headers
+  if (coding === undefined || /^chunked$/i.test(coding)) return
   // No code of ours means 501: the status alone says it.
   response.statusCode = 501
   throw new AppError('BAD_REQUEST', 'A body may be sent in chunks, and in no other transfer coding')

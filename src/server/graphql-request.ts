@@ -2,7 +2,6 @@ import { isUtf8 } from 'node:buffer'
 import { once } from 'node:events'
 import type { GraphQLParams } from 'graphql-yoga'
 import { AppError } from '../errors.ts'
-import { keepTextOf } from '../graphql/json-text.ts'
 import { createDecoder, type Encoding, isDecodingError } from '../snapshots/encoding.ts'
 
 /**
@@ -29,17 +28,21 @@ export async function decodeBody(body: Buffer, encoding: Encoding, maxBytes: num
   }
 }
 
+export interface AskedParams extends GraphQLParams {
+  /** The JSON that they came in. */
+  readonly body?: string
+}
+
 /** What a POST asks for. @throws AppError `BAD_REQUEST`. */
-export function paramsOfBody(body: Buffer): GraphQLParams {
+export function paramsOfBody(body: Buffer): AskedParams {
   if (!isUtf8(body)) throw new AppError('BAD_REQUEST', 'The body is not UTF-8')
   // Some editors put a mark of the byte order in front, and parsers may pass it over.
-  const text = body.toString().replace(/^\ufeff/, '')
+  const whole = body.toString()
+  const text = whole.startsWith('\ufeff') ? whole.slice(1) : whole
   const params = parseJson('The body', text)
   if (Array.isArray(params)) throw new AppError('BAD_REQUEST', 'Batches are not served: send one operation a request')
   if (!isObject(params)) throw new AppError('BAD_REQUEST', 'The body must be a JSON object')
-  const { variables }: GraphQLParams = params
-  if (isObject(variables)) keepTextOf(variables, text)
-  return requireParams(params)
+  return requireParams(params, text)
 }
 
 /** What a GET asks for; an empty parameter is as good as none. @param query raw, without its `?`. @throws AppError `BAD_REQUEST`. */
@@ -60,7 +63,7 @@ export function paramsOfQuery(query: string): GraphQLParams {
 }
 
 /** What else a client sends along is not looked at. @throws AppError `BAD_REQUEST` for what nothing behind here could read. */
-function requireParams(params: GraphQLParams & { readonly documentId?: unknown }): GraphQLParams {
+function requireParams(params: GraphQLParams & { readonly documentId?: unknown }, body?: string): AskedParams {
   const { query, operationName, variables, extensions } = params
   if ([variables, extensions].some((value) => value != null && !isObject(value))) {
     throw new AppError('BAD_REQUEST', 'variables and extensions must be objects')
@@ -70,7 +73,7 @@ function requireParams(params: GraphQLParams & { readonly documentId?: unknown }
   if (operationName != null && typeof operationName !== 'string') {
     throw new AppError('BAD_REQUEST', 'operationName must be a string')
   }
-  return { query, operationName, variables, extensions }
+  return { query, operationName, variables, extensions, body }
 }
 
 function withoutQuery({ extensions, documentId }: GraphQLParams & { readonly documentId?: unknown }): AppError {

@@ -5,7 +5,7 @@ import { AppError, ERRORS, type ErrorCode } from '../errors.ts'
 import { extensionsOf } from '../graphql/mask-error.ts'
 import { sendAnswer } from './answer.ts'
 import { isMarked } from './cors.ts'
-import { decodeBody, paramsOfBody, paramsOfQuery } from './graphql-request.ts'
+import { type AskedParams, decodeBody, paramsOfBody, paramsOfQuery } from './graphql-request.ts'
 import { type FailureAnswer, type Handler, readBody } from './http.ts'
 import { jsonTypeOf, readAccept, readCoding } from './negotiation.ts'
 import type { RequestContext } from './request.ts'
@@ -30,7 +30,7 @@ export function createGraphqlRoute({ graphql, graphiql }: GraphqlRouteOptions): 
   readonly HEAD: Handler
   readonly POST: Handler
 } {
-  async function execute(params: GraphQLParams, asked: RequestContext): Promise<void> {
+  async function execute(params: AskedParams, asked: RequestContext): Promise<void> {
     const { request, response } = asked
     asked.told.operation = operationNameOf(params)
     const mediaType = chooseMediaType(request.headers)
@@ -47,7 +47,7 @@ export function createGraphqlRoute({ graphql, graphiql }: GraphqlRouteOptions): 
     await sendAnswer(response, result, {
       status: statusOf(data, errors, mediaType),
       headers: { ...headersOf(errors), 'content-type': `${mediaType}; charset=utf-8`, 'cache-control': 'no-store' },
-      maskError: graphql.maskError,
+      maskError: (error) => graphql.maskError(error, asked),
     })
   }
 
@@ -150,6 +150,7 @@ function failureStatusOf(error: GraphQLError): number {
   return Math.max(status, 400)
 }
 
-function headersOf(errors: readonly GraphQLError[] | undefined): Record<string, string> {
-  return Object.assign({}, ...(errors ?? []).map((error) => httpNoteOf(error).headers ?? {}))
+function headersOf(errors: readonly GraphQLError[] | undefined): Record<string, string> | undefined {
+  if (errors === undefined) return undefined
+  return Object.assign({}, ...errors.map((error) => httpNoteOf(error).headers ?? {}))
 }

@@ -1,3 +1,5 @@
+import { LRUCache } from 'lru-cache'
+
 /** Whether this server answers to the name in a Host header. */
 export type Hosts = (authority: string | undefined) => boolean
 
@@ -10,6 +12,8 @@ export interface HostsOptions {
 
 const LOOPBACK = /^(?:localhost|.+\.localhost|127(?:\.\d{1,3}){3}|\[::1\])$/
 const ANY_ADDRESS = /^(?:0\.0\.0\.0|\[::\])$/
+/** A server is called by few names, again and again. */
+const KNOWN_MAX = 64
 /** As machines and containers call each other. */
 const SINGLE_LABEL = /^[a-z][a-z0-9_-]*$/
 
@@ -22,12 +26,21 @@ export function createHosts({ host, publicUrl }: HostsOptions): Hosts {
   const names = new Set(
     [hostInUrl(host), ...(publicUrl === undefined ? [] : [new URL(publicUrl).hostname])].map(normalize),
   )
-  return (authority) => {
-    // No browser leaves it out.
-    if (!authority) return true
+  const isOurs = (authority: string) => {
     const name = normalize(authority.replace(/:\d*$/, ''))
     if (LOOPBACK.test(name) || SINGLE_LABEL.test(name)) return true
     return names.has(name) && !isAnyAddress(name)
+  }
+  const known = new LRUCache<string, boolean>({ max: KNOWN_MAX })
+  return (authority) => {
+    // No browser leaves it out.
+    if (!authority) return true
+    let found = known.get(authority)
+    if (found === undefined) {
+      found = isOurs(authority)
+      known.set(authority, found)
+    }
+    return found
   }
 }
 

@@ -6,7 +6,7 @@ import { type Cors, isPreflight } from './cors.ts'
 import { refuseUnclear } from './framing.ts'
 import type { Hosts } from './hosts.ts'
 import type { Pace } from './pace.ts'
-import { askForBody, createRequestContext, type RequestContext, reportTo, runAs, splitTarget } from './request.ts'
+import { askForBody, createRequestContext, type RequestContext, splitTarget } from './request.ts'
 import { startLine } from './request-log.ts'
 import { createSlowReaders } from './slow-readers.ts'
 import { boundRest, stopReading } from './unread-body.ts'
@@ -77,7 +77,6 @@ export function createFront({
   logRequests = false,
 }: FrontOptions): RequestListener {
   const slowReaders = createSlowReaders(readers)
-  const report = reportTo(log)
   draining.addEventListener('abort', () => {
     for (const response of slowReaders.watched()) endConnection(response)
   })
@@ -91,7 +90,7 @@ export function createFront({
       await answer(found, context, cors)
     } catch (error) {
       if (isDeparture(response, error)) return void response.destroy()
-      if (!isAppError(error) || error.cause !== undefined) report(error)
+      if (!isAppError(error) || error.cause !== undefined) context.report(error)
       fail(context, isAppError(error) ? error : UNFORESEEN, found?.route)
     }
   }
@@ -108,12 +107,14 @@ export function createFront({
     const isRoutine = found?.route.isForAnyHost === true
     const writeLine = logRequests ? startLine(log, { context, path, isRoutine }) : undefined
     // One listener: an answer has ten at most without a warning, and its payloads have theirs.
-    response.once('close', () => {
+    response.on('close', () => {
+      slowReaders.forget(response)
+      context.closed()
       boundRest(request, BODY_MILLIS)
       writeLine?.()
     })
     const isKnownHost = isRoutine || hosts === undefined || hosts(authority)
-    runAs(context, () => serve(found, context, isKnownHost))
+    serve(found, context, isKnownHost)
   }
 }
 
@@ -185,15 +186,17 @@ export async function readBody(request: IncomingMessage, maxBytes: number): Prom
   }
   const leave = () => request.complete || reject(new Departure())
   const timer = setTimeout(() => reject(bodyLate()), BODY_MILLIS)
-  request.on('data', take).once('end', resolve).once('error', reject).once('close', leave)
+  request.on('data', take).on('end', resolve).on('close', leave)
   try {
     await promise
     return join(chunks, size)
-  } finally {
-    clearTimeout(timer)
-    request.off('data', take).off('end', resolve).off('error', reject).off('close', leave)
+  } catch (error) {
+    request.off('data', take)
     // Not destroyed: the answer goes out on the same socket.
     if (!request.complete) request.pause()
+    throw error
+  } finally {
+    clearTimeout(timer)
   }
 }
 

@@ -33,7 +33,9 @@ const knownWeights = new LRUCache<string, ReadonlyMap<string, number>>({ max: 64
 const knownTypes = new LRUCache<string, { readonly type: string | undefined }>({ max: 64 })
 
 function weightsOf(header: string): ReadonlyMap<string, number> {
-  const weights = knownWeights.get(header) ?? readWeights(header)
+  const known = knownWeights.get(header)
+  if (known) return known
+  const weights = readWeights(header)
   knownWeights.set(header, weights)
   return weights
 }
@@ -60,9 +62,11 @@ function split(text: string, separator: ',' | ';'): readonly string[] {
  * @returns undefined for everything else.
  */
 export function jsonTypeOf({ 'content-type': header = '' }: IncomingHttpHeaders): string | undefined {
-  const known = knownTypes.get(header) ?? { type: readJsonType(header) }
-  knownTypes.set(header, known)
-  return known.type
+  const known = knownTypes.get(header)
+  if (known) return known.type
+  const type = readJsonType(header)
+  knownTypes.set(header, { type })
+  return type
 }
 
 function readJsonType(header: string): string | undefined {
@@ -80,7 +84,9 @@ function readJsonType(header: string): string | undefined {
  * @throws AppError `UNSUPPORTED_MEDIA_TYPE` for other codings and for several, and names those that are taken.
  */
 export function readCoding(response: ServerResponse): Encoding | undefined {
-  const [coding, ...others] = codingsIn(String(response.req.headers['content-encoding'] ?? ''))
+  const { 'content-encoding': header } = response.req.headers
+  if (header === undefined) return undefined
+  const [coding, ...others] = codingsIn(header)
   if (coding === undefined) return undefined
   if (isEncoding(coding) && others.length === 0) return coding
   response.setHeader('accept-encoding', ENCODINGS.join(', '))

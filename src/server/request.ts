@@ -1,6 +1,6 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createStop, type Stop, type StopSignal, toAbortSignal } from '../abort.ts'
 import { ANYONE, type Viewer } from '../auth/viewer.ts'
 import { Departure } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -18,10 +18,14 @@ export interface RequestContext {
   readonly viewer: Viewer
   /** Fires, with a `Departure`, when the client goes away before its answer is complete. */
   readonly signal: AbortSignal
+  /** The same, for those that take it: it costs less. */
+  readonly departure: StopSignal
   /** Fires when the server is about to stop: who answers without end should come to one. */
   readonly draining: AbortSignal
   /** Each line names the request. */
   readonly log: Logger
+  /** Tells the log of a failure whose cause the client does not see, by the name that the answer gives the request. */
+  report(error: unknown): void
   /** What is said of it in its line of the log. */
   readonly told: Told
 }
@@ -61,39 +65,74 @@ export interface ContextOptions extends Pick<RequestContext, 'query' | 'params' 
   readonly log: Logger
 }
 
+/** The context, as whoever makes it has it. */
+export interface OwnedContext extends RequestContext {
+  /** To be called when the answer is closed: whether its client has all of it, or has left. */
+  closed(): void
+}
+
 /** A path names what was asked for; it may be as long as a request. */
 const LOGGED_PATH_LENGTH = 200
 
-export function createRequestContext(
-  response: ServerResponse,
-  { path, query, params, draining, log: serverLog }: ContextOptions,
-): RequestContext {
-  const { req: request } = response
-  let id: string | undefined
-  let signal: AbortSignal | undefined
-  let log: Logger | undefined
-  return {
-    request,
-    response,
-    query,
-    params,
-    draining,
-    viewer: ANYONE,
-    told: {},
-    // Made when somebody asks: most answers are complete before a client could leave, or anything could fail.
-    get id() {
-      id ??= idOf(request)
-      return id
-    },
-    get signal() {
-      signal ??= signalOf(response)
-      return signal
-    },
-    get log() {
-      // Never the query: it may hold a signature.
-      log ??= serverLog.child({ request: this.id, method: request.method, path: path.slice(0, LOGGED_PATH_LENGTH) })
-      return log
-    },
+export function createRequestContext(response: ServerResponse, options: ContextOptions): OwnedContext {
+  return new FrontContext(response, options)
+}
+
+/** A class, since each request has one. What it gets is made when somebody asks: most answers need little of it. */
+class FrontContext implements OwnedContext {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly query: string
+  readonly params: readonly string[]
+  readonly draining: AbortSignal
+  readonly viewer = ANYONE
+  readonly told: Told = {}
+  readonly departure: StopSignal
+  readonly #stop: Stop
+  readonly #path: string
+  readonly #serverLog: Logger
+  #id: string | undefined
+  #signal: AbortSignal | undefined
+  #log: Logger | undefined
+
+  constructor(response: ServerResponse, { path, query, params, draining, log }: ContextOptions) {
+    this.request = response.req
+    this.response = response
+    this.query = query
+    this.params = params
+    this.draining = draining
+    this.#stop = createStop()
+    this.departure = this.#stop
+    this.#path = path
+    this.#serverLog = log
+  }
+
+  get id(): string {
+    this.#id ??= idOf(this.request)
+    return this.#id
+  }
+
+  get signal(): AbortSignal {
+    this.#signal ??= toAbortSignal(this.#stop)
+    return this.#signal
+  }
+
+  get log(): Logger {
+    // Never the query: it may hold a signature.
+    this.#log ??= this.#serverLog.child({
+      request: this.id,
+      method: this.request.method,
+      path: this.#path.slice(0, LOGGED_PATH_LENGTH),
+    })
+    return this.#log
+  }
+
+  report(error: unknown): void {
+    this.log.error({ err: error }, 'request failed')
+  }
+
+  closed(): void {
+    if (!this.response.writableFinished) this.#stop.abort(new Departure())
   }
 }
 
@@ -103,29 +142,7 @@ export function askForBody(response: ServerResponse): void {
   if (headers.expect !== undefined && httpVersion !== '1.0') response.writeContinue()
 }
 
-const current = new AsyncLocalStorage<RequestContext>()
-
-/** Does the work of a request, so that whatever it leads to can be told with it. */
-export function runAs<Result>(context: RequestContext, work: () => Result): Result {
-  return current.run(context, work)
-}
-
-/** Tells the log of a failure whose cause clients do not see, by the name that the answer gives the request. */
-export function reportTo(log: Logger): (error: unknown) => void {
-  return (error) => (current.getStore()?.log ?? log).error({ err: error }, 'request failed')
-}
-
 function idOf({ headers }: IncomingMessage): string {
   const told = headers['x-request-id']
   return typeof told === 'string' && /^[\w.:+/=@-]{1,128}$/.test(told) ? told : randomUUID()
-}
-
-function signalOf(response: ServerResponse): AbortSignal {
-  const controller = new AbortController()
-  const leave = () => {
-    if (!response.writableFinished) controller.abort(new Departure())
-  }
-  if (response.closed) leave()
-  else response.once('close', leave)
-  return controller.signal
 }

@@ -4,8 +4,10 @@ import { breakOff, keptByKernel, takenByKernel } from './connection.ts'
 import { type Account, createAccount, type Pace } from './pace.ts'
 
 export interface SlowReaders {
-  /** Looks after an answer until it has left, or its connection is over. */
+  /** Looks after an answer until it is forgotten. */
   watch(response: ServerResponse): void
+  /** To be told when an answer has left, or its connection is over. */
+  forget(response: ServerResponse): void
   /** The answers that are under way. */
   watched(): Iterable<ServerResponse>
 }
@@ -102,11 +104,11 @@ export function createSlowReaders(pace: Pace): SlowReaders {
   return {
     watch(response) {
       watched.set(response, { start: response.socket ? takenByKernel(response.socket) : undefined })
-      response.once('close', () => watched.delete(response))
       if (timer) return
       lastLook = performance.now()
       timer = setInterval(look, lookMillis).unref()
     },
+    forget: (response) => void watched.delete(response),
     watched: () => watched.keys(),
   }
 }

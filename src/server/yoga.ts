@@ -7,13 +7,14 @@ import {
   type ValidationContext,
   validate,
 } from 'graphql'
-import { createYoga, type GraphQLParams, type Plugin } from 'graphql-yoga'
+import { createYoga, type Plugin } from 'graphql-yoga'
 import { LRUCache } from 'lru-cache'
 import { type Asker, createContext, type Services } from '../graphql/context.ts'
 import { createOperation, type Operation } from '../graphql/execution/operation.ts'
 import { createLimitsRule, DEFAULT_LIMITS, excessOf, type Limits, tokensIn } from '../graphql/limits.ts'
 import { createErrorMask } from '../graphql/mask-error.ts'
 import { schema } from '../graphql/schema.ts'
+import type { AskedParams } from './graphql-request.ts'
 
 export interface YogaOptions {
   readonly services: Services
@@ -30,13 +31,15 @@ export type GraphqlResult = ExecutionResult | AsyncIterable<ExecutionResult> | u
 
 export interface GraphqlServer {
   /** @param method of the request: a GET executes no mutation. */
-  execute(params: GraphQLParams, method: string, asker: Asker): Promise<GraphqlResult>
+  execute(params: AskedParams, method: string, asker: Asker): Promise<GraphqlResult>
   /** Turns any failure into what a client may read. */
-  readonly maskError: (error: unknown) => GraphQLError
+  readonly maskError: (error: unknown, asker?: Asker) => GraphQLError
 }
 
 interface YogaContext {
   readonly asker: Asker
+  /** As they were asked; Yoga itself takes none but those that it knows. */
+  readonly asked: AskedParams
 }
 
 /**
@@ -46,34 +49,38 @@ interface YogaContext {
 export function createGraphqlServer({ services, onHiddenError, ...options }: YogaOptions): GraphqlServer {
   const { queryMillis = 30_000, introspection = true } = options
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
-  const maskError = createErrorMask(onHiddenError)
-  const known = new LRUCache<string, Operation>({ max: 256 })
+  const maskUnasked = createErrorMask(onHiddenError)
+  const maskError = (error: unknown, asker?: Asker) =>
+    asker?.report ? createErrorMask((hidden) => asker.report?.(hidden))(error) : maskUnasked(error)
+  const known = createKnownOperations()
 
-  async function answer(operation: Operation, params: GraphQLParams, asker: Asker): Promise<ExecutionResult> {
+  async function answer(operation: Operation, params: AskedParams, asker: Asker): Promise<ExecutionResult> {
     const millis = operation.type === OperationTypeNode.QUERY ? queryMillis : undefined
     const { context, deadline } = createContext(services, asker, millis)
-    const { data, errors } = await operation.execute(params.variables ?? {}, context)
+    const { data, errors } = await operation.execute(params.variables ?? {}, context, params.body)
     deadline.keep()
-    return errors ? { errors: errors.map(maskError), ...(data === undefined ? {} : { data }) } : { data }
+    return errors
+      ? { errors: errors.map((error) => maskError(error, asker)), ...(data === undefined ? {} : { data }) }
+      : { data }
   }
 
   const execution: Plugin<YogaContext> = {
     onExecute({ args, setExecuteFn }) {
       const { document, operationName, contextValue } = args as ExecutionArgs & {
-        contextValue: YogaContext & { params: GraphQLParams }
+        contextValue: YogaContext
       }
-      const { params, asker } = contextValue
+      const { asked, asker } = contextValue
       setExecuteFn(async () => {
         const operation = createOperation({ schema, document, operationName, limits })
-        known.set(keyOf(params), operation)
-        return await answer(operation, params, asker)
+        known.set(asked, operation)
+        return await answer(operation, asked, asker)
       })
     },
   }
   const yoga = createYoga<YogaContext>({
     schema,
     plugins: [useLimits(limits), ...(introspection ? [] : [withoutIntrospection]), execution],
-    maskedErrors: { maskError, isDev: false },
+    maskedErrors: { maskError: (error) => maskUnasked(error), isDev: false },
     parserAndValidationCache: { documentCache: boundedCache(), errorCache: boundedCache() },
     logging: false,
     graphiql: false,
@@ -84,26 +91,36 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
   })
   return {
     maskError,
-    async execute(params, method, asker) {
-      const operation = known.get(keyOf(params))
+    async execute(asked, method, asker) {
+      const operation = known.get(asked)
       // What else a GET asks for is refused there.
       if (operation && (operation.type === OperationTypeNode.QUERY || method === 'POST')) {
-        return await answer(operation, params, asker)
+        return await answer(operation, asked, asker)
       }
       // What Yoga's hooks look at of a request: the method decides whether mutations may run.
-      return await yoga.getResultForParams({ params, request: { method } as Request }, { asker })
+      const { body: _body, ...params } = asked
+      return await yoga.getResultForParams({ params, request: { method } as Request }, { asker, asked })
     },
   }
 }
 
-/** An empty name is none of the document's, and not the lack of one. */
-function keyOf({ query, operationName }: GraphQLParams): string {
-  return operationName == null ? ` ${query}` : `${JSON.stringify(operationName)} ${query}`
+/** By the text and the name: an empty name is none of the document's, and not the lack of one. */
+function createKnownOperations() {
+  const byText = new LRUCache<string, Map<string | null, Operation>>({ max: OPERATIONS_MAX })
+  return {
+    get: ({ query = '', operationName }: AskedParams) => byText.get(query)?.get(operationName ?? null),
+    set({ query = '', operationName }: AskedParams, operation: Operation): void {
+      const byName = byText.get(query) ?? new Map<string | null, Operation>()
+      byText.set(query, byName.set(operationName ?? null, operation))
+    },
+  }
 }
 
 /** Keys are whole query texts, so few of them, none above the limit of their size. */
+const OPERATIONS_MAX = 256
+
 function boundedCache<T extends object>() {
-  const entries = new LRUCache<string, T>({ max: 256 })
+  const entries = new LRUCache<string, T>({ max: OPERATIONS_MAX })
   return {
     get: (key: string) => entries.get(key),
     set: (key: string, value: T) => void entries.set(key, value),

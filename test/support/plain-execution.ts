@@ -54,6 +54,7 @@ export function createPlainExecution({ server, now }: PlainExecutionOptions): Pl
     payloadMaxBytes: 67_108_864,
     viewer: ANYONE,
     signal: new AbortController().signal,
+    memory: new Map(),
   })
   return {
     async answer({ query: source, variables = {}, operationName }) {

@@ -34,8 +34,9 @@ export interface Operation {
   /**
    * Answers as graphql-js does, to the order of keys and errors. It never rejects; errors are not masked yet.
    * @param given the variables as a client sent them.
+   * @param body the JSON that they came in, where there was one.
    */
-  execute(given: Variables, context: Context): ExecutionResult | Promise<ExecutionResult>
+  execute(given: Variables, context: Context, body?: string): ExecutionResult | Promise<ExecutionResult>
 }
 
 export interface OperationOptions {
@@ -88,8 +89,8 @@ export function createOperation({ schema, document, operationName, limits }: Ope
 
   return {
     type: operation.operation,
-    execute(given, context) {
-      const { values: variables, errors } = coerce(given)
+    execute(given, context, body) {
+      const { values: variables, errors } = coerce(given, body)
       if (errors.length > 0) return { errors }
       const { document: evaluated, root } = variantFor(variables)
       return run(createExecution({ document: evaluated, context, variables, bytesMax: limits.bytes }), root, limits)

@@ -8,7 +8,8 @@ import {
   type VariableDefinitionNode,
   valueFromAST,
 } from 'graphql'
-import { textsOf } from '../json-text.ts'
+import type { JsonLocator } from '../../json/locator.ts'
+import { locateVariables } from '../json-text.ts'
 import type { Variables } from './execution.ts'
 import { createCoerce, type Problem } from './input.ts'
 
@@ -19,21 +20,28 @@ export interface CoercedVariables {
   readonly errors: readonly GraphQLError[]
 }
 
-/** The variables of one operation, by the rules of graphql-js. */
+/** The variables of one operation, by the rules of graphql-js; with the `body` that they came in JSON keeps its text. */
 export function createVariables(
   schema: GraphQLSchema,
   { variableDefinitions = [] }: OperationDefinitionNode,
-): (given: Variables) => CoercedVariables {
+): (given: Variables, body?: string) => CoercedVariables {
   const variables = variableDefinitions.map((definition) => createVariable(schema, definition))
-  return (given) => {
+  return (given, body) => {
     const values: Record<string, unknown> = Object.create(null)
     const errors: GraphQLError[] = []
+    const locate = body === undefined ? undefined : locateVariables(body)
     for (const { name, coerce } of variables) {
-      const value = coerce(given, errors)
+      const value = coerce(given, { errors, locate })
       if (value !== undefined) values[name] = value
     }
     return { values, errors }
   }
+}
+
+interface Coercing {
+  readonly errors: GraphQLError[]
+  /** Where the text of a value can be found; undefined where nobody kept it. */
+  readonly locate: JsonLocator | undefined
 }
 
 function createVariable(schema: GraphQLSchema, definition: VariableDefinitionNode) {
@@ -46,11 +54,10 @@ function createVariable(schema: GraphQLSchema, definition: VariableDefinitionNod
   return {
     name,
     /** Undefined where it is left out, and where it does not fit. */
-    coerce(given: Variables, errors: GraphQLError[]): unknown {
+    coerce(given: Variables, { errors, locate }: Coercing): unknown {
       const tell = (text: string) => errors.push(new GraphQLError(`Variable "$${name}" ${text}`, { nodes: definition }))
       if (Object.hasOwn(given, name)) {
         const problems: Problem[] = []
-        const locate = textsOf(given)
         const textAt = locate && ((path: Problem['path']) => locate([name, ...path]))
         const value = coerce(given[name], { path: [], problems, textAt })
         for (const { path, message } of problems) tell(`is invalid${placeOf(name, path)}: ${message}`)
