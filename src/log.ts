@@ -14,11 +14,24 @@ export function createLogger({ level = 'info', output }: LoggerOptions = {}): Lo
   return pino({ level, base: null, serializers: { err: describeError } }, output ?? standardOutput())
 }
 
+/** The lines of one turn of the event loop are written at once: a write costs as much as a small request. None is left when it ends. */
 function standardOutput(): DestinationStream {
   const output = pino.destination({ fd: 1, sync: true })
   // Its reader has gone, or its terminal was closed: the work goes on.
   output.on('error', () => {})
-  return output
+  let lines = ''
+  const flush = () => {
+    const written = lines
+    lines = ''
+    if (written !== '') output.write(written)
+  }
+  process.on('exit', flush)
+  return {
+    write(line) {
+      if (lines === '') setImmediate(flush)
+      lines += line
+    },
+  }
 }
 
 /** An error may be its own cause. */

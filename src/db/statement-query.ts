@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { type Connection, HEAD_BYTES, type Receiver } from './json-bytes.ts'
-import { columnOf, type RowColumn } from './value-types.ts'
+import { NO_COLUMNS, type RowColumns, readColumns, readRow } from './rows.ts'
 import { type Parameter, writeQuery } from './wire.ts'
 
 /** Told once: an error, or the rows. */
@@ -8,7 +8,7 @@ export type Answer = (error: unknown, rows?: unknown[][]) => void
 
 /** What a connection knows of a statement that was prepared on it; without columns they are still to be asked for. */
 interface Prepared {
-  columns?: readonly RowColumn[]
+  columns?: RowColumns
 }
 
 interface Asked {
@@ -80,7 +80,7 @@ export class StatementQuery implements pg.Submittable, Receiver {
         this.#prepared.columns = readColumns(bytes, start + HEAD_BYTES, end)
         return true
       case NO_ROWS:
-        this.#prepared.columns = []
+        this.#prepared.columns = NO_COLUMNS
         return true
       case READY:
         // The next one is sent by what pg does now.
@@ -94,7 +94,7 @@ export class StatementQuery implements pg.Submittable, Receiver {
   #takeRow(bytes: Buffer, start: number): void {
     if (this.#failure !== undefined) return
     try {
-      this.#rows.push(readRow(bytes, start, this.#prepared.columns ?? []))
+      this.#rows.push(readRow(bytes, start, this.#prepared.columns ?? NO_COLUMNS))
     } catch (error) {
       this.#failure = error
     }
@@ -126,36 +126,4 @@ function preparedOf(connection: Connection): Map<string, Prepared> {
   const made = new Map<string, Prepared>()
   preparedOn.set(connection, made)
   return made
-}
-
-/** Behind the name of each column: its table, its place there, its type, the type's size and modifier, and how values are written. */
-function readColumns(bytes: Buffer, start: number, end: number): readonly RowColumn[] {
-  const columns: RowColumn[] = []
-  for (let at = start + 2; at < end; ) {
-    const behindName = bytes.indexOf(0, at) + 1
-    columns.push(columnOf(bytes.readInt32BE(behindName + 6)))
-    at = behindName + 18
-  }
-  return columns
-}
-
-function readRow(bytes: Buffer, start: number, columns: readonly RowColumn[]): unknown[] {
-  const row: unknown[] = []
-  let at = start + 2
-  for (const { isJson, parse } of columns) {
-    const length = bytes.readInt32BE(at)
-    at += 4
-    if (length === -1) {
-      row.push(null)
-      continue
-    }
-    const end = at + length
-    if (isJson) row.push(bytes.subarray(at, end))
-    else {
-      const text = bytes.toString('utf8', at, end)
-      row.push(parse ? parse(text) : text)
-    }
-    at = end
-  }
-  return row
 }

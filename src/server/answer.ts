@@ -62,6 +62,7 @@ function render({ data, errors = [], extensions }: ExecutionResult): Rendered {
 
 /** Up to here all of an answer is one buffer; a larger one is not copied, and leaves as fast as its client takes it. */
 const ONE_BUFFER_BYTES = 1_048_576
+const ONE_TEXT_BYTES = 16_384
 
 async function sendAtHand(
   response: ServerResponse,
@@ -73,7 +74,10 @@ async function sendAtHand(
   // What the kernel does not take at once may wait for the client.
   if (sizeBytes > 65_536) cutStalledClient(response)
   if (sizeBytes <= ONE_BUFFER_BYTES) {
-    response.end(join(parts, sizeBytes))
+    const body = join(parts, sizeBytes)
+    // As one text with its head, byte for character, it is one write without any list of parts.
+    if (sizeBytes <= ONE_TEXT_BYTES) response.end(body.toString('latin1'), 'latin1')
+    else response.end(body)
     return
   }
   for (const part of parts) await write(response, part)
