@@ -58,12 +58,14 @@ const THINGS: Readonly<Record<keyof Limits, string>> = {
   bytes: 'bytes',
 }
 
+const LIMITS = Object.keys(THINGS) as readonly (keyof Limits)[]
+
 /** How much of each an operation asks for. */
 export type Asked = { readonly [Limit in keyof Limits]?: number }
 
 /** The first limit that is passed, as an error that names it; undefined when all is within. */
 export function excessOf(asked: Asked, limits: Limits): GraphQLError | undefined {
-  for (const limit of Object.keys(THINGS) as (keyof Limits)[]) {
+  for (const limit of LIMITS) {
     const figure = asked[limit] ?? 0
     const allowed = limits[limit]
     if (figure <= allowed) continue

@@ -82,17 +82,21 @@ export function createEntityLoader<Key, Entity>(
   type Request = { readonly key: Key; readonly fields: Fields<Entity> }
   const { nameOf, batch } = options
   const loaderOf = createLoader<Request, Entity | null>(
-    async (requests, context) => {
+    (requests, context) => {
       const [only] = requests
-      if (only && requests.length === 1) return await batch([only.key], only.fields, context)
-      const keys = new Map(requests.map(({ key }) => [nameOf(key), key]))
-      const fields = requests.reduce((all, request) => all | request.fields, 0)
-      const found = await batch([...keys.values()], fields, context)
-      const byName = new Map([...keys.keys()].map((name, index) => [name, found[index] ?? null]))
-      return requests.map(({ key }) => byName.get(nameOf(key)) ?? null)
+      return only && requests.length === 1 ? batch([only.key], only.fields, context) : loadMany(requests, context)
     },
     ({ key, fields }) => `${fields} ${nameOf(key)}`,
   )
+
+  async function loadMany(requests: readonly Request[], context: Context): Promise<(Entity | null)[]> {
+    const keys = new Map(requests.map(({ key }) => [nameOf(key), key]))
+    const fields = requests.reduce((all, request) => all | request.fields, 0)
+    const found = await batch([...keys.values()], fields, context)
+    const byName = new Map([...keys.keys()].map((name, index) => [name, found[index] ?? null]))
+    return requests.map(({ key }) => byName.get(nameOf(key)) ?? null)
+  }
+
   return (context) => {
     const loader = loaderOf(context)
     return {

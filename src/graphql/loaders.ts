@@ -80,6 +80,7 @@ export const loadNewestOfStep = createEntityLoader<StepKey, Snapshot>({
   nameOf: nameOfStep,
   batch: async (keys, fields, { reader }) => {
     const possible = keys.filter(isPossible)
+    if (possible.length === keys.length) return reader.loadNewestOfSteps(keys, fields)
     const newest = await reader.loadNewestOfSteps(possible, fields)
     const byName = new Map(possible.map((key, i) => [nameOfStep(key), newest[i] ?? null]))
     return keys.map((key) => byName.get(nameOfStep(key)) ?? null)

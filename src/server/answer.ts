@@ -71,23 +71,29 @@ async function sendAtHand(
 ): Promise<void> {
   const sizeBytes = parts.reduce((sum, part) => sum + Buffer.byteLength(part), 0)
   response.writeHead(status, { ...headers, 'content-length': sizeBytes })
+  if (sizeBytes <= ONE_TEXT_BYTES) {
+    sendAsText(response, parts, sizeBytes)
+    return
+  }
   // What the kernel does not take at once may wait for the client.
   if (sizeBytes > 65_536) cutStalledClient(response)
   if (sizeBytes <= ONE_BUFFER_BYTES) {
-    const body = join(parts, sizeBytes)
-    // As one text with its head, byte for character, it is one write without any list of parts.
-    if (sizeBytes <= ONE_TEXT_BYTES) response.end(body.toString('latin1'), 'latin1')
-    else response.end(body)
+    response.end(join(parts, sizeBytes))
     return
   }
   for (const part of parts) await write(response, part)
   response.end()
 }
 
+/** Node puts a text and the head before it into one piece, and sends anything else as a list of two: that is dearer where both are small. */
+function sendAsText(response: ServerResponse, parts: readonly (string | Buffer)[], sizeBytes: number): void {
+  if (parts.every((part) => typeof part === 'string')) response.end(parts.join(''))
+  // Each byte a character: what comes out are the same bytes.
+  else response.end(join(parts, sizeBytes).toString('latin1'), 'latin1')
+}
+
 /** One allocation of the exact size: an answer may hold hundreds of payloads. */
 function join(parts: readonly (string | Buffer)[], sizeBytes: number): Buffer {
-  const [first = ''] = parts
-  if (parts.every((part) => typeof part === 'string')) return Buffer.from(parts.length === 1 ? first : parts.join(''))
   const body = Buffer.allocUnsafe(sizeBytes)
   let at = 0
   for (const part of parts) at += typeof part === 'string' ? body.write(part, at) : part.copy(body, at)

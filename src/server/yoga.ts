@@ -95,7 +95,7 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
       const operation = known.get(asked)
       // What else a GET asks for is refused there.
       if (operation && (operation.type === OperationTypeNode.QUERY || method === 'POST')) {
-        return await answer(operation, asked, asker)
+        return answer(operation, asked, asker)
       }
       // What Yoga's hooks look at of a request: the method decides whether mutations may run.
       const { body: _body, ...params } = asked

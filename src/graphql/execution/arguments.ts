@@ -15,8 +15,13 @@ import type { Arguments, ArgumentsPlan, Variables } from './execution.ts'
 export function createArguments({ args }: GraphQLField<unknown, Context>, node: FieldNode): ArgumentsPlan {
   const given = new Map(node.arguments?.map(({ name, value }) => [name.value, value]))
   const coerce = (variables: Variables) => {
-    const values = args.map((arg) => [arg.name, coerceArgument(arg, given.get(arg.name), { node, variables })] as const)
-    return Object.fromEntries(values.filter(([, value]) => value !== undefined))
+    const asking = { node, variables }
+    const values: Record<string, unknown> = {}
+    for (const arg of args) {
+      const value = coerceArgument(arg, given.get(arg.name), asking)
+      if (value !== undefined) values[arg.name] = value
+    }
+    return values
   }
   if ([...given.values()].some(holdsVariable)) return { isConstant: false, coerce }
   let constant: Arguments | undefined

@@ -1,9 +1,11 @@
-import { type FieldNode, type GraphQLResolveInfo, getArgumentValues, isObjectType } from 'graphql'
+import { type FieldNode, type GraphQLField, type GraphQLResolveInfo, isObjectType } from 'graphql'
 import { isOpaqueId } from '../../model/ids.ts'
 import type { PageArgs } from '../../model/page.ts'
 import type { Run } from '../../model/run.ts'
 import { builder } from '../builder.ts'
 import type { Context } from '../context.ts'
+import { createArguments } from '../execution/arguments.ts'
+import type { ArgumentsPlan } from '../execution/execution.ts'
 import { loadRun, loadStepPage, runNeeds, type StepsArgs } from '../loaders.ts'
 import { type Selection, selectionOf } from '../look-ahead.ts'
 import { RunRef } from './run.ts'
@@ -44,13 +46,24 @@ function stepsAskedFor(selection: Selection, info: GraphQLResolveInfo): StepsArg
   return field ? tryArgs(field, node, { below, variables: info.variableValues }) : null
 }
 
+const plans = new WeakMap<FieldNode, ArgumentsPlan>()
+
+/** An operation that comes again has the same nodes. */
+function argumentsFor(field: GraphQLField<unknown, Context>, node: FieldNode): ArgumentsPlan {
+  const known = plans.get(node)
+  if (known) return known
+  const made = createArguments(field, node)
+  plans.set(node, made)
+  return made
+}
+
 function tryArgs(
-  field: Parameters<typeof getArgumentValues>[0],
+  field: GraphQLField<unknown, Context>,
   node: FieldNode,
   { below, variables }: { readonly below: Selection; readonly variables: Record<string, unknown> },
 ): StepsArgs | null {
   try {
-    return stepsArgs(getArgumentValues(field, node, variables) as PageArgs, below)
+    return stepsArgs(argumentsFor(field, node).coerce(variables) as PageArgs, below)
   } catch {
     // What is wrong with the arguments is told by the field itself, at its own place in the answer.
     return null

@@ -80,8 +80,15 @@ builder.node(StepRef, {
 
 /** What a field `steps` with these arguments asks for. @throws AppError `BAD_REQUEST`, as `requestPage` does. */
 export function stepsArgs(args: PageArgs, selection: Selection): StepsArgs {
-  return { page: requestPage(LIST, args, selection), fields: stepFieldsOf(selection) }
+  const last = lastArgs.get(selection)
+  if (last?.of === args) return last.made
+  const made = { page: requestPage(LIST, args, selection), fields: stepFieldsOf(selection) }
+  lastArgs.set(selection, { of: args, made })
+  return made
 }
+
+/** Arguments without variables are the same object each time. */
+const lastArgs = new WeakMap<Selection, { readonly of: PageArgs; readonly made: StepsArgs }>()
 
 builder.objectFields(RunRef, (t) => ({
   step: t.field({
