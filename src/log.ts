@@ -14,13 +14,32 @@ export function createLogger({ level = 'info', output }: LoggerOptions = {}): Lo
   return pino({ level, base: null, serializers: { err: describeError } }, output ?? standardOutput())
 }
 
-/** The lines of one turn of the event loop are written at once: a write costs as much as a small request. None is left when it ends. */
+/** One for all loggers of the process. */
+let gathered: DestinationStream | undefined
+
 function standardOutput(): DestinationStream {
+  gathered ??= gatherLines()
+  return gathered
+}
+
+/** How the lines of `info` begin, and no others. */
+const INFO = '{"level":30,'
+const GATHER_MILLIS = 10
+const GATHER_LENGTH = 16_384
+
+/**
+ * Lines of `info` are gathered for a moment: to write one costs as much as a good part of a small request. All others are written at
+ * once, behind those that were gathered, and none is left when the process ends by itself.
+ */
+function gatherLines(): DestinationStream {
   const output = pino.destination({ fd: 1, sync: true })
   // Its reader has gone, or its terminal was closed: the work goes on.
   output.on('error', () => {})
   let lines = ''
+  let timer: NodeJS.Timeout | undefined
   const flush = () => {
+    clearTimeout(timer)
+    timer = undefined
     const written = lines
     lines = ''
     if (written !== '') output.write(written)
@@ -28,8 +47,9 @@ function standardOutput(): DestinationStream {
   process.on('exit', flush)
   return {
     write(line) {
-      if (lines === '') setImmediate(flush)
       lines += line
+      if (lines.length > GATHER_LENGTH || !line.startsWith(INFO)) flush()
+      else timer ??= setTimeout(flush, GATHER_MILLIS).unref()
     },
   }
 }

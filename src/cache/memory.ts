@@ -31,7 +31,7 @@ export function createMemoryCache({ maxBytes, maxEntryBytes, ttlSeconds }: Memor
     },
 
     set(key, bytes) {
-      if (open && bytes.length <= limit) entries.set(key, standAlone(bytes))
+      if (open && bytes.length <= limit) entries.set(textAlone(key), standAlone(bytes))
     },
 
     async isUp() {
@@ -43,6 +43,11 @@ export function createMemoryCache({ maxBytes, maxEntryBytes, ttlSeconds }: Memor
       entries.clear()
     },
   }
+}
+
+/** A text that was cut out of a longer one keeps all of that, too. */
+function textAlone(text: string): string {
+  return Buffer.from(text).toString()
 }
 
 /** A small view keeps all of the memory that it looks into: copied, so that the bytes counted are the bytes held. */

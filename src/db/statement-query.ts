@@ -85,7 +85,8 @@ export class StatementQuery implements pg.Submittable, Receiver {
       case READY:
         // The next one is sent by what pg does now.
         connection.receiver = undefined
-        return false
+        connection.emit('readyForQuery', { status: bytes.toString('latin1', start + HEAD_BYTES, end) })
+        return true
       default:
         return bytes[start] === BOUND || bytes[start] === DONE
     }

@@ -37,13 +37,16 @@ export function rawJson(source: RawSource): RawJson {
 }
 
 /** The answer that is being turned into text at this moment; JSON.stringify is synchronous, so there is at most one. */
-let held: { nonce: string; readonly sources: RawSource[] } | undefined
+let held: RawSource[] | undefined
+
+/** Of this process alone: it never leaves it, as each of its places is cut out of the text. */
+const NONCE = randomUUID()
+const MARK = `"${NONCE}`
 
 function hold(this: RawJson): string {
   // Outside of an answer there is nobody to put the bytes in.
   if (held === undefined) throw new Error('a raw JSON leaf outside of toJsonSegments')
-  held.nonce ||= randomUUID()
-  return `${held.nonce}${held.sources.push(this.source) - 1}:`
+  return `${NONCE}${held.push(this.source) - 1}:`
 }
 
 /**
@@ -51,22 +54,22 @@ function hold(this: RawJson): string {
  * place is held by a random name of 122 bits, which no stored or user text can foresee.
  */
 export function toJsonSegments(value: unknown): RawSource[] {
-  const answer = { nonce: '', sources: [] as RawSource[] }
-  held = answer
+  const sources: RawSource[] = []
+  held = sources
   try {
     const text = JSON.stringify(value)
-    return answer.sources.length === 0 ? [text] : splice(text, `"${answer.nonce}`, answer.sources)
+    return sources.length === 0 ? [text] : splice(text, sources)
   } finally {
     held = undefined
   }
 }
 
-function splice(text: string, mark: string, sources: readonly RawSource[]): RawSource[] {
+function splice(text: string, sources: readonly RawSource[]): RawSource[] {
   const segments: RawSource[] = []
   let from = 0
-  for (let at = text.indexOf(mark); at !== -1; at = text.indexOf(mark, from)) {
+  for (let at = text.indexOf(MARK); at !== -1; at = text.indexOf(MARK, from)) {
     const colon = text.indexOf(':', at)
-    const source = sources[Number(text.slice(at + mark.length, colon))]
+    const source = sources[Number(text.slice(at + MARK.length, colon))]
     segments.push(text.slice(from, at))
     if (source !== undefined) segments.push(source)
     from = colon + 2
