@@ -76,16 +76,16 @@ export async function sweepStateIndexes(
   { after, limit, graceSeconds }: IndexSweep,
 ): Promise<Buffer | null> {
   const rows = await db.rows(sql`
-    with some as (
+    with looked as (
       select key, snapshot_id, created_at from statelens_state_indexes
       where key > ${after ?? Buffer.alloc(0)} order by key limit ${limit}
     ), gone as (
       delete from statelens_state_indexes where key in (
-        select key from some i where i.created_at <= now() - make_interval(secs => ${graceSeconds}) and case
+        select key from looked i where i.created_at <= now() - make_interval(secs => ${graceSeconds}) and case
           when i.snapshot_id is null then not ${hasLiveObject(sql.ref('i.key'))}
           else not exists (select from state_snapshots s where s.id = i.snapshot_id) end)
     )
-    select count(*), (select key from some order by key desc limit 1) from some`)
+    select count(*), (select key from looked order by key desc limit 1) from looked`)
   const [count, last] = rows[0] as [string, Buffer | null]
   return Number(count) < limit ? null : last
 }
