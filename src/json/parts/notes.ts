@@ -6,30 +6,25 @@ import {
   IN_STRING,
   LETTERS_SHIFT,
 } from '../wasm/carries.ts'
+import {
+  FRAME_CHILD,
+  FRAME_GROUP,
+  FRAME_ORDINAL,
+  FRAME_SIZE,
+  FRAME_START,
+  NOTE_CHILD,
+  NOTE_CONTAINER,
+  NOTE_GROUP,
+  NOTE_SCALAR,
+} from '../wasm/noted.ts'
 
 /*
  * What a scan notes for the index, in the same words by blocks (`wasm/scanner.as.ts`) and byte by byte: where the containers that are
  * open stand, and what of at least a unit was passed.
  */
 
-/** Numbers of a frame, which is kept for each open container: where it starts, its child and its group begin, and which child that is. */
-export const FRAME_START = 0
-export const FRAME_CHILD = 1
-export const FRAME_GROUP = 2
-export const FRAME_ORDINAL = 3
-export const FRAME_SIZE = 4
-
-/** Its kind, the depth of the container that it is about, where that starts, and what the kind says. */
+/** The numbers of a note, in the words of `noted.ts`. */
 export type Note = readonly [kind: number, depth: number, start: number, number, number, number]
-export const NOTE_SIZE = 6
-/** A group may end at a comma: its offset, and the ordinal of the child behind it. */
-export const NOTE_GROUP = 1
-/** A child of at least a unit ended: where it began, the comma behind it or 0 where there is none, its ordinal. */
-export const NOTE_CHILD = 2
-/** A container of at least a unit ended: its end, and the number of its children. */
-export const NOTE_CONTAINER = 3
-/** A string, key or number of at least a unit ended: its start in place of the container's, and its end. */
-export const NOTE_SCALAR = 4
 
 /** Lengths that follow from the unit. A group ends where its last bytes say so, or when it is as large as that. */
 export interface GroupRules {

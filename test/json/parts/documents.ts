@@ -6,7 +6,7 @@ import { createJsonScanner } from '../../../src/json/scanner.ts'
 import { createRandom } from '../../support/random.ts'
 
 /** Small enough for small documents to have deep indexes. */
-export const SMALL_UNIT = 64
+export const SMALL_UNIT = 128
 
 export interface IndexingOptions {
   readonly unitBytes?: number
