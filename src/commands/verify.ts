@@ -17,9 +17,9 @@ export async function runVerify(command: PassCommand): Promise<number> {
     outcomes: OUTCOMES,
     exitCodeOf: (has) => (has('missing') || has('corrupt') ? 2 : has('unreadable') ? 1 : 0),
     describe: describeFound,
-    begin: ({ db, payloads, output, isReadOnly }) => {
+    begin: ({ db, payloads, reads, output, isReadOnly }) => {
       if (isReadOnly) output.write('The database takes no writes: what is found is told here, and recorded nowhere.\n')
-      return createVerifier({ db, payloads }).verify
+      return createVerifier({ db, payloads, reads }).verify
     },
   })
 }

@@ -39,13 +39,15 @@ describe('the index of a state', () => {
     const { db } = store
     const index = indexOf()
     await keepStateIndex(db, index)
-    await keepStateIndex(db, { ...index, entries: Buffer.from('another') })
+    await keepStateIndex(db, { ...index, entries: Buffer.from('damaged') })
+    await keepStateIndex(db, index)
     const [found, none] = await loadStateIndexes(db, [index.key, randomBytes(32)], VERSION)
-    assert.deepEqual([found, none], [index.entries, null])
+    assert.deepEqual([found, none], [{ sizeBytes: index.sizeBytes, entries: index.entries }, null])
     assert.deepEqual(await loadStateIndexes(db, [index.key], VERSION + 1), [null])
     assert.equal(await hasStateIndex(db, index, VERSION + 1), false)
     await keepStateIndex(db, { ...index, version: VERSION + 1, entries: Buffer.from('newer') })
-    assert.deepEqual(await loadStateIndexes(db, [index.key], VERSION + 1), [Buffer.from('newer')])
+    const [newer] = await loadStateIndexes(db, [index.key], VERSION + 1)
+    assert.deepEqual(newer?.entries, Buffer.from('newer'))
     assert.equal(await hasStateIndex(db, index, VERSION), false)
   })
 

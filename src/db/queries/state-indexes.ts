@@ -22,15 +22,21 @@ export interface StateIndex extends StateIndexKey {
 export const hasLiveObject = (digest: RawBuilder<unknown>) =>
   sql`exists (select from statelens_objects o where o.content_digest = ${digest} and o.state = 'live')`
 
-/** Their entries, in the order asked; null for each that is not there, or has another form. */
+/** In the order asked; null for each that is not there, or has another form. */
 export async function loadStateIndexes(
   db: Rows,
   keys: readonly Buffer[],
   version: number,
-): Promise<readonly (Buffer | null)[]> {
+): Promise<readonly (Pick<StateIndex, 'sizeBytes' | 'entries'> | null)[]> {
   const rows = await db.rows(sql`
-    select key, entries from statelens_state_indexes where key = any (${keys}::bytea[]) and version = ${version}`)
-  const found = new Map((rows as [Buffer, Buffer][]).map(([key, entries]) => [key.toString('hex'), entries]))
+    select key, size_bytes, entries from statelens_state_indexes
+    where key = any (${keys}::bytea[]) and version = ${version}`)
+  const found = new Map(
+    (rows as [Buffer, string, Buffer][]).map(([key, sizeBytes, entries]) => [
+      key.toString('hex'),
+      { sizeBytes: Number(sizeBytes), entries },
+    ]),
+  )
   return keys.map((key) => found.get(key.toString('hex')) ?? null)
 }
 
@@ -41,7 +47,7 @@ export async function hasStateIndex(db: Rows, { key }: StateIndexKey, version: n
   return rows.length > 0
 }
 
-/** Keeps an index; one that is there already stays, unless it has another form. */
+/** Keeps an index in the place of one that is another, as one of an older form or a damaged one is. */
 export async function keepStateIndex(db: Database, index: StateIndex): Promise<void> {
   const { key, snapshotId, version, sizeBytes, entries } = index
   await unlessReadOnly(
@@ -52,7 +58,8 @@ export async function keepStateIndex(db: Database, index: StateIndex): Promise<v
         conflict
           .column('key')
           .doUpdateSet({ snapshot_id: snapshotId, version, size_bytes: sizeBytes, entries, created_at: sql`now()` })
-          .where('statelens_state_indexes.version', '<>', version),
+          .where(sql<boolean>`(statelens_state_indexes.version, statelens_state_indexes.entries)
+            is distinct from (excluded.version, excluded.entries)`),
       )
       .execute(),
   )
