@@ -18,6 +18,7 @@ import { paceOfReaders, paceOfSenders } from './server/pace.ts'
 import { createPayloadRoute } from './server/payload-route.ts'
 import { reportTo } from './server/request.ts'
 import { createUploadRoute } from './server/upload-route.ts'
+import { createValueRoute } from './server/value-route.ts'
 import { createGraphqlServer } from './server/yoga.ts'
 import { createUploads } from './snapshots/capture/uploads.ts'
 import { createWriter, type SnapshotWriter } from './snapshots/capture/writer.ts'
@@ -180,6 +181,7 @@ function createRoutes(built: Built, options: AppOptions, draining: AbortSignal):
       failureAnswer: graphqlFailure,
     },
     { path: /^\/snapshots\/([^/]+)\/payload$/, methods: createPayloadRoute({ reader, payloads, links }) },
+    { path: /^\/snapshots\/([^/]+)\/value$/, methods: createValueRoute({ reader, parts, links }) },
     {
       path: CAPTURE_PATH,
       methods: createCaptureRoute({ writer, senders, basePath }),
