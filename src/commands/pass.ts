@@ -4,7 +4,9 @@ import type { Config } from '../config.ts'
 import { createDatabase, type Database } from '../db/connect.ts'
 import { loadServerFacts } from '../db/queries/survey.ts'
 import { type ErrorCode, isAppError } from '../errors.ts'
+import { createStateIndexes, type StateIndexes } from '../snapshots/indexes/state-indexes.ts'
 import { type EverySnapshotOptions, type Visited, visitEverySnapshot } from '../snapshots/upkeep/every-snapshot.ts'
+import { createStoredReads, type StoredReads } from '../snapshots/upkeep/stored-reads.ts'
 import { createPayloads, type Payloads } from '../snapshots/views/payloads.ts'
 import { HIDDEN_ROWS } from './database-trouble.ts'
 
@@ -34,6 +36,8 @@ export interface Pass<Found, Outcome extends string> {
 export interface PassParts {
   readonly db: Database
   readonly payloads: Payloads
+  readonly indexes: StateIndexes
+  readonly reads: StoredReads
   readonly output: PassCommand['output']
   /** Whether the database takes no writes. */
   readonly isReadOnly: boolean
@@ -68,7 +72,10 @@ export async function runPass<Found, Outcome extends string>(
   const report = createReport(output, afterSeq, pass)
   try {
     const { isReadOnly, hidesRows } = await loadServerFacts(db)
-    const visit = pass.begin({ db, payloads: createPayloads({ db, storage, cache }), output, isReadOnly })
+    const payloads = createPayloads({ db, storage, cache })
+    const indexes = createStateIndexes(db)
+    const reads = createStoredReads({ db, indexes })
+    const visit = pass.begin({ db, payloads, indexes, reads, output, isReadOnly })
     if (hidesRows) output.write(`Not all may be looked at: ${HIDDEN_ROWS}.\n`)
     await visitEverySnapshot({ ...wish, db, storage, visit, afterSeq, signal, pauseMs, onResult: report.add })
     return report.end()
