@@ -66,7 +66,6 @@ const COLON = 0x3a
  */
 export function noteBytes(state: NoteState, bytes: Uint8Array, carries: number): void {
   const base = state.offset
-  const around = Buffer.concat([state.last, bytes])
   let inString = (carries & IN_STRING) !== 0
   let inScalar = (carries & IN_NUMBER) !== 0 || carries >>> LETTERS_SHIFT !== 0
   let isEscaped = (carries & AFTER_BACKSLASH) !== 0
@@ -89,12 +88,12 @@ export function noteBytes(state: NoteState, bytes: Uint8Array, carries: number):
     if ((isScalar && !inScalar) || byte === QUOTE) state.token = base + at
     inScalar = isScalar
     inString = byte === QUOTE
-    if (byte === COMMA) noteComma(state, base + at, around.readUInt32LE(at), around.readUInt32LE(at + 4))
+    if (byte === COMMA) noteComma(state, bytes, at)
     else if (lowered === 0x7b) openFrame(state, base + at)
     else if (lowered === 0x7d) closeFrame(state, base + at, isEmpty)
     if (byte > 0x20) isEmpty = lowered === 0x7b
   }
-  around.copy(state.last, 0, bytes.length)
+  keepLast(state, bytes)
   state.offset += bytes.length
 }
 
@@ -110,7 +109,8 @@ function openFrame(state: NoteState, at: number): void {
   state.depth++
 }
 
-function noteComma(state: NoteState, at: number, low: number, high: number): void {
+function noteComma(state: NoteState, bytes: Uint8Array, place: number): void {
+  const at = state.offset + place
   const { frames, rules } = state
   const frame = (state.depth - 1) * FRAME_SIZE
   const start = frames[frame + FRAME_START] as number
@@ -122,7 +122,10 @@ function noteComma(state: NoteState, at: number, low: number, high: number): voi
   if (at - group < rules.smallest) return
   const length = at - child
   if (length >= rules.unit) state.take([NOTE_CHILD, state.depth, start, child, at, ordinal])
-  else if (at - group >= rules.largest || sampleOf(low, high, length) < length * rules.chance) {
+  else if (
+    at - group >= rules.largest ||
+    sampleOf(lastOf(state, bytes.subarray(0, place)), length) < length * rules.chance
+  ) {
     state.take([NOTE_GROUP, state.depth, start, at, ordinal + 1, 0])
   } else return
   frames[frame + FRAME_GROUP] = at + 1
@@ -141,8 +144,18 @@ function closeFrame(state: NoteState, at: number, isEmpty: boolean): void {
   state.take([NOTE_CONTAINER, depth, start, at + 1, isEmpty ? 0 : ordinal + 1, 0])
 }
 
+/** The last eight of what was before and of these. */
+function lastOf({ last }: NoteState, bytes: Uint8Array): Buffer {
+  return Buffer.concat([last, bytes.subarray(-last.length)]).subarray(-last.length)
+}
+
+function keepLast(state: NoteState, bytes: Uint8Array): void {
+  state.last.set(lastOf(state, bytes))
+}
+
 /** Of the eight bytes before a comma and of the length of the child that ends there: as good as chance, and the same for the same. */
-function sampleOf(low: number, high: number, length: number): number {
+function sampleOf(last: Buffer, length: number): number {
+  const [low, high] = [last.readUInt32LE(0), last.readUInt32LE(4)]
   let mixed = Math.imul(low ^ Math.imul(high, 0x85ebca6b) ^ Math.imul(length, 0x9e3779b1), 0xc2b2ae35)
   mixed = Math.imul(mixed ^ (mixed >>> 15), 0x2c1b3c6d)
   return (mixed ^ (mixed >>> 13)) >>> 0

@@ -14,8 +14,9 @@ import {
 } from '../wasm/noted.ts'
 import { type Note, type NoteState, noteBytes } from './notes.ts'
 
-/** Two blocks: what is left to go byte by byte is little beside a unit. */
-const MIN_BYTES = 128
+/** As soon as there is a block: taking notes byte by byte is slow. */
+const MIN_BYTES = 72
+const BLOCK_BYTES = 64
 
 /** How bytes are scanned while notes are taken. */
 export type CreateNotingScan = (state: NoteState) => Scan
@@ -38,7 +39,7 @@ function notesByBlocks(state: NoteState): BlockNotes {
   return {
     scan: createByteNotes(state),
     // What opens in a call does not become as large as a unit in it, so that its notes have room.
-    maxBytes: rules.unit / 2,
+    maxBytes: rules.unit - BLOCK_BYTES,
 
     begin({ frames, rules: numbers, before }) {
       frames.set(state.frames.subarray(0, state.depth * FRAME_SIZE))

@@ -137,9 +137,16 @@ function note(kind: f64, depth: i32, start: f64, first: f64, second: f64, third:
   mixed = (mixed ^ (mixed >> 15)) * 0x2c1b3c6d
   return mixed ^ (mixed >> 13)
 }
+/**
+ * Offset in the document of a place in the input. It is made where it is needed: numbers that are kept would take the registers of
+ * vectors that are.
+ */
+@inline function offsetOf(at: usize): f64 {
+  return rule(words.RULE_OFFSET) + <f64>(<i32>at - INPUT)
+}
 /** Commas of one container in a block, from where on a group may end. */
-function noteGroups(depth: i32, commas: u64, at: usize, offset: f64): void {
-  const frame = frameAt(depth - 1), start = load<f64>(frame)
+function noteGroups(depth: i32, commas: u64, at: usize): void {
+  const frame = frameAt(depth - 1), start = load<f64>(frame), offset = offsetOf(at)
   const unit = rule(words.RULE_UNIT), smallest = rule(words.RULE_SMALLEST), largest = rule(words.RULE_LARGEST), chance = rule(words.RULE_CHANCE)
   let child = load<f64>(frame, 8), group = load<f64>(frame, 16), ordinal = load<f64>(frame, 24)
   while (commas != 0) {
@@ -164,30 +171,33 @@ function noteGroups(depth: i32, commas: u64, at: usize, offset: f64): void {
   store<f64>(frame, group, 16)
   store<f64>(frame, ordinal, 24)
 }
-@inline function noteCommas(depth: i32, commas: u64, at: usize, offset: f64): void {
-  if (commas == 0 || depth <= 0) return
-  const frame = frameAt(depth - 1), last = offset + <f64>(63 - <i32>clz(commas))
-  if (last - load<f64>(frame, 16) >= rule(words.RULE_SMALLEST)) noteGroups(depth, commas, at, offset)
+/** Without a branch that nobody can foretell: commas come or do not. */
+@inline function noteCommas(depth: i32, commas: u64, at: usize): void {
+  const frame = frameAt(depth - 1), behind = offsetOf(at + 64 - <usize>clz(commas))
+  if (behind > load<f64>(frame, 16) + rule(words.RULE_SMALLEST)) noteGroups(depth, commas, at)
   else {
-    store<f64>(frame, last + 1, 8)
+    store<f64>(frame, select(behind, load<f64>(frame, 8), commas != 0), 8)
     store<f64>(frame, load<f64>(frame, 24) + <f64>(<i32>popcnt(commas)), 24)
   }
 }
-@inline function noteOpener(depth: i32, at: f64): void {
-  const frame = frameAt(depth)
-  store<f64>(frame, at)
-  store<f64>(frame, at + 1, 8)
-  store<f64>(frame, at + 1 + rule(words.RULE_UNIT) - rule(words.RULE_SMALLEST), 16)
+/** A frame for what opens there; for what closes, it is above those that are open. */
+@inline function noteBracket(depth: i32, at: usize): void {
+  const frame = frameAt(depth), inside = offsetOf(at) + 1
+  store<f64>(frame, inside - 1)
+  store<f64>(frame, inside, 8)
+  store<f64>(frame, inside + (rule(words.RULE_UNIT) - rule(words.RULE_SMALLEST)), 16)
   store<f64>(frame, 0, 24)
 }
-@inline function noteCloser(depth: i32, at: f64, isEmpty: bool): void {
-  const frame = frameAt(depth - 1), unit = rule(words.RULE_UNIT)
-  const start = load<f64>(frame), child = load<f64>(frame, 8), ordinal = load<f64>(frame, 24)
-  if (at + 1 - start < unit || depth <= 0) return
-  if (at - child >= unit) note(words.NOTE_CHILD, depth, start, child, 0, ordinal)
+@inline function closesUnit(depth: i32, at: usize): bool {
+  return offsetOf(at) + 1 - load<f64>(frameAt(depth - 1)) >= rule(words.RULE_UNIT)
+}
+function noteContainer(depth: i32, at: f64, isEmpty: bool): void {
+  const frame = frameAt(depth - 1), start = load<f64>(frame), child = load<f64>(frame, 8), ordinal = load<f64>(frame, 24)
+  if (depth <= 0) return
+  if (at - child >= rule(words.RULE_UNIT)) note(words.NOTE_CHILD, depth, start, child, 0, ordinal)
   note(words.NOTE_CONTAINER, depth, start, at + 1, isEmpty ? 0 : ordinal + 1, 0)
 }
-@inline function noteScalar(start: f64, end: f64): void {
+function noteScalar(start: f64, end: f64): void {
   if (end - start >= rule(words.RULE_UNIT)) note(words.NOTE_SCALAR, 0, start, end, 0, 0)
 }
 
@@ -219,8 +229,10 @@ function scanAs<Noting>(blocks: i32, carries: i32, open: i32, maxDepth: i32): i3
   let kScalar = kNumber, kLetters: u64 = 0, lastWord: u32 = 0
   let inObject = carried(carries, carry.IN_OBJECT), d = open, deep = open
   let bad: u64 = 0
-  let token = isFloat<Noting>() ? rule(words.RULE_TOKEN) : 0
-  const base = isFloat<Noting>() ? rule(words.RULE_OFFSET) : 0
+  const unit = isFloat<Noting>() ? <i32>rule(words.RULE_UNIT) : 0
+  // As a place in the input. What began long before began at least a unit before.
+  const firstToken = isFloat<Noting>() ? INPUT + <i32>max<f64>(rule(words.RULE_TOKEN) - rule(words.RULE_OFFSET), -0x10000000) : 0
+  let token = firstToken
 
   const end: usize = <usize>(INPUT + (blocks << 6))
   const quotes = v128.load(QUOTE), backslashes = v128.load(BACKSLASH), lastControl = v128.load(LAST_CONTROL)
@@ -287,12 +299,14 @@ function scanAs<Noting>(blocks: i32, carries: i32, open: i32, maxDepth: i32): i3
     const opening = quote & inside
     const scalar = out & ~(quote | openers | closers | comma | colon | gap)
     const scalarStart = scalar & ~((scalar << 1) | kScalar)
-    const offset = isFloat<Noting>() ? base + <f64>(<i32>at - INPUT) : 0
     if (isFloat<Noting>()) {
-      if (wasInString) noteScalar(token, offset + <f64>(<i32>ctz(quote) + 1))
-      else if (kScalar != 0 && ~scalar != 0) noteScalar(token, offset + <f64>(<i32>ctz(~scalar)))
+      if (<i32>at + 64 - token >= unit) {
+        const start = token == firstToken ? rule(words.RULE_TOKEN) : offsetOf(<usize>token)
+        if (wasInString) noteScalar(start, offsetOf(at + <usize>ctz(quote) + 1))
+        else if (kScalar != 0 && ~scalar != 0) noteScalar(start, offsetOf(at + <usize>ctz(~scalar)))
+      }
       const tokens = opening | scalarStart
-      if (tokens != 0) token = offset + <f64>(63 - <i32>clz(tokens))
+      token = select(<i32>at + 63 - <i32>clz(tokens), token, tokens != 0)
     }
     const value = openers | opening | scalarStart
     kScalar = scalar >> 63
@@ -341,7 +355,7 @@ function scanAs<Noting>(blocks: i32, carries: i32, open: i32, maxDepth: i32): i3
     while (braces != 0) {
       const less = braces - 1
       const upTo = braces ^ less
-      if (isFloat<Noting>()) noteCommas(d, comma & upTo & ~seen, at, offset)
+      if (isFloat<Noting>()) noteCommas(d, comma & upTo & ~seen, at)
       objects |= upTo & ~seen & (0 - inObject)
       if (d == 0) bad |= upTo & (comma | (braces & (0 - braces) & closers))
       seen = upTo
@@ -350,9 +364,11 @@ function scanAs<Noting>(blocks: i32, carries: i32, open: i32, maxDepth: i32): i3
       const opens = (byte >> 1) & 1, curly = (byte >> 5) & 1
       bad |= (opens ^ 1) & (curly ^ inObject)
       if (isFloat<Noting>()) {
-        const bracket = offset + <f64>(<i32>ctz(braces))
-        if (opens != 0) noteOpener(d, bracket)
-        else noteCloser(d, bracket, (braces & (0 - braces) & afterOpenComma & ~afterComma) != 0)
+        const bracket = at + <usize>ctz(braces)
+        noteBracket(d, bracket)
+        if (<i32>(opens ^ 1) & <i32>closesUnit(d, bracket)) {
+          noteContainer(d, offsetOf(bracket), (braces & (0 - braces) & afterOpenComma & ~afterComma) != 0)
+        }
       }
       store<u8>(STACK + d, <u8>inObject)
       d += <i32>(opens << 1) - 1
@@ -362,7 +378,7 @@ function scanAs<Noting>(blocks: i32, carries: i32, open: i32, maxDepth: i32): i3
       braces &= less
     }
     if (d < 0 || deep > maxDepth) return -1
-    if (isFloat<Noting>()) noteCommas(d, comma & ~seen, at, offset)
+    if (isFloat<Noting>()) noteCommas(d, comma & ~seen, at)
     if (d == 0) bad |= ~seen & comma
     objects |= ~seen & (0 - inObject)
     bad |= objects & ((afterOpenComma & ~(opening | closers)) | (afterKey & ~colon))
@@ -448,7 +464,7 @@ function scanAs<Noting>(blocks: i32, carries: i32, open: i32, maxDepth: i32): i3
 
   depthAtEnd = d
   deepestOfAll = deep
-  if (isFloat<Noting>()) store<f64>(RULES + (words.RULE_TOKEN << 3), token)
+  if (isFloat<Noting>() && token != firstToken) store<f64>(RULES + (words.RULE_TOKEN << 3), offsetOf(<usize>token))
   if (bad != 0) return -1
   // In an array every string stands where a key may.
   kKey &= inObject
