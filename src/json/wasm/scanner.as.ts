@@ -176,7 +176,8 @@ function noteGroups(depth: i32, commas: u64, at: usize): void {
   const frame = frameAt(depth - 1), behind = offsetOf(at + 64 - <usize>clz(commas))
   if (behind > load<f64>(frame, 16) + rule(words.RULE_SMALLEST)) noteGroups(depth, commas, at)
   else {
-    store<f64>(frame, select(behind, load<f64>(frame, 8), commas != 0), 8)
+    // As whole numbers: of floats, a choice is a branch.
+    store<i64>(frame, select<i64>(reinterpret<i64>(behind), load<i64>(frame, 8), commas != 0), 8)
     store<f64>(frame, load<f64>(frame, 24) + <f64>(<i32>popcnt(commas)), 24)
   }
 }
