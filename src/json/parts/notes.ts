@@ -31,13 +31,21 @@ export interface GroupRules {
   readonly unit: number
   readonly smallest: number
   readonly largest: number
+  /** Between a bracket and where its first group is taken to begin: a container that is smaller than a unit has no group. */
+  readonly first: number
   /** So much of 2^32 for each byte of a child is the chance that the group ends with it. */
   readonly chance: number
 }
 
 export function groupRules(unit: number): GroupRules {
   const smallest = Math.floor((unit * 5) / 8)
-  return { unit, smallest, largest: 4 * unit, chance: Math.floor(2 ** 32 / (unit - smallest)) }
+  return {
+    unit,
+    smallest,
+    largest: 4 * unit,
+    first: 1 + unit - smallest,
+    chance: Math.floor(2 ** 32 / (unit - smallest)),
+  }
 }
 
 /** Where the notes of a document stand between two bytes. */
@@ -103,9 +111,7 @@ export function noteScalar(state: NoteState, end: number): void {
 }
 
 function openFrame(state: NoteState, at: number): void {
-  const { unit, smallest } = state.rules
-  // The first group of a container is no smaller than what makes a container worth a look.
-  state.frames.set([at, at + 1, at + 1 + unit - smallest, 0], state.depth * FRAME_SIZE)
+  state.frames.set([at, at + 1, at + state.rules.first, 0], state.depth * FRAME_SIZE)
   state.depth++
 }
 

@@ -6,6 +6,7 @@ import {
   FRAME_SIZE,
   NOTE_SIZE,
   RULE_CHANCE,
+  RULE_FIRST,
   RULE_LARGEST,
   RULE_OFFSET,
   RULE_SMALLEST,
@@ -48,6 +49,7 @@ function notesByBlocks(state: NoteState): BlockNotes {
       numbers[RULE_SMALLEST] = rules.smallest
       numbers[RULE_LARGEST] = rules.largest
       numbers[RULE_CHANCE] = rules.chance
+      numbers[RULE_FIRST] = rules.first
       numbers[RULE_OFFSET] = state.offset
       numbers[RULE_TOKEN] = state.token
     },

@@ -28,4 +28,6 @@ export const RULE_CHANCE = 3
 /** Where the document stands: the offset of the input, and where the newest string, key, number or literal starts. */
 export const RULE_OFFSET = 4
 export const RULE_TOKEN = 5
+/** What is between a bracket and where its first group is taken to begin. */
+export const RULE_FIRST = 6
 export const RULES_SIZE = 8

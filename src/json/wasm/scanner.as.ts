@@ -176,20 +176,18 @@ function noteGroups(depth: i32, commas: u64, at: usize): void {
   const frame = frameAt(depth - 1), behind = offsetOf(at + 64 - <usize>clz(commas))
   if (behind > load<f64>(frame, 16) + rule(words.RULE_SMALLEST)) noteGroups(depth, commas, at)
   else {
-    store<f64>(frame, select(behind, load<f64>(frame, 8), commas != 0), 8)
+    // As whole numbers: of floats, a choice is a branch.
+    store<i64>(frame, select<i64>(reinterpret<i64>(behind), load<i64>(frame, 8), commas != 0), 8)
     store<f64>(frame, load<f64>(frame, 24) + <f64>(<i32>popcnt(commas)), 24)
   }
 }
 /** A frame for what opens there; for what closes, it is above those that are open. */
-@inline function noteBracket(depth: i32, at: usize): void {
-  const frame = frameAt(depth), inside = offsetOf(at) + 1
-  store<f64>(frame, inside - 1)
-  store<f64>(frame, inside, 8)
-  store<f64>(frame, inside + (rule(words.RULE_UNIT) - rule(words.RULE_SMALLEST)), 16)
+@inline function noteBracket(depth: i32, at: f64): void {
+  const frame = frameAt(depth)
+  store<f64>(frame, at)
+  store<f64>(frame, at + 1, 8)
+  store<f64>(frame, at + rule(words.RULE_FIRST), 16)
   store<f64>(frame, 0, 24)
-}
-@inline function closesUnit(depth: i32, at: usize): bool {
-  return offsetOf(at) + 1 - load<f64>(frameAt(depth - 1)) >= rule(words.RULE_UNIT)
 }
 function noteContainer(depth: i32, at: f64, isEmpty: bool): void {
   const frame = frameAt(depth - 1), start = load<f64>(frame), child = load<f64>(frame, 8), ordinal = load<f64>(frame, 24)
@@ -364,10 +362,10 @@ function scanAs<Noting>(blocks: i32, carries: i32, open: i32, maxDepth: i32): i3
       const opens = (byte >> 1) & 1, curly = (byte >> 5) & 1
       bad |= (opens ^ 1) & (curly ^ inObject)
       if (isFloat<Noting>()) {
-        const bracket = at + <usize>ctz(braces)
+        const bracket = offsetOf(at + <usize>ctz(braces))
         noteBracket(d, bracket)
-        if (<i32>(opens ^ 1) & <i32>closesUnit(d, bracket)) {
-          noteContainer(d, offsetOf(bracket), (braces & (0 - braces) & afterOpenComma & ~afterComma) != 0)
+        if (<i32>(opens ^ 1) & <i32>(bracket - load<f64>(frameAt(d - 1)) >= rule(words.RULE_UNIT) - 1)) {
+          noteContainer(d, bracket, (braces & (0 - braces) & afterOpenComma & ~afterComma) != 0)
         }
       }
       store<u8>(STACK + d, <u8>inObject)
