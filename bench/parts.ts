@@ -40,7 +40,7 @@ async function measure(ways: readonly PartWay[], messages: number): Promise<Map<
     const found = new Set<string>()
     for (const way of ways) {
       const one = await way.take(index)
-      found.add(JSON.stringify(sorted(JSON.parse(one.found))))
+      found.add(JSON.stringify(JSON.parse(one.found), sorted))
       taken.get(way)?.push(one)
     }
     if (found.size !== 1) throw new Error(`Not all ways found the same at ${index}`)
@@ -49,7 +49,8 @@ async function measure(ways: readonly PartWay[], messages: number): Promise<Map<
 }
 
 /** jsonb has an order of its own. */
-function sorted(value: object): unknown {
+function sorted(_key: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
   return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)))
 }
 
