@@ -13,7 +13,7 @@ import { isObject, type ObjectSource, type Source } from '../source/source.ts'
 import type { ResolveOptions } from '../source/sources.ts'
 import type { StoredReads } from '../upkeep/stored-reads.ts'
 import { discard, type OpenPayload } from './open-payload.ts'
-import { createPartReader, readerOfBytes } from './part-reader.ts'
+import { createPartReader, type KnownEtags, readerOfBytes } from './part-reader.ts'
 import { readAtMost } from './payload-bytes.ts'
 import type { Payloads } from './payloads.ts'
 import { createKeptSpans } from './shared-ranges.ts'
@@ -59,6 +59,7 @@ const OPEN_BYTES = 1_048_576
 /** Of a payload that has to be read whole, as nothing tells one version of it from another. */
 const WHOLE_MAX_BYTES = 64 * 1_048_576
 
+const ETAGS_MAX = 10_000
 /** What comes as a stream is held up to here. */
 const STREAMED_MAX_BYTES = 4 * 1_048_576
 
@@ -71,6 +72,7 @@ interface Opened {
 export function createParts(options: PartsOptions): Parts {
   const { payloads, indexes, reads: storedReads, admission, wholeMaxBytes, waitMillis = WAIT_MILLIS } = options
   const firstLooks = createFirstLooks({ reads: storedReads, admission })
+  const etags: KnownEtags = new LRUCache({ max: ETAGS_MAX })
 
   function openForRequest(signal: AbortSignal | undefined) {
     const kept = createKeptSpans()
@@ -105,7 +107,7 @@ export function createParts(options: PartsOptions): Parts {
       const pinned = version ? source.pin(version.etag) : source
       const index = await indexOf(pinned, subject)
       if (isPlain && version && index.sizeBytes !== version.sizeBytes) throw replaced()
-      const reader = createPartReader(pinned, admission)
+      const reader = createPartReader(pinned, { etags, reads: admission.reads, streams: admission.streams })
       const onFailure = (error: unknown) => source.note(Promise.reject(error), { checks: false })
       const place: DocumentSource = { version: nameOf(subject), sizeBytes: index.sizeBytes, index, reader, onFailure }
       return { document: createStateDocument(place, reads), release() {} }
