@@ -74,17 +74,18 @@ describe('a search in a state', () => {
     const seen: string[] = []
     let scanned = 0
     for (let after: string | null = null, more = true; more; ) {
-      const page: Found = await find({ text: '"an agent"', first: 100, after })
+      const page: Found = await find({ text: 'item 12', first: 30, after })
       seen.push(...pointersOf(page))
       scanned += page.scannedBytes
       after = page.pageInfo.endCursor
       more = page.pageInfo.hasNextPage
     }
+    const ids = Array.from({ length: ITEMS }, (_, index) => `/items/${index}/id`)
     assert.deepEqual(
       seen,
-      Array.from({ length: ITEMS }, (_, index) => `/items/${index}/text`),
+      ids.filter((pointer) => pointer.startsWith('/items/12')),
     )
-    assert.ok(scanned >= STATE.length * 0.9 && scanned < STATE.length * 2, `${scanned} bytes were searched`)
+    assert.ok(scanned >= STATE.length * 0.9, `${scanned} bytes were searched`)
   })
 
   it('has cursors that are good for the same search alone', async () => {
