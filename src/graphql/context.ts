@@ -5,6 +5,7 @@ import type { SnapshotWriter } from '../snapshots/capture/writer.ts'
 import type { Links } from '../snapshots/links.ts'
 import type { SnapshotReader } from '../snapshots/reader.ts'
 import type { Verifier } from '../snapshots/upkeep/verifier.ts'
+import type { Parts, RequestParts } from '../snapshots/views/parts.ts'
 import type { Payloads } from '../snapshots/views/payloads.ts'
 import { createDeadline, type Deadline } from './deadline.ts'
 
@@ -13,6 +14,7 @@ export interface Services {
   readonly reader: SnapshotReader
   readonly writer: SnapshotWriter
   readonly payloads: Payloads
+  readonly parts: Parts
   readonly verifier: Verifier
   readonly links: Links
   readonly uploads: Uploads
@@ -32,22 +34,28 @@ export interface Asker {
 }
 
 /** Built once an operation; nothing in it outlives the answer. Its reader is the operation's own. */
-export interface Context extends Services {
+export interface Context extends Omit<Services, 'parts'> {
   readonly viewer: Viewer
+  /** The operation's own. */
+  readonly parts: RequestParts
   /** Fires when nobody waits any more, or the time of the operation is over. */
   readonly signal: AbortSignal
   /** What the loaders of the operation remember; emptied by each of its mutations. */
   readonly memory: Map<object, unknown>
 }
 
+export interface ContextOfOperation {
+  readonly context: Context
+  readonly deadline: Deadline
+  /** Lets go of what its fields held, once all of them are resolved. */
+  close(): void
+}
+
 /** @param millis how long it may take until the deadline is told that it is done; undefined: as long as it takes. */
-export function createContext(
-  services: Services,
-  asker: Asker,
-  millis: number | undefined,
-): { readonly context: Context; readonly deadline: Deadline } {
+export function createContext(services: Services, asker: Asker, millis: number | undefined): ContextOfOperation {
   const deadline = createDeadline({ client: () => asker.departure ?? asker.signal, millis })
-  return { context: new OperationContext(services, asker.viewer, deadline), deadline }
+  const context = new OperationContext(services, asker.viewer, deadline)
+  return { context, deadline, close: () => context.close() }
 }
 
 /** A class, since each operation has one, and most ask for little of it. */
@@ -61,8 +69,10 @@ class OperationContext implements Context {
   readonly viewer: Viewer
   readonly memory = new Map<object, unknown>()
   readonly #reads: SnapshotReader
+  readonly #states: Parts
   readonly #deadline: Deadline
   #reader: SnapshotReader | undefined
+  #parts: RequestParts | undefined
 
   constructor(services: Services, viewer: Viewer, deadline: Deadline) {
     this.writer = services.writer
@@ -73,6 +83,7 @@ class OperationContext implements Context {
     this.payloadMaxBytes = services.payloadMaxBytes
     this.viewer = viewer
     this.#reads = services.reader
+    this.#states = services.parts
     this.#deadline = deadline
   }
 
@@ -81,7 +92,16 @@ class OperationContext implements Context {
     return this.#reader
   }
 
+  get parts(): RequestParts {
+    this.#parts ??= this.#states.forRequest(this.#deadline.signal)
+    return this.#parts
+  }
+
   get signal(): AbortSignal {
     return this.#deadline.signal
+  }
+
+  close(): void {
+    this.#parts?.close()
   }
 }

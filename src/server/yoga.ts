@@ -56,9 +56,10 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
 
   async function answer(operation: Operation, params: AskedParams, asker: Asker): Promise<ExecutionResult> {
     const millis = operation.type === OperationTypeNode.QUERY ? queryMillis : undefined
-    const { context, deadline } = createContext(services, asker, millis)
+    const { context, deadline, close } = createContext(services, asker, millis)
     const { data, errors } = await operation.execute(params.variables ?? {}, context, params.body)
     deadline.keep()
+    close()
     return errors
       ? { errors: errors.map((error) => maskError(error, asker)), ...(data === undefined ? {} : { data }) }
       : { data }
