@@ -10,6 +10,7 @@ import {
 import { createYoga, type GraphQLParams, type Plugin } from 'graphql-yoga'
 import { LRUCache } from 'lru-cache'
 import { type Asker, createContext, type Services } from '../graphql/context.ts'
+import type { EventStream, SubscribeOptions } from '../graphql/event-stream.ts'
 import { createOperation, type Operation } from '../graphql/execution/operation.ts'
 import { createLimitsRule, DEFAULT_LIMITS, excessOf, type Limits, tokensIn } from '../graphql/limits.ts'
 import { createErrorMask } from '../graphql/mask-error.ts'
@@ -31,6 +32,11 @@ export type GraphqlResult = ExecutionResult | AsyncIterable<ExecutionResult> | u
 export interface GraphqlServer {
   /** @param method of the request: a GET executes no mutation. */
   execute(params: GraphQLParams, method: string, asker: Asker): Promise<GraphqlResult>
+  /**
+   * Begins a subscription, or answers any other operation as `execute` does for a POST. The signal of the asker counts until this
+   * resolves; from then on whoever got the stream ends it by its `return`. Errors are masked.
+   */
+  subscribe(params: GraphQLParams, asker: Asker, options?: SubscribeOptions): Promise<ExecutionResult | EventStream>
   /** Turns any failure into what a client may read. */
   readonly maskError: (error: unknown) => GraphQLError
 }
@@ -92,6 +98,9 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
       }
       // What Yoga's hooks look at of a request: the method decides whether mutations may run.
       return await yoga.getResultForParams({ params, request: { method } as Request }, { asker })
+    },
+    async subscribe(params, asker) {
+      return (await this.execute(params, 'POST', asker)) as ExecutionResult
     },
   }
 }
