@@ -11,14 +11,17 @@ import { CAPTURE_PATH, createCaptureRoute } from './server/capture-route.ts'
 import { createCors } from './server/cors.ts'
 import { createGraphiql } from './server/graphiql.ts'
 import { createGraphqlRoute, graphqlFailure } from './server/graphql-route.ts'
+import { type GraphqlSocketOptions, serveSocket } from './server/graphql-socket.ts'
 import { createHealth, type Dependency } from './server/health.ts'
 import { createHosts } from './server/hosts.ts'
 import { createFront, type Route } from './server/http.ts'
 import { paceOfReaders, paceOfSenders } from './server/pace.ts'
 import { createPayloadRoute } from './server/payload-route.ts'
 import { reportTo } from './server/request.ts'
+import { createStreams, type StreamLimits } from './server/streams.ts'
+import { createUpgradeFront, type UpgradeListener } from './server/upgrade.ts'
 import { createUploadRoute } from './server/upload-route.ts'
-import { createGraphqlServer } from './server/yoga.ts'
+import { createGraphqlServer, type GraphqlServer } from './server/yoga.ts'
 import { createUploads } from './snapshots/capture/uploads.ts'
 import { createWriter, type SnapshotWriter } from './snapshots/capture/writer.ts'
 import { createLinks } from './snapshots/links.ts'
@@ -32,6 +35,7 @@ import { createLinkSigner, type LinkSigner, type LinkSignerOptions } from './sto
 import { createUploadLinkSigner, type UploadLinkSigner } from './storage/links/upload-link.ts'
 import { createStorage, type Storage } from './storage/registry.ts'
 
+const GRAPHQL_PATH = /^\/graphql\/?$/
 const MIB = 1_048_576
 /** Larger payloads are streamed from storage each time. */
 const CACHE_ENTRY_MAX_BYTES = 4 * MIB
@@ -43,6 +47,8 @@ const REFUSED_UPLOAD_BYTES = 16 * MIB
 export interface App {
   /** Answers `request`, and `checkContinue` as well, of a `node:http` server. */
   readonly handler: RequestListener
+  /** Takes the connections over that ask for a WebSocket. */
+  readonly onUpgrade: UpgradeListener
   readonly writer: SnapshotWriter
   /** Whether new objects can be stored; rejects with why not. */
   checkStorage(): Promise<void>
@@ -64,6 +70,8 @@ export interface AppOptions {
   readonly onStatement?: (text: string) => void
   /** Over the limits of the settings. */
   readonly admission?: AdmissionOptions
+  /** Over the limits of the settings. */
+  readonly streams?: Partial<StreamLimits>
   /** Milliseconds since 1970, for links to this server; the clock of the process when left out. */
   readonly now?: () => number
 }
@@ -74,16 +82,29 @@ export function createApp(options: AppOptions): App {
   const draining = new AbortController()
   const parts = createParts(options)
   const { db, storage, cache, sweeper, writer, uploads } = parts
+  const front = {
+    log,
+    logRequests: config.logRequests,
+    cors: createCors(config.corsOrigins),
+    basePath: parts.basePath,
+    hosts: createHosts(config),
+    draining: draining.signal,
+  }
+  const live = {
+    graphql: createGraphql(parts, options),
+    streams: createStreams({ ...streamLimitsOf(config), ...options.streams, draining: draining.signal }),
+  }
   return {
     handler: createFront({
-      routes: createRoutes(parts, options, draining.signal),
-      log,
-      logRequests: config.logRequests,
-      cors: createCors(config.corsOrigins),
-      basePath: parts.basePath,
-      hosts: createHosts(config),
-      draining: draining.signal,
+      ...front,
+      routes: createRoutes({ ...parts, ...live }, options, draining.signal),
       readers: paceOfReaders(config.transferMinBytesPerSecond),
+    }),
+    onUpgrade: createUpgradeFront({
+      ...front,
+      path: GRAPHQL_PATH,
+      publicUrl: options.publicUrl,
+      serve: (socket, context) => serveSocket(socket, context, live),
     }),
     writer,
     checkStorage: () => storage.check(),
@@ -127,22 +148,30 @@ function createParts(options: AppOptions) {
   }
 }
 
-function createRoutes(parts: Parts, options: AppOptions, draining: AbortSignal): readonly Route[] {
-  const { reader, writer, payloads, verifier, links, uploads, basePath } = parts
-  const { config, log } = options
+function createGraphql(parts: Parts, { config, log }: AppOptions): GraphqlServer {
+  const { reader, writer, payloads, verifier, links, uploads } = parts
   const services = { reader, writer, payloads, verifier, links, uploads, payloadMaxBytes: config.payloadMaxBytes }
-  const graphql = createGraphqlServer({
+  return createGraphqlServer({
     services,
     onHiddenError: reportTo(log),
     limits: config.queryLimits,
     introspection: config.introspection,
   })
+}
+
+function createRoutes(
+  parts: Parts & GraphqlSocketOptions,
+  options: AppOptions,
+  draining: AbortSignal,
+): readonly Route[] {
+  const { reader, writer, payloads, links, uploads, basePath, graphql, streams } = parts
+  const { config } = options
   const health = createHealth(dependencies(parts, options), draining)
   const senders = paceOfSenders(config.transferMinBytesPerSecond)
   return [
     {
-      path: /^\/graphql\/?$/,
-      methods: createGraphqlRoute({ graphql, graphiql: config.graphiql ? createGraphiql() : undefined }),
+      path: GRAPHQL_PATH,
+      methods: createGraphqlRoute({ graphql, streams, graphiql: config.graphiql ? createGraphiql() : undefined }),
       failureAnswer: graphqlFailure,
     },
     { path: /^\/snapshots\/([^/]+)\/payload$/, methods: createPayloadRoute({ reader, payloads, links }) },
@@ -219,6 +248,10 @@ function openCache(config: Config, log: Logger): ByteCache {
 function admissionOf(config: Config): AdmissionOptions {
   const { payloadStreamsMax, uploadStreamsMax, payloadMemoryMaxBytes: memoryMaxBytes } = config
   return { payloadStreamsMax, uploadStreamsMax, memoryMaxBytes }
+}
+
+function streamLimitsOf({ eventStreamsMax, eventStreamsPerViewerMax }: Config): Partial<StreamLimits> {
+  return { streamsMax: eventStreamsMax, perViewerMax: eventStreamsPerViewerMax }
 }
 
 async function answers(look: Promise<unknown>): Promise<boolean> {

@@ -34,14 +34,14 @@ export async function sendAnswer(
   await sendAtHand(response, [...(segments as (string | Buffer)[]), tail([])], options)
 }
 
-interface Rendered {
+export interface Rendered {
   readonly segments: readonly RawSource[]
   /** The end of the text, with the errors of before and the late ones. */
   tail(late: readonly object[]): string
 }
 
 /** Text up to where the errors go. */
-function render({ data, errors = [], extensions }: ExecutionResult): Rendered {
+export function render({ data, errors = [], extensions }: ExecutionResult): Rendered {
   const wire = errors.map(toWire)
   const errorsText = (late: readonly object[]) => {
     const all = [...wire, ...late]
@@ -90,7 +90,7 @@ function join(parts: readonly (string | Buffer)[], sizeBytes: number): Buffer {
   return body
 }
 
-type Opened = OpenBytes | { readonly failure: object }
+export type Opened = OpenBytes | { readonly failure: object }
 
 interface Streamed extends Rendered {
   readonly lazy: readonly LazyJson[]
@@ -216,7 +216,8 @@ function openAhead(lazy: readonly LazyJson[], maskError: AnswerOptions['maskErro
   }
 }
 
-async function openOne(source: LazyJson, maskError: AnswerOptions['maskError']): Promise<Opened> {
+/** Opens one payload, or tells what stands beside the null in its place. */
+export async function openOne(source: LazyJson, maskError: AnswerOptions['maskError']): Promise<Opened> {
   try {
     return await source.open()
   } catch (error) {
@@ -265,7 +266,7 @@ async function pour(body: Readable, response: ServerResponse): Promise<void> {
 }
 
 /** What Yoga notes for HTTP is not for clients. */
-function toWire(error: GraphQLError): object {
+export function toWire(error: GraphQLError): object {
   const { message, locations, path, extensions } = error.toJSON()
   const { http: _http, unexpected: _unexpected, ...shown } = extensions ?? {}
   return { message, locations, path, extensions: shown }

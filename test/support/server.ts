@@ -35,6 +35,7 @@ export interface TestServerOptions {
   /** Keeps the store of an earlier server: its restart. */
   readonly store?: { readonly databaseUrl: string; readonly storagePath: string }
   readonly admission?: AppOptions['admission']
+  readonly streams?: AppOptions['streams']
   readonly now?: AppOptions['now']
   /** Nothing is logged when it is left out. */
   readonly log?: AppOptions['log']
@@ -45,6 +46,7 @@ export async function startServer({
   env = {},
   store,
   admission,
+  streams,
   now,
   log = createLogger({ level: 'silent' }),
 }: TestServerOptions = {}): Promise<TestServer> {
@@ -60,6 +62,7 @@ export async function startServer({
     log,
     onStatement: (text) => statements.push(text),
     admission,
+    streams,
     now,
   })
   cleanup.defer(() => app.close())
