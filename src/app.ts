@@ -6,6 +6,7 @@ import { createValkeyCache } from './cache/valkey.ts'
 import type { Config } from './config.ts'
 import { createDatabase, type Database } from './db/connect.ts'
 import { claimStore, hasObjectsIn, lookAtStore, replaceStore } from './db/queries/stores.ts'
+import { createEvents } from './events/events.ts'
 import type { Logger } from './log.ts'
 import { CAPTURE_PATH, createCaptureRoute } from './server/capture-route.ts'
 import { createCors } from './server/cors.ts'
@@ -73,7 +74,7 @@ export function createApp(options: AppOptions): App {
   const { config, log } = options
   const draining = new AbortController()
   const parts = createParts(options)
-  const { db, storage, cache, sweeper, writer, uploads } = parts
+  const { db, watching, events, storage, cache, sweeper, writer, uploads } = parts
   return {
     handler: createFront({
       routes: createRoutes(parts, options, draining.signal),
@@ -90,9 +91,10 @@ export function createApp(options: AppOptions): App {
     drain: () => draining.abort(),
     async close() {
       draining.abort()
+      events.close()
       await uploads.close()
       await sweeper.stop()
-      await Promise.all([db.close(), cache.close()])
+      await Promise.all([db.close(), watching.close(), cache.close()])
       storage.close()
     },
   }
@@ -110,9 +112,14 @@ function createParts(options: AppOptions) {
   const admission = createAdmission({ ...admissionOf(config), ...options.admission })
   const payloads = createPayloads({ db, storage, cache, admission })
   const writer = createWriter({ db, storage, cache, sweeper, inlineMaxBytes, admission })
+  // A connection of its own: requests that take all others do not keep those waiting who watch.
+  const watching = createDatabase({ url: config.databaseUrl, maxConnections: 1, applicationName: 'statelens events' })
+  const onProblem = (error: unknown) => log.warn({ err: error }, 'looking for events failed')
   const signers = createSigners({ secrets: linkSecrets(config, log), maxSeconds, now: options.now }, publicUrl)
   return {
     db,
+    watching,
+    events: createEvents({ db, watching, onProblem }),
     storage,
     cache,
     sweeper,
@@ -128,9 +135,10 @@ function createParts(options: AppOptions) {
 }
 
 function createRoutes(parts: Parts, options: AppOptions, draining: AbortSignal): readonly Route[] {
-  const { reader, writer, payloads, verifier, links, uploads, basePath } = parts
+  const { reader, writer, payloads, verifier, links, uploads, events, basePath } = parts
   const { config, log } = options
-  const services = { reader, writer, payloads, verifier, links, uploads, payloadMaxBytes: config.payloadMaxBytes }
+  const { payloadMaxBytes } = config
+  const services = { reader, writer, payloads, verifier, links, uploads, events, payloadMaxBytes }
   const graphql = createGraphqlServer({
     services,
     onHiddenError: reportTo(log),
