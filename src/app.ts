@@ -6,6 +6,7 @@ import { createValkeyCache } from './cache/valkey.ts'
 import type { Config } from './config.ts'
 import { createDatabase, type Database } from './db/connect.ts'
 import { claimStore, hasObjectsIn, lookAtStore, replaceStore } from './db/queries/stores.ts'
+import { createEvents } from './events/events.ts'
 import type { Logger } from './log.ts'
 import { CAPTURE_PATH, createCaptureRoute } from './server/capture-route.ts'
 import { createCors } from './server/cors.ts'
@@ -81,7 +82,7 @@ export function createApp(options: AppOptions): App {
   const { config, log } = options
   const draining = new AbortController()
   const parts = createParts(options)
-  const { db, storage, cache, sweeper, writer, uploads } = parts
+  const { db, watching, events, storage, cache, sweeper, writer, uploads } = parts
   const front = {
     log,
     logRequests: config.logRequests,
@@ -111,9 +112,10 @@ export function createApp(options: AppOptions): App {
     drain: () => draining.abort(),
     async close() {
       draining.abort()
+      events.close()
       await uploads.close()
       await sweeper.stop()
-      await Promise.all([db.close(), cache.close()])
+      await Promise.all([db.close(), watching.close(), cache.close()])
       storage.close()
     },
   }
@@ -131,9 +133,14 @@ function createParts(options: AppOptions) {
   const admission = createAdmission({ ...admissionOf(config), ...options.admission })
   const payloads = createPayloads({ db, storage, cache, admission })
   const writer = createWriter({ db, storage, cache, sweeper, inlineMaxBytes, admission })
+  // A connection of its own: requests that take all others do not keep those waiting who watch.
+  const watching = createDatabase({ url: config.databaseUrl, maxConnections: 1, applicationName: 'statelens events' })
+  const onProblem = (error: unknown) => log.warn({ err: error }, 'looking for events failed')
   const signers = createSigners({ secrets: linkSecrets(config, log), maxSeconds, now: options.now }, publicUrl)
   return {
     db,
+    watching,
+    events: createEvents({ db, watching, onProblem }),
     storage,
     cache,
     sweeper,
@@ -149,8 +156,9 @@ function createParts(options: AppOptions) {
 }
 
 function createGraphql(parts: Parts, { config, log }: AppOptions): GraphqlServer {
-  const { reader, writer, payloads, verifier, links, uploads } = parts
-  const services = { reader, writer, payloads, verifier, links, uploads, payloadMaxBytes: config.payloadMaxBytes }
+  const { reader, writer, payloads, verifier, links, uploads, events } = parts
+  const { payloadMaxBytes } = config
+  const services = { reader, writer, payloads, verifier, links, uploads, events, payloadMaxBytes }
   return createGraphqlServer({
     services,
     onHiddenError: reportTo(log),

@@ -14,7 +14,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   db: ['model'],
   storage: ['model'],
   snapshots: ['model', 'json', 'db', 'storage', 'cache'],
-  graphql: ['model', 'json', 'auth', 'snapshots'],
+  events: ['model', 'db'],
+  graphql: ['model', 'json', 'auth', 'snapshots', 'events'],
   server: ['log.ts', 'model', 'auth', 'snapshots', 'graphql'],
 }
 

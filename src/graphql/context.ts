@@ -1,4 +1,5 @@
 import type { Viewer } from '../auth/viewer.ts'
+import type { Events } from '../events/events.ts'
 import type { Uploads } from '../snapshots/capture/uploads.ts'
 import type { SnapshotWriter } from '../snapshots/capture/writer.ts'
 import type { Links } from '../snapshots/links.ts'
@@ -15,6 +16,7 @@ export interface Services {
   readonly verifier: Verifier
   readonly links: Links
   readonly uploads: Uploads
+  readonly events: Events
   /** Largest payload in one answer, in bytes. */
   readonly payloadMaxBytes: number
 }

@@ -1,4 +1,6 @@
 import type { ExecutionResult } from 'graphql'
+import { isLastOne } from '../events/event.ts'
+import type { Delivery, Watch } from '../events/watch.ts'
 
 /** What one event of a subscription is on the wire. It may be shared by many subscribers, and is never changed. */
 export interface EventFrame {
@@ -38,4 +40,58 @@ export interface SubscribeOptions {
 /** Tells a stream from an answer: what refused the subscription before it began has no data, any other operation has its own. */
 export function isEventStream(result: ExecutionResult | EventStream): result is EventStream {
   return 'next' in result
+}
+
+export interface EventStreamOptions {
+  readonly watch: Watch
+  /** @throws AppError when the subscriber may not go on. */
+  readonly authorize: () => Promise<void>
+  /** The answer to the first of these; those behind it are what comes next. */
+  readonly bytesOf: (deliveries: readonly Delivery[]) => Promise<Buffer>
+  readonly bytesOfFailure: (error: unknown) => Promise<Buffer>
+}
+
+const AUTHORIZE_MILLIS = 60_000
+const AHEAD_MAX = 50
+const DONE: IteratorResult<EventFrame, undefined> = { done: true, value: undefined }
+
+export function createEventStream({ watch, authorize, bytesOf, bytesOfFailure }: EventStreamOptions): EventStream {
+  let isOver = false
+  let authorizedAt = performance.now()
+
+  async function read(): Promise<EventFrame | undefined> {
+    const { value: delivery } = await watch.next()
+    if (!delivery) return undefined
+    if (performance.now() - authorizedAt >= AUTHORIZE_MILLIS) {
+      await authorize()
+      authorizedAt = performance.now()
+    }
+    const body = await bytesOf([delivery, ...watch.ahead().slice(0, AHEAD_MAX - 1)])
+    return { cursor: delivery.cursor, body, isLast: isLastOne(delivery.event) }
+  }
+
+  async function end(): Promise<IteratorResult<EventFrame, undefined>> {
+    isOver = true
+    await watch.return()
+    return DONE
+  }
+
+  const stream: EventStream = {
+    async next() {
+      if (isOver) return DONE
+      const frame = await read().catch(
+        async (error: unknown): Promise<EventFrame> => ({
+          cursor: '',
+          body: await bytesOfFailure(error),
+          isLast: true,
+        }),
+      )
+      if (isOver || !frame) return await end()
+      if (frame.isLast) await end()
+      return { done: false, value: frame }
+    },
+    return: end,
+    [Symbol.asyncIterator]: () => stream,
+  }
+  return stream
 }

@@ -3,6 +3,7 @@ import type { ExecutionResult, GraphQLError } from 'graphql'
 import type { GraphQLParams } from 'graphql-yoga'
 import { AppError, ERRORS, type ErrorCode } from '../errors.ts'
 import { isEventStream } from '../graphql/event-stream.ts'
+import { toBytes } from '../graphql/frames.ts'
 import { extensionsOf } from '../graphql/mask-error.ts'
 import { sendAnswer } from './answer.ts'
 import { isMarked } from './cors.ts'
@@ -12,11 +13,13 @@ import { type FailureAnswer, type Handler, readBody } from './http.ts'
 import { jsonTypeOf, readAccept, readCoding } from './negotiation.ts'
 import type { RequestContext } from './request.ts'
 import { type Streams, whoAsks } from './streams.ts'
-import { wholeAnswer } from './whole-answer.ts'
 import type { GraphqlServer } from './yoga.ts'
 
 /** A payload of 2 MiB and what is said about it. */
 const BODY_MAX_BYTES = 2_621_440
+
+/** Of payloads in an answer that goes out as one event: it is held until it is whole. */
+const EVENT_MAX_BYTES = 4_194_304
 
 const RESPONSE_JSON = 'application/graphql-response+json'
 const PLAIN_JSON = 'application/json'
@@ -76,7 +79,7 @@ export function createGraphqlRoute({ graphql, streams, graphiql }: GraphqlRouteO
     told.codes = codesOf(errors)
     const isPassing = data === undefined && errors?.some(({ extensions }) => extensions['retryable'] === true)
     const wantsEvent = prefersEvents(request.headers)
-    if (wantsEvent && !isPassing) return void sendAsEvent(response, await wholeAnswer(result, maskError))
+    if (wantsEvent && !isPassing) return void sendAsEvent(response, await toBytes(result, maskError, EVENT_MAX_BYTES))
     // Who takes events comes back after a status that says so, and after nothing else.
     const mediaType = (wantsEvent ? undefined : chooseMediaType(request.headers)) ?? RESPONSE_JSON
     if (isPassing) response.setHeader('retry-after', '1')

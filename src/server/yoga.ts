@@ -9,12 +9,14 @@ import {
 } from 'graphql'
 import { createYoga, type GraphQLParams, type Plugin } from 'graphql-yoga'
 import { LRUCache } from 'lru-cache'
+import { AppError } from '../errors.ts'
 import { type Asker, createContext, type Services } from '../graphql/context.ts'
 import type { EventStream, SubscribeOptions } from '../graphql/event-stream.ts'
 import { createOperation, type Operation } from '../graphql/execution/operation.ts'
 import { createLimitsRule, DEFAULT_LIMITS, excessOf, type Limits, tokensIn } from '../graphql/limits.ts'
 import { createErrorMask } from '../graphql/mask-error.ts'
 import { schema } from '../graphql/schema.ts'
+import { createSubscriptions, type MayWatch } from '../graphql/subscriptions.ts'
 
 export interface YogaOptions {
   readonly services: Services
@@ -25,6 +27,8 @@ export interface YogaOptions {
   readonly introspection?: boolean | undefined
   /** How long a query may take until its answer begins; 30,000 when left out. A mutation takes the time that it takes. */
   readonly queryMillis?: number | undefined
+  /** Whether a viewer may watch a run, or the runs; everybody may when it is left out. */
+  readonly mayWatch?: MayWatch | undefined
 }
 
 export type GraphqlResult = ExecutionResult | AsyncIterable<ExecutionResult> | undefined
@@ -43,7 +47,11 @@ export interface GraphqlServer {
 
 interface YogaContext {
   readonly asker: Asker
+  /** Whether a subscription is what is asked for: it is begun by who asked, and not by Yoga. */
+  readonly isForStream?: true
 }
+
+const NEEDS_STREAM = 'A subscription is answered as text/event-stream, or over WebSocket'
 
 /**
  * Yoga parses, validates, and decides what may be executed; that is not asked again for an operation that comes again. HTTP is not
@@ -54,6 +62,7 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
   const maskError = createErrorMask(onHiddenError)
   const known = new LRUCache<string, Operation>({ max: 256 })
+  const subscriptions = createSubscriptions({ services, maskError, queryMillis, mayWatch: options.mayWatch })
 
   async function answer(operation: Operation, params: GraphQLParams, asker: Asker): Promise<ExecutionResult> {
     const millis = operation.type === OperationTypeNode.QUERY ? queryMillis : undefined
@@ -63,16 +72,24 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
     return errors ? { errors: errors.map(maskError), ...(data === undefined ? {} : { data }) } : { data }
   }
 
+  function learn({ document, operationName, contextValue: { params } }: YogaArgs): Operation {
+    const operation = createOperation({ schema, document, operationName, limits })
+    known.set(keyOf(params), operation)
+    return operation
+  }
+
   const execution: Plugin<YogaContext> = {
     onExecute({ args, setExecuteFn }) {
-      const { document, operationName, contextValue } = args as ExecutionArgs & {
-        contextValue: YogaContext & { params: GraphQLParams }
-      }
-      const { params, asker } = contextValue
-      setExecuteFn(async () => {
-        const operation = createOperation({ schema, document, operationName, limits })
-        known.set(keyOf(params), operation)
-        return await answer(operation, params, asker)
+      const asked = args as YogaArgs
+      const { params, asker } = asked.contextValue
+      setExecuteFn(async () => await answer(learn(asked), params, asker))
+    },
+    onSubscribe({ args, setSubscribeFn }) {
+      const asked = args as YogaArgs
+      setSubscribeFn(async () => {
+        learn(asked)
+        if (!asked.contextValue.isForStream) throw new AppError('BAD_REQUEST', NEEDS_STREAM)
+        return { data: null }
       })
     },
   }
@@ -88,22 +105,35 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
     batching: false,
     cors: false,
   })
+  // What Yoga's hooks look at of a request: the method decides whether mutations may run.
+  const askYoga = (params: GraphQLParams, method: string, context: YogaContext) =>
+    yoga.getResultForParams({ params, request: { method } as Request }, context)
+
   return {
     maskError,
     async execute(params, method, asker) {
       const operation = known.get(keyOf(params))
+      if (operation?.type === OperationTypeNode.SUBSCRIPTION) throw new AppError('BAD_REQUEST', NEEDS_STREAM)
       // What else a GET asks for is refused there.
       if (operation && (operation.type === OperationTypeNode.QUERY || method === 'POST')) {
         return await answer(operation, params, asker)
       }
-      // What Yoga's hooks look at of a request: the method decides whether mutations may run.
-      return await yoga.getResultForParams({ params, request: { method } as Request }, { asker })
+      return await askYoga(params, method, { asker })
     },
-    async subscribe(params, asker) {
-      return (await this.execute(params, 'POST', asker)) as ExecutionResult
+    async subscribe(params, asker, options) {
+      const before = known.get(keyOf(params))
+      const result = before ? undefined : await askYoga(params, 'POST', { asker, isForStream: true })
+      const operation = before ?? known.get(keyOf(params))
+      if (operation?.type === OperationTypeNode.SUBSCRIPTION) {
+        return await subscriptions.begin(operation, { variables: params.variables ?? {}, asker, ...options })
+      }
+      if (result) return result as ExecutionResult
+      return operation ? await answer(operation, params, asker) : {}
     },
   }
 }
+
+type YogaArgs = ExecutionArgs & { readonly contextValue: YogaContext & { readonly params: GraphQLParams } }
 
 /** An empty name is none of the document's, and not the lack of one. */
 function keyOf({ query, operationName }: GraphQLParams): string {

@@ -1,0 +1,101 @@
+import type { Rows } from '../db/connect.ts'
+import { type Change, type ChangeKind, type ChangePage, readHistory, readRunState } from '../db/queries/changes.ts'
+import { loadRuns } from '../db/queries/runs.ts'
+import { AppError } from '../errors.ts'
+import { isFinal, RUN_FIELDS } from '../model/run.ts'
+import { hasSeen, type Seen } from '../model/seen.ts'
+import { BEGINNING, type Place } from './cursor.ts'
+import { type LiveEvent, placeAt } from './event.ts'
+import { hydrate } from './hydrate.ts'
+import type { Past, PastPage } from './tail.ts'
+
+export interface RunPastOptions {
+  readonly db: Rows
+  readonly runId: string
+  readonly begin: Place
+  readonly kinds: readonly ChangeKind[]
+  /** Told what numbers the transactions, before it is told of events by those numbers. */
+  readonly onCluster: (cluster: string) => void
+  /** Told when the run is seen. */
+  readonly onThere?: () => void
+}
+
+const PAGE = 200
+
+/** The history of a run behind a place: the run, its steps, its snapshots, then that it is caught up, and perhaps that the run has ended. */
+export function createRunPast({ db, runId, begin, kinds, onCluster, onThere }: RunPastOptions): Past {
+  let { since, round } = begin
+  /** Whether the round was begun here, and ends where what is live begins. */
+  let isOwn = false
+  let cluster: string | null = null
+
+  /** Numbers of another cluster mean nothing here, and one that lost some of its own begins them again. */
+  function hasBroken({ now }: ChangePage): boolean {
+    if (now.cluster === '')
+      throw new AppError('DATABASE_UNAVAILABLE', 'The database takes no writes, and tells of none')
+    const isOther = (cluster !== null && cluster !== now.cluster) || (since !== null && since.end > now.seen.end)
+    cluster = now.cluster
+    onCluster(cluster)
+    return isOther
+  }
+
+  async function readPage(signal: AbortSignal): Promise<ChangePage> {
+    const options = { runId, kinds, limit: PAGE, signal }
+    const page = await readHistory(db, { ...options, since, upTo: round?.upTo ?? null, after: keyOf(round) })
+    if (!hasBroken(page)) return page
+    begunAnew()
+    return await readPage(signal)
+  }
+
+  function begunAnew(place: Place = BEGINNING): void {
+    since = place.since
+    round = place.round
+    isOwn = false
+  }
+
+  async function endOf(seen: Seen, signal: AbortSignal): Promise<readonly LiveEvent[]> {
+    const state = await readRunState(db, runId, { signal })
+    if (state.isThere) onThere?.()
+    const place = placeAt(seen)
+    if (state.isDeleted) return [{ kind: 'RunEnded', run: null, place }]
+    // What is not seen yet is told when it comes, behind what came before it.
+    const isEnded = state.status !== null && isFinal(state.status) && (state.xid === null || hasSeen(seen, state.xid))
+    if (!isEnded) return []
+    const [run = null] = await loadRuns(db, [runId], RUN_FIELDS.all)
+    return [{ kind: 'RunEnded', run, place }]
+  }
+
+  return {
+    goBack: begunAnew,
+    async read(signal): Promise<PastPage> {
+      const { now, changes, isLast } = await readPage(signal)
+      if (round === null) isOwn = true
+      const upTo = round?.upTo ?? now.seen
+      const located = changes.map((change) => ({
+        change,
+        topic: '',
+        place: { since, round: { upTo, ...keyed(change) } },
+      }))
+      const events = (await hydrate(db, located)).map(({ event }) => event)
+      const last = changes.at(-1)
+      if (!isLast && last) {
+        round = { upTo, ...keyed(last) }
+        return { events, seen: null }
+      }
+      const end = isOwn ? await endOf(upTo, signal) : []
+      since = upTo
+      round = null
+      if (!isOwn) return { events, seen: null }
+      isOwn = false
+      return { events: [...events, { kind: 'CaughtUp', place: placeAt(upTo) }, ...end], seen: upTo }
+    },
+  }
+}
+
+function keyed({ kind, key }: Change) {
+  return { kind, key: kind === 'run' ? '' : key }
+}
+
+function keyOf(round: Place['round']) {
+  return round && { kind: round.kind, key: round.key }
+}
