@@ -1,7 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import type { AppError } from '../errors.ts'
 import type { EventFrame, EventStream } from '../graphql/event-stream.ts'
-import { extensionsOf } from '../graphql/mask-error.ts'
 import type { RequestContext } from './request.ts'
 import { judgeBy } from './slow-readers.ts'
 import type { Streams } from './streams.ts'
@@ -27,10 +25,9 @@ const COMPLETE = 'event: complete\ndata:\n\n'
  * @see https://github.com/graphql/graphql-over-http/blob/main/rfcs/GraphQLOverSSE.md
  */
 export async function sendEvents(context: RequestContext, stream: EventStream, streams: Streams): Promise<void> {
-  const { response, viewer } = context
+  const { response } = context
   const { keepAliveMillis, stallMillis } = streams.limits
   let sentAt = performance.now()
-  let failure: AppError | undefined
   begin(response)
   // Bytes are few, and a client that is behind costs nothing: all that it owes is to take some.
   judgeBy(response, {
@@ -41,17 +38,12 @@ export async function sendEvents(context: RequestContext, stream: EventStream, s
   })
   const letGo = () => void stream.return()
   const forget = streams.tend({
-    viewer,
     look(now) {
       if (now - sentAt < keepAliveMillis || response.writableLength > 0) return
       sentAt = now
       response.write(COMMENT)
     },
     end: letGo,
-    refuse(error) {
-      failure = error
-      letGo()
-    },
   })
   response.once('close', letGo)
   if (context.draining.aborted || response.closed) letGo()
@@ -62,7 +54,7 @@ export async function sendEvents(context: RequestContext, stream: EventStream, s
       if (next.value.isLast) return void response.end(COMPLETE)
       if (!isTaken) await drained(response)
     }
-    response.end(failure && refusalOf(failure))
+    response.end()
   } finally {
     forget()
     letGo()
@@ -88,11 +80,6 @@ function eventOf({ cursor, body }: EventFrame): Buffer {
   body.copy(event, event.write(head, 'latin1'))
   event.write('\n\n', event.length - 2, 'latin1')
   return event
-}
-
-function refusalOf(failure: AppError): string {
-  const errors = [{ message: failure.message, extensions: extensionsOf(failure) }]
-  return `event: next\ndata: ${JSON.stringify({ errors })}\n\n${COMPLETE}`
 }
 
 /** Resolves when more may be written, or nobody reads any more. */

@@ -46,10 +46,10 @@ export function serveSocket(socket: WebSocket, context: RequestContext, options:
     for (const one of running.values()) one.end()
   }
 
-  /** Without waiting for the other side to say that it closes too. */
-  function part(code: number, reason: string): void {
+  /** Nothing more is sent, whenever the other side says that it closes too. */
+  function end(): void {
     endAll()
-    socket.close(code, reason)
+    socket.close(GOING_AWAY, 'Come back')
   }
 
   async function greet(payload: unknown): Promise<void> {
@@ -57,10 +57,8 @@ export function serveSocket(socket: WebSocket, context: RequestContext, options:
     isGreeted = true
     clearTimeout(late)
     viewer = await viewerOf(payload, context)
-    const end = () => part(GOING_AWAY, 'Come back')
-    const refuse = ({ code }: AppError) => part(CloseCode.Forbidden, code)
     if (socket.readyState !== socket.OPEN) return
-    forget = streams.tend({ viewer, look: watch.look, end, refuse })
+    forget = streams.tend({ look: watch.look, end })
     say(socket, { type: MessageType.ConnectionAck })
     if (context.draining.aborted) end()
   }

@@ -1,5 +1,5 @@
 import type { Viewer } from '../auth/viewer.ts'
-import { AppError, isAppError } from '../errors.ts'
+import { AppError } from '../errors.ts'
 
 export interface StreamLimits {
   /** Streams of events at once. */
@@ -12,8 +12,6 @@ export interface StreamLimits {
   readonly keepAliveMillis: number
   /** Whoever takes nothing for so long, though there is something, is cut. */
   readonly stallMillis: number
-  /** Between two looks at what the viewer may. */
-  readonly rightsMillis: number
   /** How long the first message of a WebSocket may take. */
   readonly initMillis: number
 }
@@ -24,26 +22,20 @@ export const STREAM_LIMITS: StreamLimits = {
   ageMillis: 1_800_000,
   keepAliveMillis: 15_000,
   stallMillis: 30_000,
-  rightsMillis: 60_000,
   initMillis: 10_000,
 }
 
 export interface StreamsOptions extends Partial<StreamLimits> {
   /** From when it fires on, every stream ends, and its client comes back elsewhere. */
   readonly draining: AbortSignal
-  /** Asked again and again while a stream lives. Rejects with what its client is told when the viewer may no more. */
-  readonly checkRights?: ((viewer: Viewer) => Promise<void>) | undefined
 }
 
 /** Whoever gets events, over whatever connection. */
 export interface Stream {
-  readonly viewer: Viewer
   /** Called some times in `keepAliveMillis`, with the time of `performance.now()`. */
   look(now: number): void
   /** Ends it so that its client comes back: it is too old, or the server stops. */
   end(): void
-  /** Ends it for good. */
-  refuse(failure: AppError): void
 }
 
 /** How many streams there may be, and for how long. */
@@ -62,14 +54,13 @@ export interface Streams {
 interface Tended {
   readonly stream: Stream
   readonly endsAt: number
-  rightsAt: number
 }
 
 const LOOKS = 15
 const AGE_SPREAD = 0.2
 
 /** One clock for all of them: a timer for each of thousands would cost more than what it is for. */
-export function createStreams({ draining, checkRights, ...changed }: StreamsOptions): Streams {
+export function createStreams({ draining, ...changed }: StreamsOptions): Streams {
   const limits = { ...STREAM_LIMITS, ...changed }
   const tended = new Set<Tended>()
   let timer: NodeJS.Timeout | undefined
@@ -79,16 +70,9 @@ export function createStreams({ draining, checkRights, ...changed }: StreamsOpti
 
   function look(): void {
     const now = performance.now()
-    for (const entry of tended) {
-      const { stream, endsAt, rightsAt } = entry
+    for (const { stream, endsAt } of tended) {
       stream.look(now)
       if (now >= endsAt) stream.end()
-      if (now < rightsAt) continue
-      entry.rightsAt = now + limits.rightsMillis
-      checkRights?.(stream.viewer).catch((error: unknown) => {
-        // Whatever keeps the answer from coming may pass; until then it is as it was.
-        if (tended.has(entry) && isAppError(error) && !error.isRetryable) stream.refuse(error)
-      })
     }
     if (tended.size > 0) return
     clearInterval(timer)
@@ -99,9 +83,8 @@ export function createStreams({ draining, checkRights, ...changed }: StreamsOpti
     limits,
     enter: createPlaces(limits),
     tend(stream) {
-      const now = performance.now()
       const age = limits.ageMillis * (1 + AGE_SPREAD * (2 * Math.random() - 1))
-      const entry = { stream, endsAt: now + age, rightsAt: now + limits.rightsMillis }
+      const entry = { stream, endsAt: performance.now() + age }
       tended.add(entry)
       timer ??= setInterval(look, limits.keepAliveMillis / LOOKS).unref()
       return () => void tended.delete(entry)

@@ -170,21 +170,6 @@ describe('what refuses a subscription', () => {
       await eventually(async () => assert.equal((await openByPost(front.url)).statusCode, 200))
     }
   })
-
-  it('is told in the stream when the viewer may no more', async () => {
-    let mayRead = true
-    const checkRights = async () => {
-      if (!mayRead) throw new AppError('FORBIDDEN', 'Not any more')
-    }
-    await using front = await serveLive({ checkRights, rightsMillis: 20, keepAliveMillis: 150 })
-    const response = await openByPost(front.url)
-    const stream = await front.subscribed()
-    stream.send(frameOf('c1', 1))
-    await readUntil(response, '}\n\n')
-    mayRead = false
-    assert.match(await readAll(response), /^event: next\ndata: \{"errors":\[.*"FORBIDDEN"\}\}\]\}\n\nevent: complete\n/)
-    assert.equal(stream.isOpen, false)
-  })
 })
 
 describe('a client that has gone', () => {
