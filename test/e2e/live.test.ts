@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { createClient as createSseClient, type Sink } from 'graphql-sse'
-import { createClient as createWsClient } from 'graphql-ws'
+import { createClient as createSseClient, type Sink, type Client as SseClient } from 'graphql-sse'
+import { createClient as createWsClient, type Client as WsClient } from 'graphql-ws'
 import { EventSource } from 'undici'
 import { WebSocket } from 'ws'
 import { createClient } from '../../src/client/client.ts'
@@ -56,8 +56,12 @@ function createSink(variables: { after?: string }, over: PromiseWithResolvers<Se
   }
 }
 
+function subscribeBy(client: SseClient | WsClient, variables: object, sink: Sink<Result>): void {
+  client.subscribe({ query: QUERY, variables: variables as Record<string, unknown> }, sink)
+}
+
 /** Every kind of client, as published, that never gives up. */
-function watchWithAll([url, wsUrl]: readonly [string, string]): readonly Told[] {
+function watchWithAll([url, wsUrl]: readonly [string, string], cleanup: AsyncDisposableStack): readonly Told[] {
   const retry = () => delay(200)
   const sse = createSseClient({ url: `${url}/graphql`, retryAttempts: 1000, retry })
   const ws = createWsClient({
@@ -67,9 +71,15 @@ function watchWithAll([url, wsUrl]: readonly [string, string]): readonly Told[] 
     retryWait: retry,
     shouldRetry: () => true,
   })
+  const over = new AbortController()
+  cleanup.defer(async () => {
+    over.abort()
+    sse.dispose()
+    await ws.dispose()
+  })
   const own = async () => {
     const told = new Set<string>()
-    for await (const event of createClient({ url }).watchRun('r')) {
+    for await (const event of createClient({ url }).watchRun('r', { signal: over.signal })) {
       if (event.type !== 'SnapshotCaptured') continue
       assert.ok(!told.has(event.snapshot.snapshotId), 'told twice')
       told.add(event.snapshot.snapshotId)
@@ -85,6 +95,8 @@ function watchWithAll([url, wsUrl]: readonly [string, string]): readonly Told[] 
   ]
 }
 
+const NGINX_WAITS_MILLIS = 1000
+
 /** With nothing set but what WebSockets need. */
 const proxyTo = (program: Nginx, port: number, server: number) =>
   startNginx(
@@ -95,10 +107,11 @@ const proxyTo = (program: Nginx, port: number, server: number) =>
       listen 127.0.0.1:${port};
       location / {
         proxy_pass http://127.0.0.1:${server};
-        proxy_read_timeout 2s;
+        proxy_read_timeout ${NGINX_WAITS_MILLIS}ms;
       }
       location /ws/ {
         proxy_pass http://127.0.0.1:${server}/;
+        proxy_read_timeout ${NGINX_WAITS_MILLIS}ms;
         proxy_http_version 1.1;
         proxy_set_header Upgrade $http_upgrade;
         proxy_set_header Connection $upgrade_or_not;
@@ -125,10 +138,12 @@ await describeWith('events through nginx with its default buffering', nginx, (pr
     const first = await serve()
     const direct = `127.0.0.1:${port}`
     const proxied = `127.0.0.1:${proxyPort}`
+    await using cleanup = new AsyncDisposableStack()
     const clients = [
-      watchWithAll([`http://${direct}`, `ws://${direct}/graphql`]),
-      watchWithAll([`http://${proxied}`, `ws://${proxied}/ws/graphql`]),
+      watchWithAll([`http://${direct}`, `ws://${direct}/graphql`], cleanup),
+      watchWithAll([`http://${proxied}`, `ws://${proxied}/ws/graphql`], cleanup),
     ].flat()
+    for (const told of clients) told.catch(() => {})
     const writer = store.writer({}, { inlineMaxBytes: 1024 })
     const capture = async (from: number, to: number) => {
       for (let i = from; i < to; i++)
@@ -144,6 +159,29 @@ await describeWith('events through nginx with its default buffering', nginx, (pr
     const all = rows.map(({ id }) => id).toSorted()
     assert.equal(all.length, 120)
     for (const told of await Promise.all(clients)) assert.deepEqual([...told].toSorted(), all)
+  })
+
+  it('stay open while nothing happens for longer than nginx waits', async () => {
+    await using server = await startServer({ streams: { keepAliveMillis: 300 } })
+    const proxyPort = await freePort()
+    await using _proxy = await proxyTo(program, proxyPort, server.port)
+    let connections = 0
+    const connecting = () => {
+      connections += 1
+    }
+    const sse = createSseClient({ url: `http://127.0.0.1:${proxyPort}/graphql`, on: { connecting } })
+    const url = `ws://127.0.0.1:${proxyPort}/ws/graphql`
+    const ws = createWsClient({ url, webSocketImpl: WebSocket, on: { connecting } })
+    const told = [sse, ws].map((client) => collect((variables, sink) => subscribeBy(client, variables, sink)))
+    await delay(3 * NGINX_WAITS_MILLIS)
+    await put(server.url, '1', { runId: 'r' })
+    await server.graphql('mutation { upsertRun(input: { runId: "r", status: FAILED }) { runId } }')
+    assert.deepEqual(
+      (await Promise.all(told)).map(({ size }) => size),
+      [1, 1],
+    )
+    assert.equal(connections, 2)
+    await ws.dispose()
   })
 })
 
