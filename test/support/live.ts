@@ -94,7 +94,7 @@ export function createSubscriber(stream: EventStream): Subscriber {
       const all: Received[] = []
       for (;;) {
         const event = await next()
-        assert.ok(event, `the stream ended after ${JSON.stringify(all.map((one) => one.event))}`)
+        if (!event) assert.fail(`the stream ended after ${JSON.stringify(all.slice(-5).map((one) => one.event))}`)
         all.push(event)
         if (isMeant(event)) return all
       }
