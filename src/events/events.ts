@@ -1,3 +1,4 @@
+import type { Database } from '../db/connect.ts'
 import { CHANGE_KINDS } from '../db/queries/changes.ts'
 import { AppError } from '../errors.ts'
 import type { RunFilter } from '../model/run.ts'
@@ -40,6 +41,8 @@ export interface WatchRunsOptions extends After {
 export interface ReplayRunOptions extends WatchRunOptions, Pace {}
 
 export interface EventsOptions extends HubOptions {
+  /** For what those who come are told of the past: a few statements at a time, however many come at once. */
+  readonly db: Database
   /** After so long without an event there is one that says that all is told; default 15,000. */
   readonly idleMillis?: number | undefined
 }
@@ -48,8 +51,8 @@ const IDLE_MILLIS = 15_000
 const SPEED_MAX = 1_000_000
 const GAP_MAX_MILLIS = 3_600_000
 
-export function createEvents({ idleMillis = IDLE_MILLIS, ...options }: EventsOptions): Events {
-  const { db } = options
+export function createEvents({ db: database, idleMillis = IDLE_MILLIS, ...options }: EventsOptions): Events {
+  const db = database.share()
   const hub = createHub(options)
 
   return {

@@ -23,6 +23,8 @@ export interface Hub {
 
 export interface Membership {
   readonly topic: Topic
+  /** The place in the topic of what was committed since: whatever is read of the past from now on, nothing lies between the two. */
+  readonly begin: number
   /** Resolves with the next event of the topic, after so long, or with the end of the membership. */
   wait(millis: number): Promise<void>
   /** What was looked through to its end; null while that is not known. */
@@ -34,10 +36,8 @@ export interface Membership {
 }
 
 export interface HubOptions extends RingOptions, Pick<PollerOptions, 'activeMillis' | 'quietMillis' | 'onProblem'> {
-  /** For the one that looks, again and again. */
+  /** For the one that looks, again and again, and reads what it has found. */
   readonly watching: Rows
-  /** For what it then reads. */
-  readonly db: Rows
 }
 
 const GONE_MILLIS = 2000
@@ -49,7 +49,7 @@ interface Waiting {
   readonly wake: () => void
 }
 
-export function createHub({ watching, db, onProblem, ...options }: HubOptions): Hub {
+export function createHub({ watching: db, onProblem, ...options }: HubOptions): Hub {
   const ring = createRing(options)
   /** Topics of runs that are known to be there. */
   const there = new Set<string>()
@@ -61,7 +61,7 @@ export function createHub({ watching, db, onProblem, ...options }: HubOptions): 
   let timer: NodeJS.Timeout | undefined
 
   const poller = createPoller({
-    db: watching,
+    db,
     ...options,
     onProblem,
     async onFound(found, signal) {
@@ -154,6 +154,7 @@ export function createHub({ watching, db, onProblem, ...options }: HubOptions): 
       }
       return {
         topic,
+        begin: topic.end,
         head: () => (isMidway ? null : poller.head),
         noteRun: () => void (runId !== null && there.add(runId)),
         get isOver() {

@@ -1,5 +1,12 @@
 import type { Rows } from '../db/connect.ts'
-import { type Change, type ChangeKind, type ChangePage, readHistory, readRunState } from '../db/queries/changes.ts'
+import {
+  type Change,
+  type ChangeKind,
+  type ChangePage,
+  type HistoryPage,
+  type RunState,
+  readHistory,
+} from '../db/queries/changes.ts'
 import { loadRuns } from '../db/queries/runs.ts'
 import { AppError } from '../errors.ts'
 import { isFinal, RUN_FIELDS } from '../model/run.ts'
@@ -39,7 +46,7 @@ export function createRunPast({ db, runId, begin, kinds, onCluster, onThere }: R
     return isOther
   }
 
-  async function readPage(signal: AbortSignal): Promise<ChangePage> {
+  async function readPage(signal: AbortSignal): Promise<HistoryPage> {
     const options = { runId, kinds, limit: PAGE, signal }
     const page = await readHistory(db, { ...options, since, upTo: round?.upTo ?? null, after: keyOf(round) })
     if (!hasBroken(page)) return page
@@ -53,22 +60,19 @@ export function createRunPast({ db, runId, begin, kinds, onCluster, onThere }: R
     isOwn = false
   }
 
-  async function endOf(seen: Seen, signal: AbortSignal): Promise<readonly LiveEvent[]> {
-    const state = await readRunState(db, runId, { signal })
-    if (state.isThere) onThere?.()
-    const place = placeAt(seen)
-    if (state.isDeleted) return [{ kind: 'RunEnded', run: null, place }]
+  async function endOf({ status, xid, isDeleted }: RunState, seen: Seen): Promise<readonly LiveEvent[]> {
+    if (isDeleted) return [{ kind: 'RunEnded', run: null, place: placeAt(seen) }]
     // What is not seen yet is told when it comes, behind what came before it.
-    const isEnded = state.status !== null && isFinal(state.status) && (state.xid === null || hasSeen(seen, state.xid))
+    const isEnded = status !== null && isFinal(status) && (xid === null || hasSeen(seen, xid))
     if (!isEnded) return []
     const [run = null] = await loadRuns(db, [runId], RUN_FIELDS.all)
-    return [{ kind: 'RunEnded', run, place }]
+    return [{ kind: 'RunEnded', run, place: placeAt(seen) }]
   }
 
   return {
     goBack: begunAnew,
     async read(signal): Promise<PastPage> {
-      const { now, changes, isLast } = await readPage(signal)
+      const { now, changes, isLast, run } = await readPage(signal)
       if (round === null) isOwn = true
       const upTo = round?.upTo ?? now.seen
       const located = changes.map((change) => ({
@@ -82,7 +86,8 @@ export function createRunPast({ db, runId, begin, kinds, onCluster, onThere }: R
         round = { upTo, ...keyed(last) }
         return { events, seen: null }
       }
-      const end = isOwn ? await endOf(upTo, signal) : []
+      const end = isOwn ? await endOf(run, upTo) : []
+      if (run.status !== null) onThere?.()
       since = upTo
       round = null
       if (!isOwn) return { events, seen: null }

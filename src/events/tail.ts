@@ -37,8 +37,7 @@ const MIDWAY_MILLIS = 200
  */
 export function createTail({ membership, past, cursorOf, isWanted = () => true, idleMillis }: TailOptions): Source {
   const { topic } = membership
-  // Before the past is read: what comes in between is in both.
-  let position = topic.end
+  let position = membership.begin
   let place = BEGINNING
   let joint: Seen | null = null
   let toldAt = performance.now()
@@ -60,6 +59,7 @@ export function createTail({ membership, past, cursorOf, isWanted = () => true, 
     const part = topic.read(position, BATCH)
     if (!part) {
       joint = null
+      // Before the past is read: what comes in between is in both.
       position = topic.end
       past.goBack(place)
       return null

@@ -29,8 +29,9 @@ export interface FramesOptions {
 interface Frame {
   readonly group: string
   readonly event: LiveEvent
-  readonly result: Promise<ExecutionResult>
-  bytes?: Promise<Buffer>
+  /** Until its bytes are asked for. */
+  result: Promise<ExecutionResult> | undefined
+  bytes: Promise<Buffer> | undefined
 }
 
 /** Before it is known. */
@@ -44,8 +45,8 @@ export function createFrames({ maskError, maxBytes = 16_777_216 }: FramesOptions
     dispose: (frame) => void known.get(frame.event)?.delete(frame.group),
   })
 
-  function begin(group: string, { event }: Delivery, result: Promise<ExecutionResult>): void {
-    const frame = { group, event, result }
+  function begin(group: string, event: LiveEvent, result: Promise<ExecutionResult>): void {
+    const frame: Frame = { group, event, result, bytes: undefined }
     // What fails is heard of where it is asked for.
     result.catch(() => {})
     const frames = known.get(event) ?? new Map<string, Frame>()
@@ -53,17 +54,34 @@ export function createFrames({ maskError, maxBytes = 16_777_216 }: FramesOptions
     kept.set(frame, frame, { size: GUESSED_BYTES })
   }
 
-  return {
-    async bytesOf(group, deliveries, answerAll) {
+  /** Begins all of them when the first is asked for: what each of them alone needs would be read alone. */
+  function frameOf(group: string, deliveries: readonly Delivery[], answerAll: AnswerAll): Frame {
+    const { event: first } = deliveries[0] as Delivery
+    if (!known.get(first)?.has(group)) {
       const missing = deliveries.filter(({ event }) => !known.get(event)?.has(group))
-      const [first] = deliveries
       const results = answerAll(missing)
-      for (const [index, result] of results.entries()) begin(group, missing[index] as Delivery, result)
-      const frame = known.get((first as Delivery).event)?.get(group) as Frame
-      frame.bytes ??= frame.result.then((result) => toBytes(result, maskError))
-      const bytes = await frame.bytes
-      if (kept.has(frame)) kept.set(frame, frame, { size: Math.max(bytes.length, GUESSED_BYTES), noDisposeOnSet: true })
-      return bytes
+      for (const [index, { event }] of missing.entries())
+        begin(group, event, results[index] as Promise<ExecutionResult>)
+    }
+    return known.get(first)?.get(group) as Frame
+  }
+
+  function startBytes(frame: Frame): Promise<Buffer> {
+    const bytes = (frame.result as Promise<ExecutionResult>).then((result) => toBytes(result, maskError))
+    frame.result = undefined
+    bytes.then(
+      ({ length: size }) =>
+        kept.has(frame) && kept.set(frame, frame, { size: Math.max(size, GUESSED_BYTES), noDisposeOnSet: true }),
+      () => kept.delete(frame),
+    )
+    return bytes
+  }
+
+  return {
+    bytesOf(group, deliveries, answerAll) {
+      const frame = frameOf(group, deliveries, answerAll)
+      frame.bytes ??= startBytes(frame)
+      return frame.bytes
     },
   }
 }

@@ -43,8 +43,9 @@ export interface ChangePage {
 const CLUSTER = `(select system_identifier from pg_control_system()) || '.'
   || case when pg_is_in_recovery() then '' else left(pg_walfile_name(pg_current_wal_lsn()), 8) end
   || '.' || (select oid from pg_database where datname = current_database())`
+const MOMENT = `pg_current_snapshot()::text, ${CLUSTER}, null::uuid`
 /** One row before all others, whatever is found. */
-const NOW = sql.raw(`select -1, null::xid8, null::text, pg_current_snapshot()::text, ${CLUSTER}, null::uuid, 0::bigint`)
+const NOW = sql.raw(`select -1, null::xid8, null::text, ${MOMENT}, 0::bigint`)
 const FOUND = sql.raw('c(kind, xid, key, run_id, step_id, id, number)')
 
 /** The moment itself. */
@@ -73,6 +74,19 @@ function pageOf([first = [], ...rows]: readonly (readonly unknown[])[], limit: n
     }),
   )
   return { now: momentOf(first), changes, isLast: changes.length < limit }
+}
+
+export interface RunState {
+  /** Null where it is not there. */
+  readonly status: RunStatus | null
+  /** Number of the transaction that wrote it last. */
+  readonly xid: bigint | null
+  /** Whether there was one that has been deleted since yesterday. */
+  readonly isDeleted: boolean
+}
+
+export interface HistoryPage extends ChangePage {
+  readonly run: RunState
 }
 
 export interface ChangesOptions extends StatementOptions {
@@ -149,18 +163,23 @@ export interface HistoryOptions extends StatementOptions {
   readonly limit: number
 }
 
-/** The rows of one run that changed between two moments: the run, its steps, and its snapshots, each in their order. */
-export async function readHistory(db: Rows, options: HistoryOptions): Promise<ChangePage> {
-  const { kinds, after, limit, signal } = options
+/** The rows of one run that changed between two moments: the run, its steps, and its snapshots, each in their order. And how far it is. */
+export async function readHistory(db: Rows, options: HistoryOptions): Promise<HistoryPage> {
+  const { runId, kinds, after, limit, signal } = options
   const begin = after ? CHANGE_KINDS.indexOf(after.kind) : 0
   const parts = kinds
     .filter((kind) => CHANGE_KINDS.indexOf(kind) >= begin && !(after?.kind === 'run' && kind === 'run'))
     .map((kind) => sql`(${historyOf(kind, options)})`)
   const rows = await db.rows(
-    sql`${NOW} union all (select * from (${sql.join(parts, sql` union all `)}) ${FOUND} order by kind, number limit ${limit})`,
+    sql`select -1, r.changed_xid, r.status, ${sql.raw(MOMENT)},
+        (exists (select from statelens_deletions d where d.run_id = p.run_id))::int::bigint
+      from (select ${runId}::text as run_id) p left join statelens_runs r on r.run_id = p.run_id
+      union all (select * from (${sql.join(parts, sql` union all `)}) ${FOUND} order by kind, number limit ${limit})`,
     { signal },
   )
-  return pageOf(rows, limit)
+  const [, xid, status, , , , isDeleted] = rows[0] as [unknown, string | null, RunStatus | null, ...string[]]
+  const run = { status, xid: xid === null ? null : BigInt(xid), isDeleted: status === null && isDeleted === '1' }
+  return { ...pageOf(rows, limit), run }
 }
 
 function historyOf(kind: ChangeKind, { runId, since, upTo, after, limit }: HistoryOptions): Part {
@@ -180,25 +199,6 @@ function historyOf(kind: ChangeKind, { runId, since, upTo, after, limit }: Histo
 function among(seen: Seen): Part {
   return sql`(changed_xid is not null and changed_xid < pg_snapshot_xmax(pg_current_snapshot()) and exists (
     select from ${transactionTable(unseenBy(seen), 'x')} where changed_xid >= x.first and changed_xid < x.last))`
-}
-
-export interface RunState {
-  readonly isThere: boolean
-  readonly isDeleted: boolean
-  readonly status: RunStatus | null
-  /** Number of the transaction that wrote it last. */
-  readonly xid: bigint | null
-}
-
-/** How far a run has come, and whether it was deleted since yesterday. */
-export async function readRunState(db: Rows, runId: string, options?: StatementOptions): Promise<RunState> {
-  const [row] = await db.rows(
-    sql`select r.run_id is not null, exists (select from statelens_deletions d where d.run_id = p.run_id), r.status, r.changed_xid
-      from (select ${runId}::text as run_id) p left join (select * from ${runs()}) r on r.run_id = p.run_id`,
-    options,
-  )
-  const [isThere, isDeleted, status, xid] = row as [boolean, boolean, RunStatus | null, string | null]
-  return { isThere, isDeleted: isDeleted && !isThere, status, xid: xid === null ? null : BigInt(xid) }
 }
 
 /** Of runs that were there, those that are not any more. */
