@@ -91,10 +91,10 @@ export async function measureLatency({ server, databaseUrl, subscribers, seconds
 export async function measureIdle({ server, subscribers, seconds }: LiveLoad): Promise<Measured[]> {
   // What the first ones make it load and compile is not theirs.
   await (await openStreams(server, 100, () => {})).end()
-  await server.collectGarbage()
+  await server.giveBackMemory()
   const before = (await memoryOf(server.pid)).resident
   const streams = await openStreams(server, subscribers, () => {})
-  await server.collectGarbage()
+  await server.giveBackMemory()
   await delay(2000)
   const after = (await memoryOf(server.pid)).resident
   const used = await cpuSeconds(server.pid)
