@@ -11,12 +11,19 @@ export interface Place {
   readonly round: { readonly upTo: Seen; readonly kind: ChangeKind; readonly key: string } | null
 }
 
+/** What a cursor keeps. */
+export interface Cursor {
+  readonly place: Place
+  /** Whether the run was there when it was given: one that is not there then has been deleted. */
+  readonly wasThere: boolean
+}
+
 export const BEGINNING: Place = { since: null, round: null }
 
 const CURSOR_MAX_CHARS = 512
 /** Of each of two, so that all of it is within the limit once it is written in base64. */
 const SEEN_MAX_CHARS = 140
-const FORM = /^1([\w-]{8})([\w-]{8}),([\da-f.-]*)(?:,([\da-f.-]+),([012]),(\d{0,19}))?$/
+const FORM = /^([12])([\w-]{8})([\w-]{8}),([\da-f.-]*)(?:,([\da-f.-]+),([012]),(\d{0,19}))?$/
 
 /** What a cursor is of: events of one run, of all runs, or the replay of one. Those of another are refused. */
 export type CursorScope = readonly ['run' | 'replay', string] | readonly ['runs']
@@ -28,10 +35,10 @@ export interface CursorOrigin {
 }
 
 /** Writes cursors: opaque texts of at most 512 characters, a few dozen when little is under way: `A-Z a-z 0-9 _ -`. */
-export function createCursorWriter({ scope, cluster }: CursorOrigin): (place: Place) => string {
-  const prefix = `1${digestOf([cluster])}${digestOf(scope)}`
-  return ({ since, round }) => {
-    const parts = [prefix, since ? writeSeen(since, SEEN_MAX_CHARS) : '']
+export function createCursorWriter({ scope, cluster }: CursorOrigin): (cursor: Cursor) => string {
+  const origin = digestOf([cluster]) + digestOf(scope)
+  return ({ place: { since, round }, wasThere }) => {
+    const parts = [`${wasThere ? 2 : 1}${origin}`, since ? writeSeen(since, SEEN_MAX_CHARS) : '']
     if (round) {
       const kind = CHANGE_KINDS.indexOf(round.kind)
       // A run has one row, and needs no key.
@@ -45,16 +52,21 @@ export function createCursorWriter({ scope, cluster }: CursorOrigin): (place: Pl
  * @returns null for one of another cluster, where numbers mean something else: whoever has it begins anew.
  * @throws AppError `BAD_REQUEST` for what is no cursor, or is one of something else.
  */
-export function readCursor({ scope, cluster }: CursorOrigin, cursor: string): Place | null {
+export function readCursor({ scope, cluster }: CursorOrigin, cursor: string): Cursor | null {
   const text = cursor.length <= CURSOR_MAX_CHARS ? Buffer.from(cursor, 'base64url').toString('latin1') : ''
-  const [, ofCluster, ofScope, since = '', upTo, kind = '', key = ''] = FORM.exec(text) ?? []
-  if (ofScope !== digestOf(scope)) throw new AppError('BAD_REQUEST', 'That cursor does not belong to these events')
-  if (ofCluster !== digestOf([cluster])) return null
-  const place = { since: since === '' ? null : readSeen(since), upTo: upTo === undefined ? null : readSeen(upTo) }
-  const isSound = (since === '' || place.since) && (upTo === undefined || place.upTo) && BigInt(key || 0) < 2n ** 63n
-  if (!isSound) throw new AppError('BAD_REQUEST', 'That cursor does not belong to these events')
-  if (!place.upTo) return { since: place.since, round: null }
-  return { since: place.since, round: { upTo: place.upTo, kind: CHANGE_KINDS[Number(kind)] ?? 'run', key } }
+  const [, form, ofCluster, ofScope, ...parts] = FORM.exec(text) ?? []
+  const place = readPlace(parts)
+  if (!place || ofScope !== digestOf(scope))
+    throw new AppError('BAD_REQUEST', 'That cursor does not belong to these events')
+  return ofCluster === digestOf([cluster]) ? { place, wasThere: form === '2' } : null
+}
+
+function readPlace([sinceText = '', upToText, kind, key = '']: readonly (string | undefined)[]): Place | null {
+  const since = sinceText === '' ? null : readSeen(sinceText)
+  const upTo = upToText === undefined ? null : readSeen(upToText)
+  const isSound = (since || sinceText === '') && (upTo || upToText === undefined) && BigInt(key || 0) < 2n ** 63n
+  if (!isSound) return null
+  return { since, round: upTo && { upTo, kind: CHANGE_KINDS[Number(kind)] ?? 'run', key } }
 }
 
 function digestOf(parts: readonly string[]): string {

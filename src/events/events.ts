@@ -57,26 +57,29 @@ export function createEvents({ db: database, idleMillis = IDLE_MILLIS, ...option
 
   return {
     async watchRun({ runId, ...asked }) {
-      const { place: begin, ...cursors } = await beginAt(db, ['run', runId], asked)
+      const beginning = await beginAt(db, ['run', runId], asked)
       return await joined(hub, runId, async (membership) => {
-        const { noteRun: onThere } = membership
-        const past = createRunPast({ db, runId, begin, kinds: CHANGE_KINDS, ...cursors, onThere })
-        return createTail({ membership, past: await begun(past, asked.signal), ...cursors, idleMillis })
+        const onThere = () => {
+          beginning.onThere()
+          membership.noteRun()
+        }
+        const past = createRunPast({ db, runId, kinds: CHANGE_KINDS, ...beginning, onThere })
+        return createTail({ membership, past: await begun(past, asked.signal), ...beginning, idleMillis })
       })
     },
     async watchRuns({ filter, ...asked }) {
       const isWanted = (event: LiveEvent) => event.kind !== 'RunUpdated' || matchesRun(event.run, filter)
-      const { place: begin, ...cursors } = await beginAt(db, ['runs'], asked)
+      const beginning = await beginAt(db, ['runs'], asked)
       return await joined(hub, null, async (membership) => {
-        const past = createRunsPast({ db, begin, isWanted, ...cursors })
-        return createTail({ membership, past: await begun(past, asked.signal), ...cursors, isWanted, idleMillis })
+        const past = createRunsPast({ db, isWanted, ...beginning })
+        return createTail({ membership, past: await begun(past, asked.signal), ...beginning, isWanted, idleMillis })
       })
     },
     async replayRun({ runId, speed, maxGapMs, ...asked }) {
       requirePace({ speed, maxGapMs })
-      const { place: begin, ...cursors } = await beginAt(db, ['replay', runId], asked)
-      const past = createRunPast({ db, runId, begin, kinds: ['snapshot'], ...cursors })
-      return createWatch(createReplay({ past: await begun(past, asked.signal), ...cursors, speed, maxGapMs }))
+      const beginning = await beginAt(db, ['replay', runId], asked)
+      const past = createRunPast({ db, runId, kinds: ['snapshot'], ...beginning })
+      return createWatch(createReplay({ past: await begun(past, asked.signal), ...beginning, speed, maxGapMs }))
     },
     close: () => hub.close(),
     get watching() {

@@ -16,7 +16,11 @@ export interface After {
 
 /** Where somebody begins, and the cursors that it is given. */
 export interface Beginning {
-  readonly place: Place
+  readonly begin: Place
+  /** Whether the run has been there. */
+  wasThere(): boolean
+  /** Told when it is. */
+  readonly onThere: () => void
   /** To be told before there are events by the numbers of a cluster. */
   readonly onCluster: (cluster: string) => void
   readonly cursorOf: (event: LiveEvent) => string
@@ -25,16 +29,24 @@ export interface Beginning {
 /** @throws AppError `BAD_REQUEST` for what is no cursor of these events. One of another cluster leads to the beginning. */
 export async function beginAt(db: Rows, scope: CursorScope, { after, signal }: After): Promise<Beginning> {
   let cluster = after == null ? '' : (await readMoment(db, { signal })).cluster
-  const place = after == null ? null : readCursor({ scope, cluster }, after)
+  const given = after == null ? null : readCursor({ scope, cluster }, after)
+  let wasThere = given?.wasThere ?? false
   let write = createCursorWriter({ scope, cluster })
   return {
-    place: place ?? BEGINNING,
+    begin: given?.place ?? BEGINNING,
+    wasThere: () => wasThere,
+    onThere() {
+      wasThere = true
+    },
     onCluster(told) {
       if (told === cluster) return
       cluster = told
       write = createCursorWriter({ scope, cluster })
     },
-    cursorOf: ({ place: behind }) => write(behind),
+    cursorOf(event) {
+      wasThere ||= event.kind === 'RunUpdated'
+      return write({ place: event.place, wasThere })
+    },
   }
 }
 

@@ -23,14 +23,16 @@ export interface RunPastOptions {
   readonly kinds: readonly ChangeKind[]
   /** Told what numbers the transactions, before it is told of events by those numbers. */
   readonly onCluster: (cluster: string) => void
-  /** Told when the run is seen. */
-  readonly onThere?: () => void
+  /** Told when the run is there. */
+  readonly onThere: () => void
+  /** Whether it has been there: if it is not any more, it was deleted. */
+  readonly wasThere: () => boolean
 }
 
 const PAGE = 200
 
 /** The history of a run behind a place: the run, its steps, its snapshots, then that it is caught up, and perhaps that the run has ended. */
-export function createRunPast({ db, runId, begin, kinds, onCluster, onThere }: RunPastOptions): Past {
+export function createRunPast({ db, runId, begin, kinds, onCluster, ...told }: RunPastOptions): Past {
   let { since, round } = begin
   /** Whether the round was begun here, and ends where what is live begins. */
   let isOwn = false
@@ -61,7 +63,8 @@ export function createRunPast({ db, runId, begin, kinds, onCluster, onThere }: R
   }
 
   async function endOf({ status, xid, isDeleted }: RunState, seen: Seen): Promise<readonly LiveEvent[]> {
-    if (isDeleted) return [{ kind: 'RunEnded', run: null, place: placeAt(seen) }]
+    if (isDeleted || (status === null && told.wasThere()))
+      return [{ kind: 'RunEnded', run: null, place: placeAt(seen) }]
     // What is not seen yet is told when it comes, behind what came before it.
     const isEnded = status !== null && isFinal(status) && (xid === null || hasSeen(seen, xid))
     if (!isEnded) return []
@@ -73,6 +76,7 @@ export function createRunPast({ db, runId, begin, kinds, onCluster, onThere }: R
     goBack: begunAnew,
     async read(signal): Promise<PastPage> {
       const { now, changes, isLast, run } = await readPage(signal)
+      if (run.status !== null) told.onThere()
       if (round === null) isOwn = true
       const upTo = round?.upTo ?? now.seen
       const located = changes.map((change) => ({
@@ -87,7 +91,6 @@ export function createRunPast({ db, runId, begin, kinds, onCluster, onThere }: R
         return { events, seen: null }
       }
       const end = isOwn ? await endOf(run, upTo) : []
-      if (run.status !== null) onThere?.()
       since = upTo
       round = null
       if (!isOwn) return { events, seen: null }

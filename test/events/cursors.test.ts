@@ -112,7 +112,10 @@ describe('a cursor of events', () => {
       [cluster, later],
     ] as const) {
       const write = createCursorWriter({ scope: ['run', 'long'], cluster: name })
-      const watcher = await live.subscribe(RUN_EVENTS, { runId: 'long', after: write({ since: end, round: null }) })
+      const watcher = await live.subscribe(RUN_EVENTS, {
+        runId: 'long',
+        after: write({ place: { since: end, round: null }, wasThere: true }),
+      })
       assert.ok(snapshotIds(await watcher.until(isCaughtUp)).length >= 450)
       await watcher.stream.return()
     }
