@@ -45,6 +45,17 @@ export function createFrames({ maskError, maxBytes = 16_777_216 }: FramesOptions
     dispose: (frame) => void known.get(frame.event)?.delete(frame.group),
   })
 
+  /** By its cursor: every subscriber is told of it by an event of its own, while nothing happens again and again by the same. */
+  const caughtUps = new LRUCache<string, LiveEvent>({ max: 2000 })
+
+  function shared(delivery: Delivery): Delivery {
+    const { event, cursor } = delivery
+    if (event.kind !== 'CaughtUp') return delivery
+    const first = caughtUps.get(cursor) ?? event
+    caughtUps.set(cursor, first)
+    return first === event ? delivery : { event: first, cursor }
+  }
+
   function begin(group: string, event: LiveEvent, result: Promise<ExecutionResult>): void {
     const frame: Frame = { group, event, result, bytes: undefined }
     // What fails is heard of where it is asked for.
@@ -79,7 +90,7 @@ export function createFrames({ maskError, maxBytes = 16_777_216 }: FramesOptions
 
   return {
     bytesOf(group, deliveries, answerAll) {
-      const frame = frameOf(group, deliveries, answerAll)
+      const frame = frameOf(group, deliveries.map(shared), answerAll)
       frame.bytes ??= startBytes(frame)
       return frame.bytes
     },
