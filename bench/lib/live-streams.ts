@@ -94,12 +94,13 @@ export async function measureIdle({ server, subscribers, seconds }: LiveLoad): P
   await server.giveBackMemory()
   const before = (await memoryOf(server.pid)).resident
   const streams = await openStreams(server, subscribers, () => {})
-  await server.giveBackMemory()
-  await delay(2000)
-  const after = (await memoryOf(server.pid)).resident
+  // What the last ones made it do is over by then.
+  await delay(5000)
   const used = await cpuSeconds(server.pid)
   await delay(seconds * 1000)
   const percent = (100 * ((await cpuSeconds(server.pid)) - used)) / seconds
+  await server.giveBackMemory()
+  const after = (await memoryOf(server.pid)).resident
   await streams.end()
   return [
     { bar: 'live.idle.memory', values: [(1000 * (after - before)) / subscribers] },

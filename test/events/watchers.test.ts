@@ -159,9 +159,9 @@ describe('who watches', () => {
 
   it('asks in one answer in vain, and for two things at once as well', async () => {
     const post = await server.graphql(RUN_EVENTS, { runId: 'x' })
-    assert.deepEqual([post.status, post.errors?.map(({ extensions }) => extensions.code)], [400, ['BAD_REQUEST']])
+    assert.deepEqual([post.status, post.errors?.map(({ extensions }) => extensions.code)], [406, ['BAD_REQUEST']])
     const again = await server.graphql(RUN_EVENTS, { runId: 'x' })
-    assert.equal(again.status, 400)
+    assert.equal(again.status, 406)
     for (const text of [
       'subscription { a: runsUpdated { __typename } b: runsUpdated { __typename } }',
       'subscription { runsUpdated { __schema { description } } }',
