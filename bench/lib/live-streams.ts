@@ -81,9 +81,9 @@ export async function measureLatency({ server, databaseUrl, subscribers, seconds
   const millis = arrivals.flatMap(({ id, at }) => at - (committedAt.get(id) ?? Number.NaN))
   const expected = (committedAt.size * subscribers) / RUNS
   return [
-    { bar: 'live.arrived', values: [Math.abs(millis.length - expected) / expected] },
-    { bar: 'live.median', values: [quantile(millis, 0.5)] },
-    { bar: 'live.p99', values: [quantile(millis, 0.99)] },
+    { bar: 'live-clients.arrived', values: [Math.abs(millis.length - expected) / expected] },
+    { bar: 'live-clients.median', values: [quantile(millis, 0.5)] },
+    { bar: 'live-clients.p99', values: [quantile(millis, 0.99)] },
   ]
 }
 
@@ -103,7 +103,7 @@ export async function measureIdle({ server, subscribers, seconds }: LiveLoad): P
   const after = (await memoryOf(server.pid)).resident
   await streams.end()
   return [
-    { bar: 'live.idle.memory', values: [(1000 * (after - before)) / subscribers] },
-    { bar: 'live.idle.cpu', values: [percent] },
+    { bar: 'live-clients.idle.memory', values: [(1000 * (after - before)) / subscribers] },
+    { bar: 'live-clients.idle.cpu', values: [percent] },
   ]
 }

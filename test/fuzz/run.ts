@@ -1,10 +1,11 @@
 import { parseArgs } from 'node:util'
 import { openExecutors } from './executors.ts'
 import { openScanner } from './scanner.ts'
+import { openStorm } from './storm.ts'
 
 /*
- * Two ways to do the same, fed with the same random input: `npm run fuzz` takes all of them in turns, and goes on until it is stopped
- * or finds a difference; `npm run fuzz -- scanner` takes one; `npm run fuzz -- --count 2000 --seed 1` takes so many seeds from there.
+ * Two ways to do the same, fed with the same random input, and one that must come out even: `npm run fuzz` takes all of them in turns, and
+ * goes on until it is stopped or finds a difference; `npm run fuzz -- scanner` takes one; `npm run fuzz -- --count 2000 --seed 1` takes so many seeds from there.
  */
 export interface Fuzz extends AsyncDisposable {
   /** @throws AssertionError at the first difference; it names the input. */
@@ -13,7 +14,11 @@ export interface Fuzz extends AsyncDisposable {
   told(): string
 }
 
-const OPEN: Readonly<Record<string, () => Promise<Fuzz>>> = { executors: openExecutors, scanner: openScanner }
+const OPEN: Readonly<Record<string, () => Promise<Fuzz>>> = {
+  executors: openExecutors,
+  scanner: openScanner,
+  storm: openStorm,
+}
 const REPORT_EVERY = 100
 
 const { values, positionals } = parseArgs({
