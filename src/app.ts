@@ -6,19 +6,23 @@ import { createValkeyCache } from './cache/valkey.ts'
 import type { Config } from './config.ts'
 import { createDatabase, type Database } from './db/connect.ts'
 import { claimStore, hasObjectsIn, lookAtStore, replaceStore } from './db/queries/stores.ts'
+import { createEvents } from './events/events.ts'
 import type { Logger } from './log.ts'
 import { CAPTURE_PATH, createCaptureRoute } from './server/capture-route.ts'
 import { createCors } from './server/cors.ts'
 import { createGraphiql } from './server/graphiql.ts'
 import { createGraphqlRoute, graphqlFailure } from './server/graphql-route.ts'
+import { type GraphqlSocketOptions, serveSocket } from './server/graphql-socket.ts'
 import { createHealth, type Dependency } from './server/health.ts'
 import { createHosts } from './server/hosts.ts'
 import { createFront, type Route } from './server/http.ts'
 import { paceOfReaders, paceOfSenders } from './server/pace.ts'
 import { createPayloadRoute } from './server/payload-route.ts'
+import { createStreams, type StreamLimits } from './server/streams.ts'
+import { createUpgradeFront, type UpgradeListener } from './server/upgrade.ts'
 import { createUploadRoute } from './server/upload-route.ts'
 import { createValueRoute } from './server/value-route.ts'
-import { createGraphqlServer } from './server/yoga.ts'
+import { createGraphqlServer, type GraphqlServer } from './server/yoga.ts'
 import { createUploads } from './snapshots/capture/uploads.ts'
 import { createWriter, type SnapshotWriter } from './snapshots/capture/writer.ts'
 import { createStateIndexes } from './snapshots/indexes/state-indexes.ts'
@@ -35,6 +39,7 @@ import { createLinkSigner, type LinkSigner, type LinkSignerOptions } from './sto
 import { createUploadLinkSigner, type UploadLinkSigner } from './storage/links/upload-link.ts'
 import { createStorage, type Storage } from './storage/registry.ts'
 
+const GRAPHQL_PATH = /^\/graphql\/?$/
 const MIB = 1_048_576
 /** Larger payloads are streamed from storage each time. */
 const CACHE_ENTRY_MAX_BYTES = 4 * MIB
@@ -46,6 +51,8 @@ const REFUSED_UPLOAD_BYTES = 16 * MIB
 export interface App {
   /** Answers `request`, and `checkContinue` as well, of a `node:http` server. */
   readonly handler: RequestListener
+  /** Takes the connections over that ask for a WebSocket. */
+  readonly onUpgrade: UpgradeListener
   readonly writer: SnapshotWriter
   /** Whether new objects can be stored; rejects with why not. */
   checkStorage(): Promise<void>
@@ -67,6 +74,8 @@ export interface AppOptions {
   readonly onStatement?: (text: string) => void
   /** Over the limits of the settings. */
   readonly admission?: AdmissionOptions
+  /** Over the limits of the settings. */
+  readonly streams?: Partial<StreamLimits>
   /** Milliseconds since 1970, for links to this server; the clock of the process when left out. */
   readonly now?: () => number
   /** How long a request waits for the index of a state, in milliseconds; what is usual when left out. */
@@ -78,27 +87,41 @@ export function createApp(options: AppOptions): App {
   const { config, log } = options
   const draining = new AbortController()
   const built = build(options)
-  const { db, storage, cache, sweeper, writer, uploads } = built
+  const { db, watching, events, storage, cache, sweeper, writer, uploads } = built
+  const front = {
+    log,
+    logRequests: config.logRequests,
+    cors: createCors(config.corsOrigins),
+    basePath: built.basePath,
+    hosts: createHosts(config),
+    draining: draining.signal,
+  }
+  const live = {
+    graphql: createGraphql(built, options),
+    streams: createStreams({ ...streamLimitsOf(config), ...options.streams, draining: draining.signal }),
+  }
   return {
     handler: createFront({
-      routes: createRoutes(built, options, draining.signal),
-      log,
-      logRequests: config.logRequests,
-      cors: createCors(config.corsOrigins),
-      basePath: built.basePath,
-      hosts: createHosts(config),
-      draining: draining.signal,
+      ...front,
+      routes: createRoutes({ ...built, ...live }, options, draining.signal),
       readers: paceOfReaders(config.transferMinBytesPerSecond),
+    }),
+    onUpgrade: createUpgradeFront({
+      ...front,
+      path: GRAPHQL_PATH,
+      publicUrl: options.publicUrl,
+      serve: (socket, context) => serveSocket(socket, context, live),
     }),
     writer,
     checkStorage: () => storage.check(),
     drain: () => draining.abort(),
     async close() {
       draining.abort()
+      events.close()
       built.parts.close()
       await uploads.close()
       await sweeper.stop()
-      await Promise.all([db.close(), cache.close()])
+      await Promise.all([db.close(), watching.close(), cache.close()])
       storage.close()
     },
   }
@@ -118,9 +141,14 @@ function build(options: AppOptions) {
   const indexes = createStateIndexes(db)
   const reads = createStoredReads({ db, indexes })
   const writer = createWriter({ db, storage, cache, sweeper, indexes, inlineMaxBytes, admission })
+  // A connection of its own: requests that take all others do not keep those waiting who watch.
+  const watching = createDatabase({ url: config.databaseUrl, maxConnections: 1, applicationName: 'statelens events' })
+  const onProblem = (error: unknown) => log.warn({ err: error }, 'looking for events failed')
   const signers = createSigners({ secrets: linkSecrets(config, log), maxSeconds, now: options.now }, publicUrl)
   return {
     db,
+    watching,
+    events: createEvents({ db, watching, onProblem }),
     storage,
     cache,
     sweeper,
@@ -152,31 +180,31 @@ function build(options: AppOptions) {
   }
 }
 
-function createRoutes(built: Built, options: AppOptions, draining: AbortSignal): readonly Route[] {
-  const { reader, writer, payloads, parts, verifier, links, uploads, basePath } = built
-  const { config, log } = options
-  const services = {
-    reader,
-    writer,
-    payloads,
-    parts,
-    verifier,
-    links,
-    uploads,
-    payloadMaxBytes: config.payloadMaxBytes,
-  }
-  const graphql = createGraphqlServer({
+function createGraphql(built: Built, { config, log }: AppOptions): GraphqlServer {
+  const { reader, writer, payloads, parts, verifier, links, uploads, events } = built
+  const { payloadMaxBytes } = config
+  const services = { reader, writer, payloads, parts, verifier, links, uploads, events, payloadMaxBytes }
+  return createGraphqlServer({
     services,
     onHiddenError: (error) => log.error({ err: error }, 'request failed'),
     limits: config.queryLimits,
     introspection: config.introspection,
   })
+}
+
+function createRoutes(
+  built: Built & GraphqlSocketOptions,
+  options: AppOptions,
+  draining: AbortSignal,
+): readonly Route[] {
+  const { reader, writer, payloads, parts, links, uploads, basePath, graphql, streams } = built
+  const { config } = options
   const health = createHealth(dependencies(built, options), draining)
   const senders = paceOfSenders(config.transferMinBytesPerSecond)
   return [
     {
-      path: /^\/graphql\/?$/,
-      methods: createGraphqlRoute({ graphql, graphiql: config.graphiql ? createGraphiql() : undefined }),
+      path: GRAPHQL_PATH,
+      methods: createGraphqlRoute({ graphql, streams, graphiql: config.graphiql ? createGraphiql() : undefined }),
       failureAnswer: graphqlFailure,
     },
     { path: /^\/snapshots\/([^/]+)\/payload$/, methods: createPayloadRoute({ reader, payloads, links }) },
@@ -254,6 +282,10 @@ function openCache(config: Config, log: Logger): ByteCache {
 function admissionOf(config: Config): AdmissionOptions {
   const { payloadStreamsMax, uploadStreamsMax, payloadMemoryMaxBytes: memoryMaxBytes } = config
   return { payloadStreamsMax, uploadStreamsMax, memoryMaxBytes }
+}
+
+function streamLimitsOf({ eventStreamsMax, eventStreamsPerViewerMax }: Config): Partial<StreamLimits> {
+  return { streamsMax: eventStreamsMax, perViewerMax: eventStreamsPerViewerMax }
 }
 
 async function answers(look: Promise<unknown>): Promise<boolean> {

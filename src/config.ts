@@ -40,6 +40,10 @@ export interface Config {
   readonly uploadStreamsMax: number
   /** Bytes of payloads that are held for clients, all together. */
   readonly payloadMemoryMaxBytes: number
+  /** Most subscriptions at once. */
+  readonly eventStreamsMax: number
+  /** Of those, by one viewer. */
+  readonly eventStreamsPerViewerMax: number
   /** Slower clients are cut, in either direction, after some patience. */
   readonly transferMinBytesPerSecond: number
   /** How long a connection that nothing is asked on stays open. */
@@ -104,7 +108,7 @@ const ORIGIN = /^https?:\/\/(?:\[[\da-f:.]+\]|[^\s/?#@:*%\\[\]]+)(?::\d{1,5})?$/
 const BUCKET = /^(?!.*\.\.)(?!\d+(?:\.\d+){3}$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
 /** Names that begin so are meant for this server, or for nothing. */
 const OWN_PREFIX =
-  /^(?:S3|MINIO|SNAPSHOT|VALKEY|SIGNED_URL|STORAGE_ALLOWED|PAYLOAD|UPLOAD_STREAMS|TRANSFER_MIN|KEEP_ALIVE|DRAIN|CORS|QUERY)_/
+  /^(?:S3|MINIO|SNAPSHOT|VALKEY|SIGNED_URL|STORAGE_ALLOWED|PAYLOAD|UPLOAD_STREAMS|EVENT_STREAMS|TRANSFER_MIN|KEEP_ALIVE|DRAIN|CORS|QUERY)_/
 
 /** @throws ConfigError with every problem at once. */
 export function readConfig(env: Env): Config {
@@ -180,6 +184,8 @@ function readLimits(read: SettingReader) {
       min: 1,
       max: 1_073_741_824,
     }),
+    eventStreamsMax: read.integer('EVENT_STREAMS_MAX', { fallback: 1500, min: 0, max: 10_000 }),
+    eventStreamsPerViewerMax: read.integer('EVENT_STREAMS_PER_VIEWER_MAX', { fallback: 50, min: 0, max: 10_000 }),
     keepAliveSeconds: read.integer('KEEP_ALIVE_SECONDS', { fallback: 75, min: 1, max: 3600 }),
     drainDelaySeconds: read.integer('DRAIN_DELAY_SECONDS', { fallback: 5, min: 0, max: 600 }),
   }

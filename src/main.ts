@@ -14,6 +14,7 @@ const HELP = `statelens <command>
   verify    read every payload back, and tell which are missing or corrupt
   index     make the indexes of older states, by which parts of them are read
   doctor    look at database, storage, links and cache, and say what is wrong and what to do
+  tail      print the events of a run while they happen, until it ends
   demo      serve a throw-away store filled with a believable run
 
 Each has --help; --version tells this one. Settings are environment variables, or stand in a file .env in the current folder: see
@@ -23,6 +24,8 @@ interface Command {
   /** Shown by --help. */
   readonly about: string
   readonly options?: NonNullable<ParseArgsConfig['options']>
+  /** Name of what stands behind the command, without an option: it is among the options' values. */
+  readonly operand?: string
   /** @returns the exit code. */
   run(env: NodeJS.ProcessEnv, values: OptionValues): Promise<number>
 }
@@ -83,6 +86,20 @@ each kind. Says what is wrong and what to do, and changes nothing. Ends within 2
 1 when something is; warnings do not count.`,
     run: doctor,
   },
+  tail: {
+    about: `statelens tail RUN_ID prints what happened in a run, and what happens, a line an event, until it ends. It asks a server, at
+STATELENS_URL or at this machine's PORT, with the token in STATELENS_TOKEN. A connection that breaks is opened anew, where it broke.
+
+  --url URL        the server's address
+  --after CURSOR   go on behind this event
+  --json           print each event as JSON, with its cursor
+
+Ends with 0 when the run succeeded, 2 when it failed, was canceled, timed out or was deleted, and 1 when it was stopped: it then
+prints the --after that goes on from there.`,
+    options: { url: { type: 'string' }, after: { type: 'string' }, json: { type: 'boolean' } },
+    operand: 'runId',
+    run: tail,
+  },
   demo: {
     about:
       'Serves a throw-away embedded store, filled with a run whose states reach 20 MB and more. Ctrl-C removes it.',
@@ -135,6 +152,12 @@ async function pass(env: NodeJS.ProcessEnv, args: OptionValues, load: () => Prom
 async function doctor(env: NodeJS.ProcessEnv): Promise<number> {
   const { runDoctor } = await import('./commands/doctor/doctor.ts')
   return await runDoctor({ env, print })
+}
+
+async function tail(env: NodeJS.ProcessEnv, args: OptionValues): Promise<number> {
+  const { runTail } = await import('./commands/tail.ts')
+  const signal = stopSignal(createLogger({ level: 'error' }))
+  return await runTail({ env, args, output: process.stdout, notes: process.stderr, signal })
 }
 
 async function demo(env: NodeJS.ProcessEnv): Promise<number> {
@@ -214,10 +237,15 @@ function readEnvFile(): void {
   }
 }
 
-function readOptions(name: string, args: readonly string[], { options = {} }: Command): OptionValues {
+function readOptions(name: string, args: readonly string[], { options = {}, operand }: Command): OptionValues {
   try {
-    return parseArgs({ args: [...args], options: { ...options, help: { type: 'boolean', short: 'h' } } })
-      .values as OptionValues
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      options: { ...options, help: { type: 'boolean', short: 'h' } },
+      allowPositionals: operand !== undefined,
+    })
+    if (positionals.length > 1) throw new Error(`Unexpected argument '${positionals[1]}'`)
+    return { ...values, ...(operand ? { [operand]: positionals[0] } : {}) } as OptionValues
   } catch (error) {
     throw new StartError(`${error instanceof Error ? error.message : error}\nSee: statelens ${name} --help`)
   }

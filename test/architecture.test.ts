@@ -10,11 +10,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   auth: ['model'],
   cache: ['model'],
   client: [],
-  commands: ['app.ts', 'config.ts', 'log.ts', 'model', 'db', 'storage', 'cache', 'snapshots', 'server'],
+  commands: ['app.ts', 'config.ts', 'log.ts', 'client', 'model', 'db', 'storage', 'cache', 'snapshots', 'server'],
   db: ['model'],
   storage: ['model'],
   snapshots: ['model', 'json', 'db', 'storage', 'cache'],
-  graphql: ['model', 'json', 'auth', 'snapshots'],
+  events: ['model', 'db'],
+  graphql: ['model', 'json', 'auth', 'snapshots', 'events'],
   server: ['log.ts', 'model', 'auth', 'snapshots', 'graphql'],
 }
 

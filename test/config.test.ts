@@ -48,6 +48,8 @@ describe('settings', () => {
       payloadStreamsMax: 64,
       uploadStreamsMax: 24,
       payloadMemoryMaxBytes: 67_108_864,
+      eventStreamsMax: 1500,
+      eventStreamsPerViewerMax: 50,
       transferMinBytesPerSecond: 65_536,
       keepAliveSeconds: 75,
       queryLimits: {},

@@ -28,6 +28,8 @@ export interface ProbedServer extends ServerProcess {
   /** Since it was asked last. */
   heldLoop(): Promise<HeldLoop>
   collectGarbage(): Promise<void>
+  /** The same, and what is free goes back to the system, as it does after a while by itself. */
+  giveBackMemory(): Promise<void>
 }
 
 export interface ServerOptions {
@@ -109,6 +111,9 @@ export async function startServer(
     heldLoop: () => ask('held loop'),
     async collectGarbage() {
       await ask('collect')
+    },
+    async giveBackMemory() {
+      await ask('give back')
     },
   }
   return probed

@@ -1,4 +1,6 @@
+import { failureOf, readGraphql } from './answers.ts'
 import { badRequest, isRecord, parseJson, StatelensError } from './errors.ts'
+import { readEvents } from './event-stream.ts'
 import { type HttpAnswer, type Outgoing, send } from './http.ts'
 import type { PutTarget } from './request.ts'
 
@@ -23,10 +25,15 @@ export interface GraphqlCall {
   readonly timeoutMillis?: number | undefined
 }
 
+/** The server says something each 15 seconds. */
+const SILENCE_MILLIS = 45_000
+
 /** The server's calls, each made once. @throws StatelensError as the server's answer, or its absence, says. */
 export interface Api {
   /** @returns the field's value of `data`, whose only field it is. */
   graphql(call: GraphqlCall): Promise<unknown>
+  /** The field's value of each event, until the server says that there are no more; the connection is not opened anew. */
+  events(call: Omit<GraphqlCall, 'timeoutMillis'>): AsyncGenerator<unknown, void>
   put(target: PutTarget, body: Outgoing, signal?: AbortSignal): Promise<CaptureResult>
 }
 
@@ -52,12 +59,21 @@ export function createApi({ url, token, fetch, timeoutMillis }: ApiOptions): Api
         method: 'POST',
         url: `${base}/graphql`,
         headers: own,
-        body: `{"query":${JSON.stringify(query)},"variables":${variables}}`,
+        body: bodyOf({ query, variables }),
         signal,
         timeoutMillis: call.timeoutMillis ?? timeoutMillis,
       })
       return readGraphql(answer)
     },
+    events: ({ query, variables, signal }) =>
+      readEvents(fetch, {
+        url: `${base}/graphql`,
+        headers: own,
+        body: bodyOf({ query, variables }),
+        signal,
+        timeoutMillis,
+        silenceMillis: SILENCE_MILLIS,
+      }),
     async put({ path, headers }, body, signal) {
       const answer = await send(fetch, {
         method: 'PUT',
@@ -72,21 +88,8 @@ export function createApi({ url, token, fetch, timeoutMillis }: ApiOptions): Api
   }
 }
 
-/** The failure that an answer of a plain route says, or that its status means. */
-export function failureOf(answer: HttpAnswer, otherwise = 'UNEXPECTED_ANSWER'): StatelensError {
-  const { status, text, retryAfterMillis } = answer
-  const said = parseJson(text)
-  if (isRecord(said) && typeof said['code'] === 'string' && typeof said['message'] === 'string') {
-    // 502 is an object that is damaged: it stays so.
-    return new StatelensError(said['code'], said['message'], {
-      status,
-      retryable: [429, 503, 504].includes(status),
-      retryAfterMillis,
-    })
-  }
-  // 409: stores say so to a write that met another one of the same object, such as its own lost first attempt.
-  const retryable = [408, 409, 425, 429, 500, 502, 503, 504].includes(status)
-  return new StatelensError(otherwise, `The answer was HTTP ${status}`, { status, retryable, retryAfterMillis })
+function bodyOf({ query, variables }: Pick<GraphqlCall, 'query' | 'variables'>): string {
+  return `{"query":${JSON.stringify(query)},"variables":${variables}}`
 }
 
 /** @throws StatelensError `UNEXPECTED_ANSWER` unless it is a capture's answer. */
@@ -100,20 +103,6 @@ export function readCaptured(value: unknown, { status }: Pick<HttpAnswer, 'statu
 
 function isCaptured(value: unknown): value is CaptureResult {
   return isRecord(value) && typeof value['snapshotId'] === 'string' && typeof value['created'] === 'boolean'
-}
-
-function readGraphql(answer: HttpAnswer): unknown {
-  const { status, retryAfterMillis } = answer
-  const body = parseJson(answer.text)
-  if (!isRecord(body) || !('data' in body || 'errors' in body)) throw failureOf(answer)
-  const [error]: unknown[] = Array.isArray(body['errors']) ? body['errors'] : []
-  if (!isRecord(error)) return isRecord(body['data']) ? Object.values(body['data'])[0] : undefined
-  const { code, retryable } = isRecord(error['extensions']) ? error['extensions'] : {}
-  throw new StatelensError(typeof code === 'string' ? code : 'UNEXPECTED_ANSWER', String(error['message']), {
-    status,
-    retryable: retryable === true,
-    retryAfterMillis,
-  })
 }
 
 function baseOf(url: string): string {

@@ -5,13 +5,17 @@ import { badRequest, StatelensError } from './errors.ts'
 import { openPayload, type Payload } from './payload.ts'
 import { type CaptureProgress, createProgressMeter } from './progress.ts'
 import type { CaptureRequest } from './request.ts'
+import type { RunEvent, WatchedRun } from './run-events.ts'
 import { type RunChange, type StepChange, upsertRun, upsertStep } from './upserts.ts'
+import { type WatchOptions, waitForRun, watchRun } from './watch.ts'
 
 export type { CaptureResult } from './api.ts'
 export type { ByteStream, Payload } from './payload.ts'
 export type { CaptureProgress } from './progress.ts'
 export type { CaptureRequest } from './request.ts'
+export type { RunEvent, RunStatus, StepStatus, WatchedRun, WatchedSnapshot, WatchedStep } from './run-events.ts'
 export type { ErrorChange, RunChange, StepChange } from './upserts.ts'
+export type { WatchOptions } from './watch.ts'
 // Beside `createClient` the one value that callers name.
 export { StatelensError }
 
@@ -52,7 +56,7 @@ export interface CaptureOptions extends CallOptions {
   readonly onProgress?: ((progress: CaptureProgress) => void) | undefined
 }
 
-/** Records runs, steps and states with a statelens server. It holds nothing open: there is nothing to close. */
+/** Records runs, steps and states with a statelens server, and watches them. Between calls it holds nothing open: there is nothing to close. */
 export interface Client {
   /**
    * Stores a state, by the way that fits it: a small value by the mutation, what is larger by PUT, what is large by direct
@@ -69,6 +73,19 @@ export interface Client {
   upsertRun(change: RunChange, options?: CallOptions): Promise<void>
   /** Creates a step, or changes what is named. @throws StatelensError. */
   upsertStep(change: StepChange, options?: CallOptions): Promise<void>
+  /**
+   * What happened in a run, and what happens, until it ends: each event at least once, none twice within the last 10,000 snapshots,
+   * snapshots in nearly the order of their `seq`. A connection that breaks is opened anew, where it broke, after 0.1 to 10 seconds; so is
+   * one on which nothing came for 45. Leave the loop, and it lets go. A run that is not there is waited for.
+   * @throws StatelensError what the server says against it, such as `BAD_REQUEST` for a cursor of another run; what may pass only after
+   * `retries` failures in a row. The signal's reason.
+   */
+  watchRun(runId: string, options?: WatchOptions): AsyncIterable<RunEvent>
+  /**
+   * Resolves with the run once it has ended, however it did: at once for one that is over.
+   * @throws StatelensError as `watchRun` does; `NOT_FOUND` when the run is deleted before.
+   */
+  waitForRun(runId: string, options?: WatchOptions): Promise<WatchedRun>
 }
 
 /** @throws StatelensError `BAD_REQUEST` for a URL or a token that no request could be made with, or a limit that is none. */
@@ -97,5 +114,7 @@ export function createClient(options: ClientOptions): Client {
     },
     upsertRun: (change, { signal } = {}) => upsertRun(change, { api, retries, signal }),
     upsertStep: (change, { signal } = {}) => upsertStep(change, { api, retries, signal }),
+    watchRun: (runId, watching = {}) => watchRun(api, runId, watching),
+    waitForRun: (runId, watching = {}) => waitForRun(api, runId, watching),
   }
 }

@@ -1,4 +1,5 @@
-import { type Api, type CaptureResult, failureOf } from './api.ts'
+import { failureOf } from './answers.ts'
+import type { Api, CaptureResult } from './api.ts'
 import { commitUpload } from './commit.ts'
 import { StatelensError } from './errors.ts'
 import { send } from './http.ts'

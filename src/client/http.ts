@@ -102,7 +102,7 @@ function wrongSize(): StatelensError {
 }
 
 /** Seconds, or a date. @see RFC 9110 section 10.2.3 */
-function readRetryAfter(value: string | null): number | undefined {
+export function readRetryAfter(value: string | null): number | undefined {
   if (value === null) return undefined
   const millis = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now()
   return Number.isNaN(millis) ? undefined : Math.max(0, millis)

@@ -35,7 +35,12 @@ export async function startService(options: Omit<AppOptions, 'publicUrl'>): Prom
   const { port, host, keepAliveSeconds, publicUrl: told } = options.config
   let publicUrl = told ?? ''
   const app = createApp({ ...options, publicUrl: () => publicUrl })
-  const listening = listen(app.handler, { port, host, keepAliveMillis: keepAliveSeconds * 1000 })
+  const listening = listen(app.handler, {
+    port,
+    host,
+    keepAliveMillis: keepAliveSeconds * 1000,
+    onUpgrade: app.onUpgrade,
+  })
   const listener = await listening.catch(async (error: unknown) => {
     await app.close()
     throw error

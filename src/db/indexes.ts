@@ -4,9 +4,11 @@ import { run, runPatiently } from './adoption/session.ts'
 import { FACET } from './facets.ts'
 import { HAS_ERRORS } from './queries/run-filter.ts'
 
+const TABLES = ['state_snapshots', 'statelens_runs', 'statelens_steps'] as const
+
 interface Index {
   readonly name: string
-  readonly table: 'state_snapshots' | 'statelens_runs'
+  readonly table: (typeof TABLES)[number]
   /** What stands behind the name of the table. */
   readonly definition: string
   readonly isUnique?: boolean
@@ -66,6 +68,22 @@ export const CHANGE_INDEXES: readonly Index[] = [
   },
 ]
 
+/** Of what those who watch are told: rows that were there before are none of it. */
+export const EVENT_INDEXES: readonly Index[] = [
+  {
+    name: 'statelens_runs_changed',
+    table: 'statelens_runs',
+    definition: '(changed_xid, run_id) where changed_xid is not null',
+  },
+  {
+    name: 'statelens_steps_changed',
+    table: 'statelens_steps',
+    definition: '(changed_xid, ordinal) where changed_xid is not null',
+  },
+]
+
+const LATER_INDEXES = [...LIST_INDEXES, ...CHANGE_INDEXES, ...EVENT_INDEXES]
+
 /**
  * The indexes that are not there, or were broken off while they were made.
  * @param table what is known of the snapshots: whether the old system made it.
@@ -77,11 +95,11 @@ export async function missingIndexes(
   const { rows } = await sql<{ name: string; columns: string; is_unique: boolean }>`
     select c.relname as name, pg_get_indexdef(i.indexrelid) as columns, i.indisunique as is_unique
     from pg_index i join pg_class c on c.oid = i.indexrelid
-    where i.indrelid in (to_regclass('state_snapshots'), to_regclass('statelens_runs')) and i.indisvalid`.execute(db)
+    where i.indrelid in (select to_regclass(t) from unnest(${TABLES}::text[]) t) and i.indisvalid`.execute(db)
   const isMissing = ({ name }: Index) => !rows.some((row) => row.name === name)
   const filled = await tablesWithRows(db)
   // A table without rows gets them from its migration.
-  const later = [...LIST_INDEXES, ...CHANGE_INDEXES].filter((index) => filled.includes(index.table) && isMissing(index))
+  const later = LATER_INDEXES.filter((index) => filled.includes(index.table) && isMissing(index))
   if (!isAdopted) return later
   const hasKey = rows.some(
     ({ columns, is_unique }) => is_unique && columns.endsWith('state_snapshots USING btree (id)'),
@@ -91,7 +109,7 @@ export async function missingIndexes(
 
 async function tablesWithRows(db: Kysely<unknown>): Promise<readonly string[]> {
   const tables: string[] = []
-  for (const table of ['state_snapshots', 'statelens_runs']) {
+  for (const table of TABLES) {
     const { rows } = await sql<{ there: boolean }>`select to_regclass(${table}) is not null as there`.execute(db)
     if (!rows[0]?.there) continue
     const found = await sql<{ found: boolean }>`select exists (select from ${sql.table(table)}) as found`.execute(db)

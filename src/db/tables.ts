@@ -20,6 +20,8 @@ export interface RunsTable {
   expires_at: Instant | null
   parent_run_id: string | null
   error: JsonText | null
+  /** Number of the transaction that wrote the row last; null for what came before it was kept. */
+  changed_xid: WithDefault<string | null>
 }
 
 export interface StepsTable {
@@ -34,6 +36,7 @@ export interface StepsTable {
   ended_at: Instant | null
   error: JsonText | null
   ordinal: Generated<string>
+  changed_xid: WithDefault<string | null>
 }
 
 /** The old system's table, widened: every column after `snapshot` is new, and nullable or defaulted. */

@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from 'kysely'
-import type { Transactions } from '../model/unsettled.ts'
+import type { Transactions } from '../model/transactions.ts'
 
 /** The snapshot of the statement, and how far transactions have been numbered since; one row, whatever it stands beside. */
 export const OPEN_TRANSACTIONS = sql`(select pg_current_snapshot()::text || ':' || age('3'::xid) as open offset 0)`

@@ -66,3 +66,4 @@ builder.globalConnectionField('totalCount', (t) =>
 
 builder.queryType({ description: 'Runs, their steps and the states that were captured in them.' })
 builder.mutationType({ description: 'What producers record.' })
+builder.subscriptionType({ description: 'What happens, as it is committed: over `text/event-stream` or WebSocket.' })

@@ -1,5 +1,6 @@
 import type { StopSignal } from '../abort.ts'
 import type { Viewer } from '../auth/viewer.ts'
+import type { Events } from '../events/events.ts'
 import type { Uploads } from '../snapshots/capture/uploads.ts'
 import type { SnapshotWriter } from '../snapshots/capture/writer.ts'
 import type { Links } from '../snapshots/links.ts'
@@ -18,6 +19,7 @@ export interface Services {
   readonly verifier: Verifier
   readonly links: Links
   readonly uploads: Uploads
+  readonly events: Events
   /** Largest payload in one answer, in bytes. */
   readonly payloadMaxBytes: number
 }
@@ -65,6 +67,7 @@ class OperationContext implements Context {
   readonly verifier: Verifier
   readonly links: Links
   readonly uploads: Uploads
+  readonly events: Events
   readonly payloadMaxBytes: number
   readonly viewer: Viewer
   readonly memory = new Map<object, unknown>()
@@ -80,6 +83,7 @@ class OperationContext implements Context {
     this.verifier = services.verifier
     this.links = services.links
     this.uploads = services.uploads
+    this.events = services.events
     this.payloadMaxBytes = services.payloadMaxBytes
     this.viewer = viewer
     this.#reads = services.reader

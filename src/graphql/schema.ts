@@ -14,6 +14,7 @@ import './types/integrity.ts'
 import './types/download.ts'
 import './types/capture.ts'
 import './types/upload.ts'
+import './types/events.ts'
 
 const DESCRIPTION = `State snapshots of workflow runs. A run has steps, a step has snapshots, and a snapshot has a payload: the state itself,
 byte for byte as it was captured, at any size. Ask for metadata alone and no payload is read. Lists are Relay connections.`

@@ -20,3 +20,18 @@ export function millisBetween(from: Instant | null, to: Instant | null): number 
   const millis = Date.parse(to) - Date.parse(from)
   return Number.isNaN(millis) ? null : millis
 }
+
+/** Negative when the first is earlier, positive when it is later, 0 when they are the same moment. */
+export function compareInstants(one: Instant, other: Instant): number {
+  const [a, b] = [orderOf(one), orderOf(other)]
+  return a.era - b.era || (a.text < b.text ? -1 : a.text > b.text ? 1 : 0)
+}
+
+function orderOf(instant: Instant): { readonly era: number; readonly text: string } {
+  if (instant === '-infinity') return { era: -2, text: '' }
+  if (instant === 'infinity') return { era: 1, text: '' }
+  if (instant.endsWith('BC')) return { era: -1, text: '' }
+  const [year = '', ...rest] = instant.slice(0, -1).split('-')
+  const [seconds = '', fraction = ''] = rest.join('-').split('.')
+  return { era: 0, text: `${year.padStart(6, '0')}-${seconds}.${fraction.padEnd(6, '0')}` }
+}

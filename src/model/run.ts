@@ -6,6 +6,11 @@ import type { Instant } from './instant.ts'
 export const RUN_STATUSES = ['UNKNOWN', 'QUEUED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELED', 'TIMED_OUT'] as const
 export type RunStatus = (typeof RUN_STATUSES)[number]
 
+/** Whether a run of this status has come to its end. */
+export function isFinal(status: RunStatus): boolean {
+  return status === 'SUCCEEDED' || status === 'FAILED' || status === 'CANCELED' || status === 'TIMED_OUT'
+}
+
 export interface Tag {
   readonly key: string
   readonly value: string

@@ -1,5 +1,4 @@
-/** Transactions by their numbers: of each pair those from the first number on, up to before the second. In order. */
-export type Transactions = readonly (readonly [first: bigint, end: bigint])[]
+import { readTransactions, type Transactions, writeTransactions } from './transactions.ts'
 
 /**
  * What may still turn up before a place in a list that grows at its end. A row has its number when it is written, and is seen when its
@@ -23,8 +22,7 @@ const RANGES_MAX = 500
 const WIDTH_MAX = 0xffffn
 /** Beyond so many the oldest is forgotten, and its rows come again. */
 const READS_MAX = 16
-const RADIX = 16
-const MAX_XID = 2n ** 63n
+const LIMITS = { rangesMax: RANGES_MAX, widthDigits: 4 }
 
 /** Empty where nothing can turn up any more. */
 export function writeUnsettled({ open, reads }: Unsettled): string {
@@ -54,16 +52,8 @@ export function readUnsettled(text: string): Unsettled | null {
   return { open, reads }
 }
 
-/** Each by its distance from the one before it, which is short. */
 function write(transactions: Transactions): string {
-  let at = 0n
-  return mergeLast(transactions)
-    .map(([first, end]) => {
-      const text = (first - at).toString(RADIX) + (end - first > 1n ? `-${(end - first).toString(RADIX)}` : '')
-      at = end
-      return text
-    })
-    .join('.')
+  return writeTransactions(mergeLast(transactions))
 }
 
 function mergeLast(transactions: Transactions): Transactions {
@@ -74,15 +64,5 @@ function mergeLast(transactions: Transactions): Transactions {
 }
 
 function read(text: string): Transactions | null {
-  if (text === '') return []
-  const parts = text.split('.')
-  if (parts.length > RANGES_MAX || !parts.every((part) => /^[\da-f]{1,16}(-[\da-f]{1,4})?$/.test(part))) return null
-  let at = 0n
-  const transactions = parts.map((part) => {
-    const [distance = '0', width = '1'] = part.split('-')
-    const first = at + BigInt(`0x${distance}`)
-    at = first + BigInt(`0x${width}`)
-    return [first, at] as const
-  })
-  return at < MAX_XID ? transactions : null
+  return readTransactions(text, LIMITS)
 }

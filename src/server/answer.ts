@@ -2,9 +2,10 @@ import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { type Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { type ExecutionResult, GraphQLError } from 'graphql'
+import type { ExecutionResult, GraphQLError } from 'graphql'
 import { Departure } from '../errors.ts'
-import { isLazy, type LazyJson, type OpenBytes, type RawSource, toJsonSegments } from '../graphql/raw-json.ts'
+import { type AnswerText, lateFailure, textOfAnswer } from '../graphql/answer-text.ts'
+import { isLazy, type LazyJson, type OpenBytes, type RawSource } from '../graphql/raw-json.ts'
 import { knowsChunks } from './connection.ts'
 import { cutStalledClient } from './send-body.ts'
 
@@ -28,36 +29,10 @@ export async function sendAnswer(
   result: ExecutionResult,
   options: AnswerOptions,
 ): Promise<void> {
-  const { segments, tail } = render(result)
+  const { segments, tail } = textOfAnswer(result)
   const lazy = segments.filter(isLazy)
   if (lazy.length > 0) return await streamSegments(response, { segments, lazy, tail }, options)
   await sendAtHand(response, [...(segments as (string | Buffer)[]), tail([])], options)
-}
-
-interface Rendered {
-  readonly segments: readonly RawSource[]
-  /** The end of the text, with the errors of before and the late ones. */
-  tail(late: readonly object[]): string
-}
-
-/** Text up to where the errors go. */
-function render({ data, errors = [], extensions }: ExecutionResult): Rendered {
-  const wire = errors.map(toWire)
-  const errorsText = (late: readonly object[]) => {
-    const all = [...wire, ...late]
-    return all.length === 0 ? '' : `"errors":${JSON.stringify(all)}`
-  }
-  if (data === undefined) return { segments: ['{'], tail: (late) => `${errorsText(late)}}` }
-  const segments = toJsonSegments({ data, extensions })
-  const last = segments.pop() as string
-  segments.push(last.slice(0, -1))
-  return {
-    segments,
-    tail(late) {
-      const text = errorsText(late)
-      return text === '' ? '}' : `,${text}}`
-    },
-  }
 }
 
 /** Up to here all of an answer is one buffer; a larger one is not copied, and leaves as fast as its client takes it. */
@@ -102,7 +77,7 @@ function join(parts: readonly (string | Buffer)[], sizeBytes: number): Buffer {
 
 type Opened = OpenBytes | { readonly failure: object }
 
-interface Streamed extends Rendered {
+interface Streamed extends AnswerText {
   readonly lazy: readonly LazyJson[]
 }
 
@@ -230,9 +205,7 @@ async function openOne(source: LazyJson, maskError: AnswerOptions['maskError']):
   try {
     return await source.open()
   } catch (error) {
-    const { nodes, path } = source
-    const located = new GraphQLError('', { nodes, path, originalError: error instanceof Error ? error : undefined })
-    return { failure: toWire(maskError(located)) }
+    return { failure: lateFailure(source, error, maskError) }
   }
 }
 
@@ -272,11 +245,4 @@ async function pour(body: Readable, response: ServerResponse): Promise<void> {
   sink.on('error', () => {})
   response.once('close', leave)
   await pipeline(body, sink)
-}
-
-/** What Yoga notes for HTTP is not for clients. */
-function toWire(error: GraphQLError): object {
-  const { message, locations, path, extensions } = error.toJSON()
-  const { http: _http, unexpected: _unexpected, ...shown } = extensions ?? {}
-  return { message, locations, path, extensions: shown }
 }

@@ -23,6 +23,9 @@ const PREFLIGHT_SECONDS = '600'
 
 /** Which pages may read the answers, by the origin they come from. Nothing here uses cookies: credentials are never allowed. */
 export interface Cors {
+  /** Whether pages of that origin may call. */
+  allows(origin: string): boolean
+
   /** Sets what lets the page that asks read the answer, whatever the answer will be; for a page that may not, nothing. */
   mark(response: ServerResponse): void
 
@@ -41,6 +44,8 @@ export function createCors(origins: readonly string[]): Cors | undefined {
   const marks = new Map(origins.map((origin) => [origin, marksOf(origin)]))
 
   return {
+    allows: (origin) => allowsAll || marks.has(origin),
+
     mark(response) {
       // Also where no origin is told: a cache must not hand that answer to a page.
       if (!allowsAll) response.setHeader('vary', 'origin')

@@ -1,7 +1,9 @@
 import { isUtf8 } from 'node:buffer'
 import { once } from 'node:events'
+import { getOperationAST, OperationTypeNode, parse } from 'graphql'
 import type { GraphQLParams } from 'graphql-yoga'
 import { AppError } from '../errors.ts'
+import { DEFAULT_LIMITS } from '../graphql/limits.ts'
 import { createDecoder, type Encoding, isDecodingError } from '../snapshots/encoding.ts'
 
 /**
@@ -60,6 +62,18 @@ export function paramsOfQuery(query: string): GraphQLParams {
     extensions: jsonOf('extensions'),
     documentId: textOf('documentId'),
   } as GraphQLParams)
+}
+
+/** Whether it asks for events; what cannot be read asks for nothing. */
+export function isSubscription({ query = '', operationName }: GraphQLParams): boolean {
+  // Nearly every operation is known by this alone.
+  if (!query.includes('subscription')) return false
+  try {
+    const document = parse(query, { noLocation: true, maxTokens: DEFAULT_LIMITS.tokens })
+    return getOperationAST(document, operationName)?.operation === OperationTypeNode.SUBSCRIPTION
+  } catch {
+    return false
+  }
 }
 
 /** What else a client sends along is not looked at. @throws AppError `BAD_REQUEST` for what nothing behind here could read. */

@@ -1,18 +1,25 @@
-import type { IncomingHttpHeaders } from 'node:http'
-import type { GraphQLError } from 'graphql'
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import type { ExecutionResult, GraphQLError } from 'graphql'
 import type { GraphQLParams } from 'graphql-yoga'
 import { AppError, ERRORS, type ErrorCode } from '../errors.ts'
+import { isEventStream } from '../graphql/event-stream.ts'
+import { toBytes } from '../graphql/frames.ts'
 import { extensionsOf } from '../graphql/mask-error.ts'
 import { sendAnswer } from './answer.ts'
 import { isMarked } from './cors.ts'
-import { type AskedParams, decodeBody, paramsOfBody, paramsOfQuery } from './graphql-request.ts'
+import { EVENTS, sendAsEvent, sendEvents } from './event-writer.ts'
+import { type AskedParams, decodeBody, isSubscription, paramsOfBody, paramsOfQuery } from './graphql-request.ts'
 import { type FailureAnswer, type Handler, readBody } from './http.ts'
 import { jsonTypeOf, readAccept, readCoding } from './negotiation.ts'
 import type { RequestContext } from './request.ts'
+import { type Streams, whoAsks } from './streams.ts'
 import type { GraphqlServer } from './yoga.ts'
 
 /** A payload of 2 MiB and what is said about it. */
 const BODY_MAX_BYTES = 2_621_440
+
+/** Of payloads in an answer that goes out as one event: it is held until it is whole. */
+const EVENT_MAX_BYTES = 4_194_304
 
 const RESPONSE_JSON = 'application/graphql-response+json'
 const PLAIN_JSON = 'application/json'
@@ -20,12 +27,16 @@ const PAGE = 'text/html'
 
 export interface GraphqlRouteOptions {
   readonly graphql: GraphqlServer
+  readonly streams: Streams
   /** Answers a browser that opens the address; undefined: nobody does. */
   readonly graphiql: Handler | undefined
 }
 
-/** GraphQL over HTTP: POST of JSON, and GET of queries by everyone but pages that may not read the answer. */
-export function createGraphqlRoute({ graphql, graphiql }: GraphqlRouteOptions): {
+/**
+ * GraphQL over HTTP: POST of JSON, and GET of queries and subscriptions by everyone but pages that may not read the answer. Subscriptions
+ * are answered as events alone, by the same methods.
+ */
+export function createGraphqlRoute({ graphql, streams, graphiql }: GraphqlRouteOptions): {
   readonly GET: Handler
   readonly HEAD: Handler
   readonly POST: Handler
@@ -33,21 +44,49 @@ export function createGraphqlRoute({ graphql, graphiql }: GraphqlRouteOptions): 
   async function execute(params: AskedParams, asked: RequestContext): Promise<void> {
     const { request, response } = asked
     asked.told.operation = operationNameOf(params)
+    const method = request.method === 'POST' ? 'POST' : 'GET'
+    if (isSubscription(params)) return await subscribe(params, asked)
     const mediaType = chooseMediaType(request.headers)
-    if (!mediaType) {
-      // No code of ours means 406: the status alone says it.
-      response.statusCode = 406
-      throw new AppError('BAD_REQUEST', `Answers are ${RESPONSE_JSON} or ${PLAIN_JSON}`)
-    }
-    const result = await graphql.execute(params, request.method === 'POST' ? 'POST' : 'GET', asked)
+    if (!mediaType && !prefersEvents(request.headers))
+      throw notAcceptable(response, `are ${RESPONSE_JSON} or ${PLAIN_JSON}`)
+    const result = await graphql.execute(params, method, asked)
     if (!result || Symbol.asyncIterator in result)
       throw new AppError('BAD_REQUEST', 'That operation has no single answer')
+    await send(result, asked)
+  }
+
+  async function subscribe(params: AskedParams, asked: RequestContext): Promise<void> {
+    const { request, response, viewer } = asked
+    const { headers, method, socket } = request
+    if (readAccept(headers).namedWeightOf(EVENTS) === 0) throw notAcceptable(response, `of subscriptions are ${EVENTS}`)
+    // Nothing would ever end it.
+    if (method === 'HEAD') throw new AppError('BAD_REQUEST', 'A subscription has no head alone')
+    const leave = streams.enter(whoAsks(viewer, socket.remoteAddress))
+    try {
+      const after = headers['last-event-id'] || undefined
+      const result = await graphql.subscribe(params, asked, { after: after?.toString() })
+      if (isEventStream(result)) await sendEvents(asked, result, streams)
+      else await send(result, asked)
+    } finally {
+      leave()
+    }
+  }
+
+  async function send(result: ExecutionResult, asked: RequestContext): Promise<void> {
+    const { request, response, told } = asked
     const { data, errors } = result
-    asked.told.codes = codesOf(errors)
+    const maskError = (error: unknown) => graphql.maskError(error, asked)
+    told.codes = codesOf(errors)
+    const isPassing = data === undefined && errors?.some(({ extensions }) => extensions['retryable'] === true)
+    const wantsEvent = prefersEvents(request.headers)
+    if (wantsEvent && !isPassing) return void sendAsEvent(response, await toBytes(result, maskError, EVENT_MAX_BYTES))
+    // Who takes events comes back after a status that says so, and after nothing else.
+    const mediaType = (wantsEvent ? undefined : chooseMediaType(request.headers)) ?? RESPONSE_JSON
+    if (isPassing) response.setHeader('retry-after', '1')
     await sendAnswer(response, result, {
       status: statusOf(data, errors, mediaType),
       headers: { ...headersOf(errors), 'content-type': `${mediaType}; charset=utf-8`, 'cache-control': 'no-store' },
-      maskError: (error) => graphql.maskError(error, asked),
+      maskError,
     })
   }
 
@@ -124,6 +163,18 @@ function chooseMediaType(headers: IncomingHttpHeaders): string | undefined {
   const wish = namedWeightOf(RESPONSE_JSON)
   if (wish > 0 && wish >= weightOf(PLAIN_JSON)) return RESPONSE_JSON
   return [PLAIN_JSON, RESPONSE_JSON].find((type) => weightOf(type) > 0)
+}
+
+/** Whether it would rather have an event than JSON; nobody who takes anything means events. */
+function prefersEvents(headers: IncomingHttpHeaders): boolean {
+  const { weightOf, namedWeightOf } = readAccept(headers)
+  return namedWeightOf(EVENTS) > Math.max(weightOf(PLAIN_JSON), namedWeightOf(RESPONSE_JSON))
+}
+
+/** No code of ours means 406: the status alone says it. */
+function notAcceptable(response: ServerResponse, types: string): AppError {
+  response.statusCode = 406
+  return new AppError('BAD_REQUEST', `Answers ${types}`)
 }
 
 interface HttpNote {

@@ -123,7 +123,8 @@ interface FoundRoute {
   readonly params: readonly string[]
 }
 
-function withoutBase(path: string, base = ''): string {
+/** @param base of the server's public URL, without a trailing slash. */
+export function withoutBase(path: string, base = ''): string {
   return base !== '' && path.startsWith(`${base}/`) ? path.slice(base.length) : path
 }
 

@@ -3,12 +3,15 @@ import { createServer, type IncomingMessage, type RequestListener, type Server, 
 import type { AddressInfo, Socket } from 'node:net'
 import { breakOff, knowsChunks } from './connection.ts'
 import { hostInUrl } from './hosts.ts'
+import { isUpgrade, type UpgradeListener } from './upgrade.ts'
 
 export interface ListenOptions {
   readonly port: number
   readonly host: string
   /** How long a connection that nothing is asked on stays open: longer than whoever stands in front keeps it for its next request. */
   readonly keepAliveMillis: number
+  /** Takes over the connections of those who ask for a WebSocket; without it they are answered as anybody. */
+  readonly onUpgrade?: UpgradeListener | undefined
 }
 
 export interface Listener {
@@ -46,10 +49,12 @@ const LIMITS = {
 /** @throws what the system says when it cannot listen there. */
 export async function listen(
   onRequest: RequestListener,
-  { port, host, keepAliveMillis }: ListenOptions,
+  { port, host, keepAliveMillis, onUpgrade }: ListenOptions,
 ): Promise<Listener> {
-  const server = createServer({ ...LIMITS, keepAliveTimeout: keepAliveMillis }, onRequest)
+  const shouldUpgradeCallback = (request: IncomingMessage) => onUpgrade !== undefined && isUpgrade(request)
+  const server = createServer({ ...LIMITS, keepAliveTimeout: keepAliveMillis, shouldUpgradeCallback }, onRequest)
   server.on('checkContinue', onRequest)
+  if (onUpgrade) server.on('upgrade', onUpgrade)
   server.maxConnections = CONNECTIONS_MAX
   server.maxRequestsPerSocket = 1000
   const connections = trackConnections(server)
@@ -95,6 +100,8 @@ function trackConnections(server: Server): Connections {
     cut() {
       for (const response of answersOfOldPeers.values()) if (!response.writableFinished) breakOff(response)
       server.closeAllConnections()
+      // Of those that became WebSockets it knows nothing any more.
+      for (const socket of openedAt.keys()) socket.destroy()
     },
   }
 }

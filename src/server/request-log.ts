@@ -42,3 +42,27 @@ export function startLine(log: Logger, { context, path, isRoutine }: LoggedReque
       'request',
     )
 }
+
+export interface LoggedSocket extends Pick<LoggedRequest, 'context' | 'path'> {
+  readonly status: number
+}
+
+/** The line of a request that became a connection, or was refused to, written when that is closed. */
+export function startSocketLine(log: Logger, { context, path, status }: LoggedSocket): void {
+  const { socket, method } = context.request
+  const before = socket.bytesWritten
+  const began = performance.now()
+  socket.once('close', () =>
+    log.info(
+      {
+        request: context.id,
+        method,
+        path: path.slice(0, PATH_LENGTH),
+        status,
+        millis: Math.round((performance.now() - began) * 10) / 10,
+        bytes: socket.bytesWritten - before,
+      },
+      'request',
+    ),
+  )
+}

@@ -30,6 +30,8 @@ interface Reader {
   readonly response: ServerResponse
   readonly socket: Socket
   readonly account: Account
+  /** Milliseconds that it has left when it is first asked what the client has. */
+  readonly firstAsked: number
   /** What the kernel had taken of the connection before the answer. */
   readonly start: number
   /** What it had taken when the answer was found: its buffers were full, so each later byte has made room at the client. */
@@ -37,6 +39,13 @@ interface Reader {
   /** Bytes that the client had when it was last asked; undefined before. */
   had?: number
   wasWaiting: boolean
+}
+
+const ownPaces = new WeakMap<ServerResponse, Pace>()
+
+/** Has an answer judged by a pace of its own, such as one that goes on without end. */
+export function judgeBy(response: ServerResponse, pace: Pace): void {
+  ownPaces.set(response, pace)
 }
 
 /**
@@ -48,7 +57,6 @@ interface Reader {
  */
 export function createSlowReaders(pace: Pace): SlowReaders {
   const lookMillis = pace.silentMillis / LOOKS
-  const firstAsked = pace.silentMillis * (1 - FIRST_ASKED)
   const watched = new Map<ServerResponse, Watched>()
   let timer: NodeJS.Timeout | undefined
   let lastLook = 0
@@ -74,11 +82,13 @@ export function createSlowReaders(pace: Pace): SlowReaders {
     const { socket } = response
     if (!socket || response.writableLength === 0) return undefined
     const base = takenByKernel(socket)
-    return { response, socket, account: createAccount(pace), start: start ?? base, base, wasWaiting: false }
+    const own = ownPaces.get(response) ?? pace
+    const firstAsked = own.silentMillis * (1 - FIRST_ASKED)
+    return { response, socket, account: createAccount(own), firstAsked, start: start ?? base, base, wasWaiting: false }
   }
 
   function isDoubtful(reader: Reader, millis: number): boolean {
-    const { response, account, had } = reader
+    const { response, account, firstAsked, had } = reader
     const isWaiting = response.socket !== null && response.writableLength > 0
     if (isWaiting && reader.wasWaiting) account.waited(millis)
     reader.wasWaiting = isWaiting

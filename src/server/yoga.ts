@@ -9,11 +9,14 @@ import {
 } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
 import { LRUCache } from 'lru-cache'
+import { AppError } from '../errors.ts'
 import { type Asker, createContext, type Services } from '../graphql/context.ts'
+import type { EventStream, SubscribeOptions } from '../graphql/event-stream.ts'
 import { createOperation, type Operation } from '../graphql/execution/operation.ts'
 import { createLimitsRule, DEFAULT_LIMITS, excessOf, type Limits, tokensIn } from '../graphql/limits.ts'
 import { createErrorMask } from '../graphql/mask-error.ts'
 import { schema } from '../graphql/schema.ts'
+import { createSubscriptions, type MayWatch } from '../graphql/subscriptions.ts'
 import type { AskedParams } from './graphql-request.ts'
 
 export interface YogaOptions {
@@ -25,6 +28,8 @@ export interface YogaOptions {
   readonly introspection?: boolean | undefined
   /** How long a query may take until its answer begins; 30,000 when left out. A mutation takes the time that it takes. */
   readonly queryMillis?: number | undefined
+  /** Whether a viewer may watch a run, or the runs; everybody may when it is left out. */
+  readonly mayWatch?: MayWatch | undefined
 }
 
 export type GraphqlResult = ExecutionResult | AsyncIterable<ExecutionResult> | undefined
@@ -32,6 +37,11 @@ export type GraphqlResult = ExecutionResult | AsyncIterable<ExecutionResult> | u
 export interface GraphqlServer {
   /** @param method of the request: a GET executes no mutation. */
   execute(params: AskedParams, method: string, asker: Asker): Promise<GraphqlResult>
+  /**
+   * Begins a subscription, or answers any other operation as `execute` does for a POST. The signal of the asker counts until this
+   * resolves; from then on whoever got the stream ends it by its `return`. Errors are masked.
+   */
+  subscribe(params: AskedParams, asker: Asker, options?: SubscribeOptions): Promise<ExecutionResult | EventStream>
   /** Turns any failure into what a client may read. */
   readonly maskError: (error: unknown, asker?: Asker) => GraphQLError
 }
@@ -40,7 +50,11 @@ interface YogaContext {
   readonly asker: Asker
   /** As they were asked; Yoga itself takes none but those that it knows. */
   readonly asked: AskedParams
+  /** Whether a subscription is what is asked for: it is begun by who asked, and not by Yoga. */
+  readonly isForStream?: true
 }
+
+const NEEDS_STREAM = 'A subscription is answered as text/event-stream, or over WebSocket'
 
 /**
  * Yoga parses, validates, and decides what may be executed; that is not asked again for an operation that comes again. HTTP is not
@@ -53,6 +67,12 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
   const maskError = (error: unknown, asker?: Asker) =>
     asker?.report ? createErrorMask((hidden) => asker.report?.(hidden))(error) : maskUnasked(error)
   const known = createKnownOperations()
+  const subscriptions = createSubscriptions({
+    services,
+    maskError: maskUnasked,
+    queryMillis,
+    mayWatch: options.mayWatch,
+  })
 
   async function answer(operation: Operation, params: AskedParams, asker: Asker): Promise<ExecutionResult> {
     const millis = operation.type === OperationTypeNode.QUERY ? queryMillis : undefined
@@ -65,16 +85,23 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
       : { data }
   }
 
+  function learn({ document, operationName, contextValue: { asked } }: YogaArgs): Operation {
+    const operation = createOperation({ schema, document, operationName, limits })
+    known.set(asked, operation)
+    return operation
+  }
+
   const execution: Plugin<YogaContext> = {
     onExecute({ args, setExecuteFn }) {
-      const { document, operationName, contextValue } = args as ExecutionArgs & {
-        contextValue: YogaContext
-      }
-      const { asked, asker } = contextValue
-      setExecuteFn(async () => {
-        const operation = createOperation({ schema, document, operationName, limits })
-        known.set(asked, operation)
-        return await answer(operation, asked, asker)
+      const { contextValue } = args as YogaArgs
+      setExecuteFn(async () => await answer(learn(args as YogaArgs), contextValue.asked, contextValue.asker))
+    },
+    onSubscribe({ args, setSubscribeFn }) {
+      const { contextValue } = args as YogaArgs
+      setSubscribeFn(async () => {
+        learn(args as YogaArgs)
+        if (!contextValue.isForStream) throw new AppError('BAD_REQUEST', NEEDS_STREAM)
+        return { data: null }
       })
     },
   }
@@ -90,20 +117,37 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
     batching: false,
     cors: false,
   })
+  // What Yoga's hooks look at of a request: the method decides whether mutations may run.
+  const askYoga = (method: string, context: YogaContext) => {
+    const { body: _body, ...params } = context.asked
+    return yoga.getResultForParams({ params, request: { method } as Request }, context)
+  }
+
   return {
     maskError,
     async execute(asked, method, asker) {
       const operation = known.get(asked)
+      if (operation?.type === OperationTypeNode.SUBSCRIPTION) throw new AppError('BAD_REQUEST', NEEDS_STREAM)
       // What else a GET asks for is refused there.
       if (operation && (operation.type === OperationTypeNode.QUERY || method === 'POST')) {
         return answer(operation, asked, asker)
       }
-      // What Yoga's hooks look at of a request: the method decides whether mutations may run.
-      const { body: _body, ...params } = asked
-      return await yoga.getResultForParams({ params, request: { method } as Request }, { asker, asked })
+      return await askYoga(method, { asker, asked })
+    },
+    async subscribe(asked, asker, options) {
+      const before = known.get(asked)
+      const result = before ? undefined : await askYoga('POST', { asker, asked, isForStream: true })
+      const operation = before ?? known.get(asked)
+      if (operation?.type === OperationTypeNode.SUBSCRIPTION) {
+        return await subscriptions.begin(operation, { variables: asked.variables ?? {}, asker, ...options })
+      }
+      if (result) return result as ExecutionResult
+      return operation ? await answer(operation, asked, asker) : {}
     },
   }
 }
+
+type YogaArgs = ExecutionArgs & { readonly contextValue: YogaContext }
 
 /** By the text and the name: an empty name is none of the document's, and not the lack of one. */
 function createKnownOperations() {

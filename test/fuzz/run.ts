@@ -2,10 +2,11 @@ import { parseArgs } from 'node:util'
 import { openExecutors } from './executors.ts'
 import { openParts } from './parts.ts'
 import { openScanner } from './scanner.ts'
+import { openStorm } from './storm.ts'
 
 /*
- * Two ways to do the same, fed with the same random input: `npm run fuzz` takes all of them in turns, and goes on until it is stopped
- * or finds a difference; `npm run fuzz -- scanner` takes one; `npm run fuzz -- --count 2000 --seed 1` takes so many seeds from there.
+ * Two ways to do the same, fed with the same random input, and one that must come out even: `npm run fuzz` takes all of them in turns, and
+ * goes on until it is stopped or finds a difference; `npm run fuzz -- scanner` takes one; `npm run fuzz -- --count 2000 --seed 1` takes so many seeds from there.
  */
 export interface Fuzz extends AsyncDisposable {
   /** @throws AssertionError at the first difference; it names the input. */
@@ -18,6 +19,7 @@ const OPEN: Readonly<Record<string, () => Promise<Fuzz>>> = {
   executors: openExecutors,
   parts: openParts,
   scanner: openScanner,
+  storm: openStorm,
 }
 const REPORT_EVERY = 100
 

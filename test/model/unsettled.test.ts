@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import fc from 'fast-check'
-import { readUnsettled, type Transactions, writeUnsettled } from '../../src/model/unsettled.ts'
+import type { Transactions } from '../../src/model/transactions.ts'
+import { readUnsettled, writeUnsettled } from '../../src/model/unsettled.ts'
 
 const distance = fc.bigInt({ min: 1n, max: 2n ** 40n })
 const width = fc.bigInt({ min: 1n, max: 1000n })

@@ -3,6 +3,7 @@ import { after, before, beforeEach, describe, it } from 'node:test'
 import { brotliCompressSync, deflateSync, gunzipSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import { dataOf } from '../support/answers.ts'
 import { codesOf, type PlainRequest, send } from '../support/http.ts'
+import { put } from '../support/put.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
 const JSON_TYPE = { 'content-type': 'application/json' }
@@ -296,11 +297,39 @@ describe('the answer of /graphql', () => {
 
   it('is 406 to a client that takes neither, before anything runs', async () => {
     const others = ['text/plain', 'text/html', 'image/png, application/xml', 'application/graphql+json', '*/*;q=0']
-    for (const accept of [...others, 'text/event-stream', 'multipart/mixed']) {
+    for (const accept of [...others, 'multipart/mixed']) {
       const headers = { ...JSON_TYPE, accept }
       const request = { method: 'POST', target: '/graphql', headers, body: WRITE_BODY }
       await assertRefused(request, { status: 406, code: 'BAD_REQUEST' })
     }
+  })
+
+  it('is one event in a stream to who would rather have that than JSON, whatever the operation', async () => {
+    const asEvent = (result: object) =>
+      `: events follow\nretry: 2000\n\nevent: next\ndata: ${JSON.stringify(result)}\n\nevent: complete\ndata:\n\n`
+    for (const accept of ['text/event-stream', 'text/event-stream, application/json;q=0.5']) {
+      const { status, headers, body } = await post('{ __typename }', accept)
+      assert.deepEqual([status, headers['content-type']], [200, 'text/event-stream; charset=utf-8'])
+      assert.equal(body.toString(), asEvent({ data: { __typename: 'Query' } }))
+    }
+    const refused = await post('{ nothing }', 'text/event-stream')
+    assert.match(refused.body.toString(), /\nevent: next\ndata: \{"errors":\[\{.*\}\]\}\n\nevent: complete\ndata:\n\n$/)
+    for (const accept of ['text/event-stream, */*', 'application/graphql-response+json, text/event-stream']) {
+      assert.match(String((await post('{ __typename }', accept)).headers['content-type']), /json/)
+    }
+  })
+
+  it('holds a payload in one line of an event, and none that is too large for one', async () => {
+    const pretty = '{\n  "a": "x\\ny",\r\n  "b": 1.0\n}'
+    await put(server.url, pretty, { runId: 'lines' })
+    await put(server.url, JSON.stringify('x'.repeat(5_000_000)), { runId: 'lines', stepId: 'large' })
+    const state = (stepId: string) => `snapshot(runId: "lines", stepId: "${stepId}") { payload }`
+    const { body } = await post(`{ step: ${state('step')} large: ${state('large')} }`, 'text/event-stream')
+    const [, line = ''] = /^data: (.+)$/m.exec(body.toString()) ?? []
+    assert.ok(line.includes(`{"payload":${pretty.replaceAll(/[\r\n]/g, ' ')}}`), line)
+    const { data, errors } = JSON.parse(line)
+    assert.deepEqual([data.large.payload, errors[0].extensions.code], [null, 'PAYLOAD_TOO_LARGE'])
+    assert.deepEqual(errors[0].path, ['large', 'payload'])
   })
 
   it('is the page only to who names HTML, and likes nothing better', async () => {
@@ -319,7 +348,7 @@ describe('the answer of /graphql', () => {
     const deep = `{ run(runId: "r") ${'{ parentRun '.repeat(20)} { runId } ${'}'.repeat(20)} }`
     const required = 'query ($id: String!) { run(runId: $id) { runId } }'
     const several = 'query A { __typename } query B { __typename }'
-    for (const query of ['{', '{ nothing }', deep, required, several, 'subscription { x }']) {
+    for (const query of ['{', '{ nothing }', deep, required, several]) {
       const newer = await post(query, NEWER.accept)
       const older = await post(query, 'application/json')
       assert.deepEqual([newer.status, older.status], [400, 200], query)

@@ -51,8 +51,8 @@ export function createPlainExecution({ server, now }: PlainExecutionOptions): Pl
   const indexes = createStateIndexes(db)
   const reads = createStoredReads({ db, indexes })
   const parts = createParts({ payloads, indexes, reads, admission: createAdmission(), wholeMaxBytes: 1 })
-  // Only mutations upload.
-  const contextOf = (): Omit<Context, 'uploads'> => ({
+  // Only mutations upload, and only subscriptions watch.
+  const contextOf = (): Omit<Context, 'uploads' | 'events'> => ({
     reader: createStrictReader(createReader(db)),
     writer: server.app.writer,
     payloads,

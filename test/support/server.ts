@@ -35,6 +35,7 @@ export interface TestServerOptions {
   /** Keeps the store of an earlier server: its restart. */
   readonly store?: { readonly databaseUrl: string; readonly storagePath: string }
   readonly admission?: AppOptions['admission']
+  readonly streams?: AppOptions['streams']
   readonly now?: AppOptions['now']
   readonly partsWaitMillis?: AppOptions['partsWaitMillis']
   /** Nothing is logged when it is left out. */
@@ -46,6 +47,7 @@ export async function startServer({
   env = {},
   store,
   admission,
+  streams,
   now,
   partsWaitMillis,
   log = createLogger({ level: 'silent' }),
@@ -62,6 +64,7 @@ export async function startServer({
     log,
     onStatement: (text) => statements.push(text),
     admission,
+    streams,
     now,
     partsWaitMillis,
   })

@@ -26,6 +26,7 @@ import {
 } from './execution.ts'
 import { executeSerially, ROOT } from './fields.ts'
 import { planObject } from './plan.ts'
+import { eventVariables, planSubscription, type Refusal, type Subscription } from './subscription.ts'
 import { createVariables } from './variables.ts'
 
 /** One operation of a document that was validated; it may be executed any number of times. */
@@ -37,6 +38,8 @@ export interface Operation {
    * @param body the JSON that they came in, where there was one.
    */
   execute(given: Variables, context: Context, body?: string): ExecutionResult | Promise<ExecutionResult>
+  /** Looks at what a subscription asks for, and begins nothing. The errors are not masked. */
+  subscribe(given: Variables, context: Context): Refusal | Subscription
 }
 
 export interface OperationOptions {
@@ -95,6 +98,18 @@ export function createOperation({ schema, document, operationName, limits }: Ope
       const { document: evaluated, root } = variantFor(variables)
       return run(createExecution({ document: evaluated, context, variables, bytesMax: limits.bytes }), root, limits)
     },
+    subscribe(given, context) {
+      const { values: variables, errors } = coerce(given)
+      if (errors.length > 0) return { errors }
+      const { document: evaluated, root } = variantFor(variables)
+      const executionFor = (of: Context) =>
+        createExecution({ document: evaluated, context: of, variables, bytesMax: limits.bytes })
+      return planSubscription(executionFor(context), root, {
+        limits,
+        variant: () => JSON.stringify(eventVariables(whole).map((name) => variables[name] ?? null)),
+        answer: (event, of) => run(executionFor(of), root, { ...limits, source: event }),
+      })
+    },
   }
 }
 
@@ -110,7 +125,11 @@ function fragmentsOf({ definitions }: DocumentNode): Record<string, FragmentDefi
   return fragments
 }
 
-function run(execution: Execution, planRoot: Variant['root'], limits: Limits): ReturnType<Operation['execute']> {
+function run(
+  execution: Execution,
+  planRoot: Variant['root'],
+  { source = ROOT, ...limits }: Limits & { readonly source?: object },
+): ReturnType<Operation['execute']> {
   const { errors, document } = execution
   const isSerial = document.operation.operation === OperationTypeNode.MUTATION
   const answer = (data: unknown) => {
@@ -127,7 +146,7 @@ function run(execution: Execution, planRoot: Variant['root'], limits: Limits): R
     const root = planRoot()
     const excess = excessOf(measure(execution, root), limits)
     if (excess) return { errors: [excess] }
-    const data = isSerial ? executeSerially(root, execution) : root.execute(execution, ROOT, undefined)
+    const data = isSerial ? executeSerially(root, execution) : root.execute(execution, source, undefined)
     return isPromise(data) ? data.then(answer, failed) : answer(data)
   } catch (error) {
     return failed(error)

@@ -40,7 +40,7 @@ const RunOrderRef = builder.enumType('RunOrder', {
   } satisfies Record<RunOrder, object>,
 })
 
-const RunFilter = builder.inputType('RunFilter', {
+export const RunFilter = builder.inputType('RunFilter', {
   description: 'Every condition that is given must hold.',
   fields: (t) => ({
     status: t.field({ type: [RunStatusRef], description: 'Any of these.' }),

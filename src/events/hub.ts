@@ -1,0 +1,187 @@
+import type { Rows } from '../db/connect.ts'
+import { findGoneRuns, type Moment } from '../db/queries/changes.ts'
+import { isFinal, type Run } from '../model/run.ts'
+import { placeAt } from './event.ts'
+import { hydrate } from './hydrate.ts'
+import { locate } from './locate.ts'
+import { createPoller, type Found, type PollerOptions } from './poller.ts'
+import { createRing, type RingOptions } from './ring.ts'
+import type { Topic } from './topic.ts'
+
+/** What subscribers of this process share: one who looks at the database, and what was found last. */
+export interface Hub {
+  /**
+   * Begins to collect the events of one run, or of the runs where none is named. Whatever is committed after this has resolved will be
+   * among them.
+   */
+  join(runId: string | null): Promise<Membership>
+  /** Ends every membership. */
+  close(): void
+  /** How many there are. */
+  readonly members: number
+}
+
+export interface Membership {
+  readonly topic: Topic
+  /** The place in the topic of what was committed since: whatever is read of the past from now on, nothing lies between the two. */
+  readonly begin: number
+  /** Resolves with the next event of the topic, after so long, or with the end of the membership. */
+  wait(millis: number): Promise<void>
+  /** What was looked through to its end; null while that is not known. */
+  head(): Moment | null
+  /** The run is there: should it go, there will be an event. */
+  noteRun(): void
+  readonly isOver: boolean
+  leave(): void
+}
+
+export interface HubOptions extends RingOptions, Pick<PollerOptions, 'activeMillis' | 'quietMillis' | 'onProblem'> {
+  /** For the one that looks, again and again, and reads what it has found. */
+  readonly watching: Rows
+}
+
+const GONE_MILLIS = 2000
+const WAKE_MILLIS = 1000
+const RUNS = 'runs'
+
+interface Waiting {
+  readonly until: number
+  readonly wake: () => void
+}
+
+export function createHub({ watching: db, onProblem, ...options }: HubOptions): Hub {
+  const ring = createRing(options)
+  /** Topics of runs that are known to be there. */
+  const there = new Set<string>()
+  const waiting = new Set<Waiting>()
+  const leaves = new Set<() => void>()
+  let ended: Run[] = []
+  let lookedAt = 0
+  let isMidway = false
+  let timer: NodeJS.Timeout | undefined
+
+  const poller = createPoller({
+    db,
+    ...options,
+    onProblem,
+    async onFound(found, signal) {
+      isMidway = !found.isLast
+      await tell(found)
+      signal.throwIfAborted()
+    },
+    onBreak() {
+      isMidway = false
+      ended = []
+      ring.clear()
+    },
+  })
+
+  async function tell(found: Found): Promise<void> {
+    const { changes, upTo, isLast } = found
+    const ofRuns = ring.has(RUNS)
+      ? locate(
+          changes.filter(({ kind }) => kind === 'run'),
+          found,
+          () => RUNS,
+        )
+      : []
+    const ofOne = locate(changes, found, ({ runId }) => topicOf(runId)).filter(({ topic }) => ring.has(topic))
+    for (const { topic, event } of await hydrate(db, [...ofOne, ...ofRuns])) {
+      ring.push(topic, event)
+      if (event.kind !== 'RunUpdated' || topic === RUNS) continue
+      there.add(event.run.runId)
+      if (isFinal(event.run.status)) ended.push(event.run)
+    }
+    if (!isLast) return
+    for (const run of ended) ring.push(topicOf(run.runId), { kind: 'RunEnded', run, place: placeAt(upTo) })
+    ended = []
+  }
+
+  async function tellGone(): Promise<void> {
+    const head = poller.head
+    if (!head || performance.now() - lookedAt < GONE_MILLIS) return
+    lookedAt = performance.now()
+    const watched = [...there].filter((runId) => ring.has(topicOf(runId)))
+    for (const runId of [...there]) if (!ring.has(topicOf(runId))) there.delete(runId)
+    if (watched.length === 0) return
+    for (const runId of await findGoneRuns(db, watched)) {
+      there.delete(runId)
+      ring.push(topicOf(runId), { kind: 'RunEnded', run: null, place: placeAt(head.seen) })
+    }
+  }
+
+  /** One timer for all who wait. */
+  function tick(): void {
+    const now = performance.now()
+    for (const { until, wake } of [...waiting]) if (until <= now) wake()
+    tellGone().catch(onProblem)
+  }
+
+  function leave(name: string): void {
+    ring.close(name)
+    if (leaves.size > 0) return
+    poller.stop()
+    clearInterval(timer)
+    timer = undefined
+    there.clear()
+    ended = []
+    isMidway = false
+  }
+
+  return {
+    get members() {
+      return leaves.size
+    },
+    async join(runId) {
+      const name = runId === null ? RUNS : topicOf(runId)
+      const topic = ring.open(name)
+      let isOver = false
+      let wakeMine: (() => void) | undefined
+      const leaveMine = () => {
+        if (isOver) return
+        isOver = true
+        leaves.delete(leaveMine)
+        leave(name)
+        wakeMine?.()
+      }
+      leaves.add(leaveMine)
+      timer ??= setInterval(tick, WAKE_MILLIS).unref()
+      try {
+        await poller.start()
+      } catch (error) {
+        leaveMine()
+        throw error
+      }
+      return {
+        topic,
+        begin: topic.end,
+        head: () => (isMidway ? null : poller.head),
+        noteRun: () => void (runId !== null && there.add(runId)),
+        get isOver() {
+          return isOver
+        },
+        leave: leaveMine,
+        wait(millis) {
+          return new Promise((resolve) => {
+            const entry: Waiting = { until: performance.now() + millis, wake: () => wake() }
+            const takeBack = topic.onNext(() => wake())
+            const wake = () => {
+              takeBack()
+              waiting.delete(entry)
+              wakeMine = undefined
+              resolve()
+            }
+            waiting.add(entry)
+            wakeMine = wake
+            if (isOver) wake()
+          })
+        },
+      }
+    },
+    close() {
+      for (const leaveOne of [...leaves]) leaveOne()
+    },
+  }
+}
+
+const topicOf = (runId: string) => `run ${runId}`

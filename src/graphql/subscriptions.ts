@@ -1,0 +1,93 @@
+import type { ExecutionResult, GraphQLError } from 'graphql'
+import type { Viewer } from '../auth/viewer.ts'
+import { AppError } from '../errors.ts'
+import type { Delivery } from '../events/watch.ts'
+import { type Asker, createContext, type Services } from './context.ts'
+import { createEventStream, type EventStream, type SubscribeOptions } from './event-stream.ts'
+import type { Operation } from './execution/operation.ts'
+import type { Subscription } from './execution/subscription.ts'
+import { type AnswerAll, createFrames, toBytes } from './frames.ts'
+
+/** Begins subscriptions. */
+export interface Subscriptions {
+  /** @returns masked errors where it does not begin. */
+  begin(operation: Operation, asked: AskedSubscription): Promise<ExecutionResult | EventStream>
+}
+
+export interface AskedSubscription extends SubscribeOptions {
+  readonly variables: Readonly<Record<string, unknown>>
+  readonly asker: Asker
+}
+
+export interface SubscriptionsOptions {
+  readonly services: Services
+  readonly maskError: (error: unknown) => GraphQLError
+  /** How long the reads for an answer may take. */
+  readonly queryMillis: number
+  /** Whether a viewer may watch a run, or the runs: asked when it begins, and again every minute. Everybody may when it is left out. */
+  readonly mayWatch?: MayWatch | undefined
+}
+
+/** @param runId null for all runs. */
+export type MayWatch = (viewer: Viewer, runId: string | null) => boolean | Promise<boolean>
+
+/** A larger payload is not read into an event: its reader asks for it. */
+const PAYLOAD_MAX_BYTES = 1_048_576
+
+export function createSubscriptions(options: SubscriptionsOptions): Subscriptions {
+  const { maskError, queryMillis, mayWatch = () => true } = options
+  const services = {
+    ...options.services,
+    payloadMaxBytes: Math.min(options.services.payloadMaxBytes, PAYLOAD_MAX_BYTES),
+  }
+  const frames = createFrames({ maskError })
+  const numbers = new WeakMap<Operation, number>()
+  let operations = 0
+
+  /** Whoever is in one group gets the same bytes. */
+  function groupOf(operation: Operation, subscription: Subscription, { scopes }: Viewer): string {
+    const number = numbers.get(operation) ?? ++operations
+    numbers.set(operation, number)
+    return [number, [...scopes].toSorted(), subscription.variant()].join(' ')
+  }
+
+  /** One context for all: what one of them reads serves the others. */
+  function answerer(subscription: Subscription, viewer: Viewer): AnswerAll {
+    return (deliveries: readonly Delivery[]) => {
+      const asker = { viewer, signal: new AbortController().signal }
+      const { context, deadline } = createContext(services, asker, queryMillis)
+      const results = deliveries.map(async (delivery) => await subscription.answer(delivery, context))
+      Promise.all(results).then(deadline.keep, deadline.keep)
+      return results
+    }
+  }
+
+  return {
+    async begin(operation, { variables, asker, after }) {
+      const { context, deadline } = createContext(services, asker, queryMillis)
+      const subscription = operation.subscribe(variables, context)
+      if ('errors' in subscription) return { errors: subscription.errors.map(maskError) }
+      const args = after === undefined ? subscription.args : { ...subscription.args, after }
+      const runId = typeof args['runId'] === 'string' ? args['runId'] : null
+      const authorize = async () => {
+        if (!(await mayWatch(asker.viewer, runId))) throw new AppError('FORBIDDEN', 'These events may not be watched')
+      }
+      try {
+        await authorize()
+        const watch = await subscription.begin(args)
+        const group = groupOf(operation, subscription, asker.viewer)
+        const answerAll = answerer(subscription, asker.viewer)
+        return createEventStream({
+          watch,
+          authorize,
+          bytesOf: (deliveries) => frames.bytesOf(group, deliveries, answerAll),
+          bytesOfFailure: (error) => toBytes({ errors: [error as GraphQLError] }, maskError),
+        })
+      } catch (error) {
+        return { errors: [maskError(error)] }
+      } finally {
+        deadline.keep()
+      }
+    },
+  }
+}

@@ -1,0 +1,175 @@
+import type { GraphQLError } from 'graphql'
+import { CloseCode, type Message, MessageType, parseMessage, type SubscribePayload } from 'graphql-ws'
+import type { GraphQLParams } from 'graphql-yoga'
+import type { RawData, WebSocket } from 'ws'
+import type { Viewer } from '../auth/viewer.ts'
+import { AppError } from '../errors.ts'
+import { toWire } from '../graphql/answer-text.ts'
+import { type EventStream, isEventStream } from '../graphql/event-stream.ts'
+import { isSubscription } from './graphql-request.ts'
+import type { RequestContext } from './request.ts'
+import { BEHIND_BYTES, GOING_AWAY, watchSocket } from './socket-watch.ts'
+import { type Streams, whoAsks } from './streams.ts'
+import type { GraphqlServer } from './yoga.ts'
+
+export interface GraphqlSocketOptions {
+  readonly graphql: GraphqlServer
+  readonly streams: Streams
+}
+
+/** Whoever asks without reading the answers is cut here. */
+const UNREAD_MAX_BYTES = 1_048_576
+
+/** A subscription that has begun, or is about to. */
+interface Running {
+  end(): void
+}
+
+/**
+ * Serves subscriptions on a connection, by the protocol `graphql-transport-ws`: graphql-ws reads its messages, and frames go out as the
+ * text that they are. What only has one answer goes by HTTP.
+ * @see https://github.com/graphql/graphql-over-http/blob/main/rfcs/GraphQLOverWebSocket.md
+ */
+export function serveSocket(socket: WebSocket, context: RequestContext, options: GraphqlSocketOptions): void {
+  const { streams } = options
+  const running = new Map<string, Running>()
+  let viewer: Viewer | undefined
+  let isGreeted = false
+  let forget = () => {}
+  const watch = watchSocket(socket, context.request.socket, { limits: streams.limits, isUsed: () => running.size > 0 })
+  const late = setTimeout(
+    () => socket.close(CloseCode.ConnectionInitialisationTimeout, 'Connection initialisation timeout'),
+    streams.limits.initMillis,
+  )
+
+  function endAll(): void {
+    for (const one of running.values()) one.end()
+  }
+
+  /** Nothing more is sent, whenever the other side says that it closes too. */
+  function end(): void {
+    endAll()
+    socket.close(GOING_AWAY, 'Come back')
+  }
+
+  async function greet(payload: unknown): Promise<void> {
+    if (isGreeted) return void socket.close(CloseCode.TooManyInitialisationRequests, 'Too many initialisation requests')
+    isGreeted = true
+    clearTimeout(late)
+    viewer = await viewerOf(payload, context)
+    if (socket.readyState !== socket.OPEN) return
+    forget = streams.tend({ look: watch.look, end })
+    say(socket, { type: MessageType.ConnectionAck })
+    if (context.draining.aborted) end()
+  }
+
+  function begin(id: string, payload: SubscribePayload): void {
+    if (viewer === undefined) return void socket.close(CloseCode.Unauthorized, 'Unauthorized')
+    if (running.has(id)) return void socket.close(CloseCode.SubscriberAlreadyExists, 'Subscriber already exists')
+    const { query, variables, operationName, extensions } = payload
+    const params = {
+      query,
+      variables: variables ?? undefined,
+      operationName: operationName ?? undefined,
+      extensions: extensions ?? undefined,
+    }
+    subscribe({ ...options, socket, context, viewer, id, params, running }).catch(() => socket.terminate())
+  }
+
+  socket.on('message', (data, isBinary) => {
+    watch.heard()
+    // It reads nothing of what it has asked for.
+    if (socket.bufferedAmount > UNREAD_MAX_BYTES) return void socket.terminate()
+    const message = readMessage(data, isBinary)
+    if (message?.type === MessageType.ConnectionInit) greet(message.payload).catch(() => socket.terminate())
+    else if (message?.type === MessageType.Subscribe) begin(message.id, message.payload)
+    else if (message?.type === MessageType.Complete) running.get(message.id)?.end()
+    else if (message?.type === MessageType.Ping) say(socket, { ...message, type: MessageType.Pong })
+    else if (message?.type !== MessageType.Pong) socket.close(CloseCode.BadRequest, 'Invalid message')
+  })
+  // What is wrong shows in how it is closed.
+  socket.on('error', () => {})
+  socket.once('close', () => {
+    clearTimeout(late)
+    forget()
+    endAll()
+  })
+}
+
+/** Who asks: the place for what clients send with `connection_init`. */
+async function viewerOf(_payload: unknown, { viewer }: RequestContext): Promise<Viewer> {
+  return viewer
+}
+
+interface Subscription extends GraphqlSocketOptions {
+  readonly socket: WebSocket
+  readonly context: RequestContext
+  readonly viewer: Viewer
+  readonly id: string
+  readonly params: GraphQLParams
+  readonly running: Map<string, Running>
+}
+
+async function subscribe(subscription: Subscription): Promise<void> {
+  const { graphql, streams, socket, context, viewer, id, params, running } = subscription
+  const left = new AbortController()
+  let stream: EventStream | undefined
+  let leave: (() => void) | undefined
+  const one: Running = {
+    end() {
+      running.delete(id)
+      left.abort()
+      stream?.return()
+    },
+  }
+  running.set(id, one)
+  try {
+    if (!isSubscription(params))
+      throw new AppError('BAD_REQUEST', 'Subscriptions alone go by WebSocket: POST the others')
+    leave = streams.enter(whoAsks(viewer, context.request.socket.remoteAddress))
+    const result = await graphql.subscribe(params, { viewer, signal: left.signal })
+    if (!isEventStream(result)) return fail(socket, id, result.errors ?? [])
+    stream = result
+    if (left.signal.aborted) stream.return()
+    const isComplete = await pass(stream, socket, id)
+    if (left.signal.aborted) return
+    if (isComplete) say(socket, { id, type: MessageType.Complete })
+    else socket.close(GOING_AWAY, 'Come back')
+  } catch (error) {
+    if (!left.signal.aborted) fail(socket, id, [graphql.maskError(error)])
+  } finally {
+    leave?.()
+    one.end()
+  }
+}
+
+/** Sends its frames, as fast as the client takes them. @returns whether the last one was among them. */
+async function pass(stream: EventStream, socket: WebSocket, id: string): Promise<boolean> {
+  const head = Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`)
+  for (let next = await stream.next(); !next.done; next = await stream.next()) {
+    const message = Buffer.concat([head, next.value.body, END])
+    if (socket.bufferedAmount < BEHIND_BYTES) socket.send(message, { binary: false })
+    else await new Promise((resolve) => socket.send(message, { binary: false }, resolve))
+    if (next.value.isLast) return true
+    if (socket.readyState !== socket.OPEN) return false
+  }
+  return false
+}
+
+const END = Buffer.from('}')
+
+function fail(socket: WebSocket, id: string, errors: readonly GraphQLError[]): void {
+  say(socket, { id, type: 'error', payload: errors.map(toWire) })
+}
+
+function say(socket: WebSocket, message: object): void {
+  socket.send(JSON.stringify(message))
+}
+
+function readMessage(data: RawData, isBinary: boolean): Message | undefined {
+  try {
+    return isBinary ? undefined : parseMessage(data.toString())
+  } catch {
+    return undefined
+  }
+}
