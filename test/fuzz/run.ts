@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { openExecutors } from './executors.ts'
+import { openMasker } from './masker.ts'
 import { openScanner } from './scanner.ts'
 
 /*
@@ -13,7 +14,11 @@ export interface Fuzz extends AsyncDisposable {
   told(): string
 }
 
-const OPEN: Readonly<Record<string, () => Promise<Fuzz>>> = { executors: openExecutors, scanner: openScanner }
+const OPEN: Readonly<Record<string, () => Promise<Fuzz>>> = {
+  executors: openExecutors,
+  masker: openMasker,
+  scanner: openScanner,
+}
 const REPORT_EVERY = 100
 
 const { values, positionals } = parseArgs({
