@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { RequestListener } from 'node:http'
+import { type Access, openAccess } from './access.ts'
 import type { ByteCache } from './cache/byte-cache.ts'
 import { createMemoryCache } from './cache/memory.ts'
 import { createValkeyCache } from './cache/valkey.ts'
@@ -7,6 +8,7 @@ import type { Config } from './config.ts'
 import { createDatabase, type Database } from './db/connect.ts'
 import { claimStore, hasObjectsIn, lookAtStore, replaceStore } from './db/queries/stores.ts'
 import type { Logger } from './log.ts'
+import { auditTo } from './server/audit.ts'
 import { CAPTURE_PATH, createCaptureRoute } from './server/capture-route.ts'
 import { createCors } from './server/cors.ts'
 import { createGraphiql } from './server/graphiql.ts'
@@ -16,13 +18,16 @@ import { createHosts } from './server/hosts.ts'
 import { createFront, type Route } from './server/http.ts'
 import { paceOfReaders, paceOfSenders } from './server/pace.ts'
 import { createPayloadRoute } from './server/payload-route.ts'
+import { createRateLimit } from './server/rate-limit.ts'
 import { reportTo } from './server/request.ts'
 import { createUploadRoute } from './server/upload-route.ts'
 import { createGraphqlServer } from './server/yoga.ts'
+import { type Authorize, changesFor } from './snapshots/authorize.ts'
 import { createUploads } from './snapshots/capture/uploads.ts'
 import { createWriter, type SnapshotWriter } from './snapshots/capture/writer.ts'
 import { createLinks } from './snapshots/links.ts'
-import { createReader } from './snapshots/reader.ts'
+import { createMayRead } from './snapshots/may-read.ts'
+import { createReaders } from './snapshots/readers.ts'
 import { type AdmissionOptions, createAdmission, READS_MAX } from './snapshots/source/admission.ts'
 import { createSweeper } from './snapshots/upkeep/sweeper.ts'
 import { createVerifier } from './snapshots/upkeep/verifier.ts'
@@ -66,22 +71,28 @@ export interface AppOptions {
   readonly admission?: AdmissionOptions
   /** Milliseconds since 1970, for links to this server; the clock of the process when left out. */
   readonly now?: () => number
+  /** Decides by run, beside the scopes; lists then hold only the runs that it allows. Left out: scopes alone decide. */
+  readonly authorize?: Authorize
 }
 
-/** Builds every part once. */
+/** Builds every part once. @throws ConfigError for what is wrong with the files that the settings name. */
 export function createApp(options: AppOptions): App {
   const { config, log } = options
   const draining = new AbortController()
-  const parts = createParts(options)
+  // First: what is wrong with it leaves nothing open.
+  const access = openAccess(options)
+  const parts = createParts(options, access)
   const { db, storage, cache, sweeper, writer, uploads } = parts
   return {
     handler: createFront({
-      routes: createRoutes(parts, options, draining.signal),
+      routes: createRoutes(parts, { ...options, documents: access.documents }, draining.signal),
       log,
       logRequests: config.logRequests,
       cors: createCors(config.corsOrigins),
       basePath: parts.basePath,
       hosts: createHosts(config),
+      authenticate: access.authenticate,
+      rateLimit: config.rateLimitPerMinute ? createRateLimit({ perMinute: config.rateLimitPerMinute }) : undefined,
       draining: draining.signal,
       readers: paceOfReaders(config.transferMinBytesPerSecond),
     }),
@@ -100,7 +111,7 @@ export function createApp(options: AppOptions): App {
 
 type Parts = ReturnType<typeof createParts>
 
-function createParts(options: AppOptions) {
+function createParts(options: AppOptions, { authenticate, policies }: Access) {
   const { config, log, publicUrl, onStatement } = options
   const { inlineMaxBytes, signedUrlMaxSeconds: maxSeconds } = config
   const db = createDatabase({ url: config.databaseUrl, onStatement })
@@ -108,8 +119,12 @@ function createParts(options: AppOptions) {
   const cache = openCache(config, log)
   const sweeper = createSweeper({ db, storage, onProblem: (error) => log.warn({ err: error }, 'sweep failed') })
   const admission = createAdmission({ ...admissionOf(config), ...options.admission })
-  const payloads = createPayloads({ db, storage, cache, admission })
-  const writer = createWriter({ db, storage, cache, sweeper, inlineMaxBytes, admission })
+  const mayRead = createMayRead(policies)
+  const audit = auditTo(log)
+  // Where nobody is asked, nobody could be named.
+  const told = authenticate ? audit : undefined
+  const payloads = createPayloads({ db, storage, cache, admission, mayRead, onWithheld: told?.withheld })
+  const writer = audit.writer(createWriter({ db, storage, cache, sweeper, inlineMaxBytes, admission }))
   const signers = createSigners({ secrets: linkSecrets(config, log), maxSeconds, now: options.now }, publicUrl)
   return {
     db,
@@ -119,18 +134,23 @@ function createParts(options: AppOptions) {
     admission,
     payloads,
     writer,
-    reader: createReader(db),
+    readers: createReaders({ db, mayRead, authorize: options.authorize }),
     verifier: createVerifier({ db, payloads, admission }),
-    links: createLinks({ storage, signer: signers.download, maxSeconds }),
+    links: createLinks({ storage, signer: signers.download, maxSeconds, mayRead, onMade: told?.link }),
     uploads: createUploads({ db, storage, sweeper, admission, signer: signers.upload, inlineMaxBytes, maxSeconds }),
     basePath: createBasePath(publicUrl),
   }
 }
 
-function createRoutes(parts: Parts, options: AppOptions, draining: AbortSignal): readonly Route[] {
-  const { reader, writer, payloads, verifier, links, uploads, basePath } = parts
-  const { config, log } = options
-  const services = { reader, writer, payloads, verifier, links, uploads, payloadMaxBytes: config.payloadMaxBytes }
+function createRoutes(
+  parts: Parts,
+  options: AppOptions & Pick<Access, 'documents'>,
+  draining: AbortSignal,
+): readonly Route[] {
+  const { readers, writer, payloads, verifier, links, uploads, basePath } = parts
+  const { config, log, authorize, documents } = options
+  const { payloadMaxBytes } = config
+  const services = { readers, writer, payloads, verifier, links, uploads, payloadMaxBytes, authorize }
   const graphql = createGraphqlServer({
     services,
     onHiddenError: reportTo(log),
@@ -142,22 +162,46 @@ function createRoutes(parts: Parts, options: AppOptions, draining: AbortSignal):
   return [
     {
       path: /^\/graphql\/?$/,
-      methods: createGraphqlRoute({ graphql, graphiql: config.graphiql ? createGraphiql() : undefined }),
+      methods: createGraphqlRoute({ graphql, graphiql: config.graphiql ? createGraphiql() : undefined, documents }),
       failureAnswer: graphqlFailure,
+      // The page holds no data, and asks with the token that its reader puts in.
+      needs: 'nothing',
     },
-    { path: /^\/snapshots\/([^/]+)\/payload$/, methods: createPayloadRoute({ reader, payloads, links }) },
+    {
+      path: /^\/snapshots\/([^/]+)\/payload$/,
+      methods: createPayloadRoute({ readers, payloads, links }),
+      needs: 'nothing',
+    },
     {
       path: CAPTURE_PATH,
-      methods: createCaptureRoute({ writer, senders, basePath }),
+      methods: createCaptureRoute({
+        writer,
+        writerFor: authorize && ((viewer) => changesFor(services, authorize, viewer).writer),
+        senders,
+        basePath,
+      }),
+      needs: 'write',
       discardMaxBytes: REFUSED_UPLOAD_BYTES,
     },
     {
       path: /^\/uploads\/([^/]+)$/,
       methods: createUploadRoute({ uploads, senders }),
+      // Its link is its sender's only right.
+      needs: 'nothing',
       discardMaxBytes: REFUSED_UPLOAD_BYTES,
     },
-    { path: /^\/health\/live$/, methods: { GET: health.live, HEAD: health.live }, isForAnyHost: true },
-    { path: /^\/health\/ready$/, methods: { GET: health.ready, HEAD: health.ready }, isForAnyHost: true },
+    {
+      path: /^\/health\/live$/,
+      methods: { GET: health.live, HEAD: health.live },
+      needs: 'nothing',
+      isForAnyHost: true,
+    },
+    {
+      path: /^\/health\/ready$/,
+      methods: { GET: health.ready, HEAD: health.ready },
+      needs: 'nothing',
+      isForAnyHost: true,
+    },
   ]
 }
 
@@ -241,6 +285,7 @@ function createSigners(
     download: {
       sign: (request) => make().download.sign(request),
       verify: (rawQuery, target) => make().download.verify(rawQuery, target),
+      recognizes: (rawQuery, snapshotId) => make().download.recognizes(rawQuery, snapshotId),
     },
     upload: {
       sign: (uploadId, expiresInSeconds) => make().upload.sign(uploadId, expiresInSeconds),

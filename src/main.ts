@@ -12,6 +12,7 @@ const HELP = `statelens <command>
   migrate   bring the database of DATABASE_URL to this version's tables, adopting those of the old system
   verify    read every payload back, and tell which are missing or corrupt
   doctor    look at database, storage, links and cache, and say what is wrong and what to do
+  token     make, list and end the tokens of AUTH_MODE=token
   demo      serve a throw-away store filled with a believable run
 
 Each has --help; --version tells this one. Settings are environment variables, or stand in a file .env in the current folder: see
@@ -21,8 +22,10 @@ interface Command {
   /** Shown by --help. */
   readonly about: string
   readonly options?: NonNullable<ParseArgsConfig['options']>
+  /** Whether words may follow its name. */
+  readonly takesWords?: boolean
   /** @returns the exit code. */
-  run(env: NodeJS.ProcessEnv, values: OptionValues): Promise<number>
+  run(env: NodeJS.ProcessEnv, values: OptionValues, words: readonly string[]): Promise<number>
 }
 
 /** Of the options that a command names. */
@@ -60,6 +63,19 @@ not read some: it then prints the --after that goes on from there.`,
 each kind. Says what is wrong and what to do, and changes nothing. Ends within 20 seconds, with 0 when nothing is wrong and
 1 when something is; warnings do not count.`,
     run: doctor,
+  },
+  token: {
+    about: `Changes the file of tokens that AUTH_TOKENS_FILE names; a server that runs hears of it within a second.
+
+  add NAME [--scopes read,write]   make a token, and print it: it is stored nowhere, and cannot be shown again
+  list                             the names of those that there are, with their scopes
+  end NAME                         nobody is let in by it any more
+  --file PATH                      of this file instead
+
+Scopes are read (the default), write, delete, storage:read, pii:read, and admin for all of them.`,
+    options: { scopes: { type: 'string' }, file: { type: 'string' } },
+    takesWords: true,
+    run: token,
   },
   demo: {
     about:
@@ -111,6 +127,15 @@ async function verify(env: NodeJS.ProcessEnv, args: OptionValues): Promise<numbe
 async function doctor(env: NodeJS.ProcessEnv): Promise<number> {
   const { runDoctor } = await import('./commands/doctor/doctor.ts')
   return await runDoctor({ env, print })
+}
+
+async function token(env: NodeJS.ProcessEnv, values: OptionValues, words: readonly string[]): Promise<number> {
+  const path = typeof values['file'] === 'string' ? values['file'] : env['AUTH_TOKENS_FILE']?.trim()
+  if (!path) throw new StartError('AUTH_TOKENS_FILE is not set: it names the file of tokens, and so does --file')
+  const scopes = typeof values['scopes'] === 'string' ? values['scopes'] : undefined
+  const { runToken } = await import('./commands/token.ts')
+  await runToken({ path, words, scopes, print })
+  return 0
 }
 
 async function demo(env: NodeJS.ProcessEnv): Promise<number> {
@@ -167,9 +192,10 @@ async function main([name = '', ...args]: readonly string[], env: NodeJS.Process
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (!command) throw new StartError(`No such command.\n\n${HELP}`)
-  const { help, ...values } = readOptions(name, args, command)
+  const { values, words } = readOptions(name, args, command)
+  const { help, ...rest } = values
   if (help) print(`statelens ${name}\n\n${command.about}`)
-  return help ? 0 : await command.run(env, values)
+  return help ? 0 : await command.run(env, rest, words)
 }
 
 async function readVersion(): Promise<string> {
@@ -190,10 +216,15 @@ function readEnvFile(): void {
   }
 }
 
-function readOptions(name: string, args: readonly string[], { options = {} }: Command): OptionValues {
+function readOptions(
+  name: string,
+  args: readonly string[],
+  { options = {}, takesWords: allowPositionals = false }: Command,
+): { readonly values: OptionValues; readonly words: readonly string[] } {
   try {
-    return parseArgs({ args: [...args], options: { ...options, help: { type: 'boolean', short: 'h' } } })
-      .values as OptionValues
+    const help = { type: 'boolean', short: 'h' } as const
+    const found = parseArgs({ args: [...args], options: { ...options, help }, allowPositionals })
+    return { values: found.values as OptionValues, words: found.positionals }
   } catch (error) {
     throw new StartError(`${error instanceof Error ? error.message : error}\nSee: statelens ${name} --help`)
   }

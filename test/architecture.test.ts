@@ -10,10 +10,22 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   auth: ['model'],
   cache: ['model'],
   client: [],
-  commands: ['app.ts', 'config.ts', 'log.ts', 'model', 'db', 'storage', 'cache', 'snapshots', 'server'],
+  commands: [
+    'access.ts',
+    'app.ts',
+    'config.ts',
+    'log.ts',
+    'model',
+    'auth',
+    'db',
+    'storage',
+    'cache',
+    'snapshots',
+    'server',
+  ],
   db: ['model'],
   storage: ['model'],
-  snapshots: ['model', 'json', 'db', 'storage', 'cache'],
+  snapshots: ['model', 'json', 'db', 'storage', 'cache', 'auth'],
   graphql: ['model', 'json', 'auth', 'snapshots'],
   server: ['log.ts', 'model', 'auth', 'snapshots', 'graphql'],
 }
@@ -21,11 +33,15 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** Files that stand above all rooms; only `main.ts` and its commands may import the wiring. */
 const TOP: Readonly<Record<string, readonly string[]>> = {
   'abort.ts': [],
-  'app.ts': ['config.ts', 'log.ts'],
-  'config.ts': ['database-url.ts'],
+  'access-settings.ts': ['setting-reader.ts'],
+  'access.ts': ['access-settings.ts', 'changing-file.ts', 'config.ts', 'log.ts'],
+  'app.ts': ['access.ts', 'config.ts', 'log.ts'],
+  'changing-file.ts': [],
+  'config.ts': ['access-settings.ts', 'database-url.ts', 'setting-reader.ts'],
   'database-url.ts': [],
   'errors.ts': [],
   'log.ts': [],
+  'setting-reader.ts': [],
   'main.ts': ['app.ts', 'config.ts', 'log.ts'],
 }
 

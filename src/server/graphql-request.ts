@@ -4,6 +4,7 @@ import type { GraphQLParams } from 'graphql-yoga'
 import { AppError } from '../errors.ts'
 import { keepTextOf } from '../graphql/json-text.ts'
 import { createDecoder, type Encoding, isDecodingError } from '../snapshots/encoding.ts'
+import type { TrustedDocuments } from './trusted-documents.ts'
 
 /**
  * Undoes the coding of a body that is at hand.
@@ -29,8 +30,11 @@ export async function decodeBody(body: Buffer, encoding: Encoding, maxBytes: num
   }
 }
 
-/** What a POST asks for. @throws AppError `BAD_REQUEST`. */
-export function paramsOfBody(body: Buffer): GraphQLParams {
+/**
+ * What a POST asks for. @throws AppError `BAD_REQUEST`; `FORBIDDEN` for what is none of the documents that may run alone.
+ * @param documents undefined: any may run.
+ */
+export function paramsOfBody(body: Buffer, documents?: TrustedDocuments): GraphQLParams {
   if (!isUtf8(body)) throw new AppError('BAD_REQUEST', 'The body is not UTF-8')
   // Some editors put a mark of the byte order in front, and parsers may pass it over.
   const text = body.toString().replace(/^\ufeff/, '')
@@ -39,32 +43,36 @@ export function paramsOfBody(body: Buffer): GraphQLParams {
   if (!isObject(params)) throw new AppError('BAD_REQUEST', 'The body must be a JSON object')
   const { variables }: GraphQLParams = params
   if (isObject(variables)) keepTextOf(variables, text)
-  return requireParams(params)
+  return requireParams(params, documents)
 }
 
-/** What a GET asks for; an empty parameter is as good as none. @param query raw, without its `?`. @throws AppError `BAD_REQUEST`. */
-export function paramsOfQuery(query: string): GraphQLParams {
+/** What a GET asks for; an empty parameter is as good as none. @param query raw, without its `?`. @throws as `paramsOfBody` does. */
+export function paramsOfQuery(query: string, documents?: TrustedDocuments): GraphQLParams {
   const search = new URLSearchParams(query)
   const textOf = (name: string) => search.get(name) || undefined
   const jsonOf = (name: string) => {
     const text = textOf(name)
     return text === undefined ? undefined : (parseJson(name, text) as Record<string, unknown>)
   }
-  return requireParams({
+  const params = {
     query: textOf('query'),
     operationName: textOf('operationName'),
     variables: jsonOf('variables'),
     extensions: jsonOf('extensions'),
     documentId: textOf('documentId'),
-  } as GraphQLParams)
+  }
+  return requireParams(params as GraphQLParams, documents)
 }
 
+type NamedParams = GraphQLParams & { readonly documentId?: unknown }
+
 /** What else a client sends along is not looked at. @throws AppError `BAD_REQUEST` for what nothing behind here could read. */
-function requireParams(params: GraphQLParams & { readonly documentId?: unknown }): GraphQLParams {
-  const { query, operationName, variables, extensions } = params
+function requireParams(params: NamedParams, documents: TrustedDocuments | undefined): GraphQLParams {
+  const { operationName, variables, extensions } = params
   if ([variables, extensions].some((value) => value != null && !isObject(value))) {
     throw new AppError('BAD_REQUEST', 'variables and extensions must be objects')
   }
+  const query = documents ? trustedText(params, documents) : params.query
   if (query == null) throw withoutQuery(params)
   if (typeof query !== 'string') throw new AppError('BAD_REQUEST', 'query must be a string')
   if (operationName != null && typeof operationName !== 'string') {
@@ -73,7 +81,16 @@ function requireParams(params: GraphQLParams & { readonly documentId?: unknown }
   return { query, operationName, variables, extensions }
 }
 
-function withoutQuery({ extensions, documentId }: GraphQLParams & { readonly documentId?: unknown }): AppError {
+/** By its text, by a `documentId`, or by the hash that clients of persisted queries send. */
+function trustedText({ query, extensions, documentId }: NamedParams, documents: TrustedDocuments): string {
+  const { sha256Hash } = (extensions?.['persistedQuery'] ?? {}) as { readonly sha256Hash?: unknown }
+  const id = documentId ?? sha256Hash
+  const text = query ?? (typeof id === 'string' ? documents.find(id) : undefined)
+  if (typeof text === 'string' && documents.has(text)) return text
+  throw new AppError('FORBIDDEN', 'Only the operations that this server was given may run here')
+}
+
+function withoutQuery({ extensions, documentId }: NamedParams): AppError {
   // Clients know this very message: they send the query from now on.
   if (extensions?.['persistedQuery'] != null) {
     return new AppError('PERSISTED_QUERY_NOT_SUPPORTED', 'PersistedQueryNotSupported')

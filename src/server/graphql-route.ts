@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { GraphQLError } from 'graphql'
 import type { GraphQLParams } from 'graphql-yoga'
+import { requireKnown } from '../auth/viewer.ts'
 import { AppError, ERRORS, type ErrorCode } from '../errors.ts'
 import { extensionsOf } from '../graphql/mask-error.ts'
 import { sendAnswer } from './answer.ts'
@@ -9,6 +10,7 @@ import { decodeBody, paramsOfBody, paramsOfQuery } from './graphql-request.ts'
 import { type FailureAnswer, type Handler, readBody } from './http.ts'
 import { jsonTypeOf, readAccept, readCoding } from './negotiation.ts'
 import type { RequestContext } from './request.ts'
+import type { TrustedDocuments } from './trusted-documents.ts'
 import type { GraphqlServer } from './yoga.ts'
 
 /** A payload of 2 MiB and what is said about it. */
@@ -22,10 +24,12 @@ export interface GraphqlRouteOptions {
   readonly graphql: GraphqlServer
   /** Answers a browser that opens the address; undefined: nobody does. */
   readonly graphiql: Handler | undefined
+  /** The operations that may run, as they are now; undefined: any. */
+  readonly documents?: (() => TrustedDocuments) | undefined
 }
 
 /** GraphQL over HTTP: POST of JSON, and GET of queries by everyone but pages that may not read the answer. */
-export function createGraphqlRoute({ graphql, graphiql }: GraphqlRouteOptions): {
+export function createGraphqlRoute({ graphql, graphiql, documents }: GraphqlRouteOptions): {
   readonly GET: Handler
   readonly HEAD: Handler
   readonly POST: Handler
@@ -55,8 +59,9 @@ export function createGraphqlRoute({ graphql, graphiql }: GraphqlRouteOptions): 
     const { request, query } = context
     // Also with a query: GraphiQL shows it in its editor, and runs nothing.
     if (graphiql && prefersPage(request.headers)) return await graphiql(context)
+    requireKnown(context.viewer)
     refuseForeignPage(context)
-    await execute(paramsOfQuery(query), context)
+    await execute(paramsOfQuery(query, documents?.()), context)
   }
 
   return {
@@ -64,12 +69,15 @@ export function createGraphqlRoute({ graphql, graphiql }: GraphqlRouteOptions): 
     HEAD: get,
     async POST(context) {
       const { request, response } = context
+      // Before its body is read.
+      requireKnown(context.viewer)
       if (!isJson(request.headers)) {
         throw new AppError('UNSUPPORTED_MEDIA_TYPE', 'The body must be application/json in UTF-8')
       }
       const coding = readCoding(response)
       const body = await readBody(request, BODY_MAX_BYTES)
-      await execute(paramsOfBody(coding ? await decodeBody(body, coding, BODY_MAX_BYTES) : body), context)
+      const text = coding ? await decodeBody(body, coding, BODY_MAX_BYTES) : body
+      await execute(paramsOfBody(text, documents?.()), context)
     },
   }
 }

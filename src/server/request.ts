@@ -1,7 +1,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { ANYONE, type Viewer } from '../auth/viewer.ts'
+import type { Authenticate } from '../auth/authenticate.ts'
+import { ANYONE, STRANGER, type Viewer } from '../auth/viewer.ts'
 import { Departure } from '../errors.ts'
 import type { Logger } from '../log.ts'
 
@@ -16,6 +17,8 @@ export interface RequestContext {
   /** Groups of the route's path. */
   readonly params: readonly string[]
   readonly viewer: Viewer
+  /** Finds out who sent it, before its handler is asked; until then it is anyone. @throws as `authenticate` does. */
+  recognize(authenticate: Authenticate): void | Promise<void>
   /** Fires, with a `Departure`, when the client goes away before its answer is complete. */
   readonly signal: AbortSignal
   /** Fires when the server is about to stop: who answers without end should come to one. */
@@ -72,14 +75,30 @@ export function createRequestContext(
   let id: string | undefined
   let signal: AbortSignal | undefined
   let log: Logger | undefined
+  let viewer = ANYONE
   return {
     request,
     response,
     query,
     params,
     draining,
-    viewer: ANYONE,
     told: {},
+    get viewer() {
+      return viewer
+    },
+    recognize(authenticate) {
+      // Until it is known, and where that fails.
+      viewer = STRANGER
+      const { headers, socket } = request
+      const found = authenticate({ authorization: headers.authorization, address: socket.remoteAddress ?? '' })
+      if (!(found instanceof Promise)) {
+        viewer = found
+        return
+      }
+      return found.then((known) => {
+        viewer = known
+      })
+    },
     // Made when somebody asks: most answers are complete before a client could leave, or anything could fail.
     get id() {
       id ??= idOf(request)
@@ -110,9 +129,18 @@ export function runAs<Result>(context: RequestContext, work: () => Result): Resu
   return current.run(context, work)
 }
 
+/** The log of the request that this is done for; without one that of the server. */
+export function logOfRequest(log: Logger): Logger {
+  return current.getStore()?.log ?? log
+}
+
+export function viewerOfRequest(): Viewer | undefined {
+  return current.getStore()?.viewer
+}
+
 /** Tells the log of a failure whose cause clients do not see, by the name that the answer gives the request. */
 export function reportTo(log: Logger): (error: unknown) => void {
-  return (error) => (current.getStore()?.log ?? log).error({ err: error }, 'request failed')
+  return (error) => logOfRequest(log).error({ err: error }, 'request failed')
 }
 
 function idOf({ headers }: IncomingMessage): string {

@@ -9,6 +9,7 @@ import {
 } from 'graphql'
 import { createYoga, type GraphQLParams, type Plugin } from 'graphql-yoga'
 import { LRUCache } from 'lru-cache'
+import { AppError } from '../errors.ts'
 import { type Asker, createContext, type Services } from '../graphql/context.ts'
 import { createOperation, type Operation } from '../graphql/execution/operation.ts'
 import { createLimitsRule, DEFAULT_LIMITS, excessOf, type Limits, tokensIn } from '../graphql/limits.ts'
@@ -50,6 +51,8 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
   const known = new LRUCache<string, Operation>({ max: 256 })
 
   async function answer(operation: Operation, params: GraphQLParams, asker: Asker): Promise<ExecutionResult> {
+    const refusal = refusalOf(operation, asker)
+    if (refusal) return { errors: [maskError(refusal)] }
     const millis = operation.type === OperationTypeNode.QUERY ? queryMillis : undefined
     const { context, deadline } = createContext(services, asker, millis)
     const { data, errors } = await operation.execute(params.variables ?? {}, context)
@@ -94,6 +97,13 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
       return await yoga.getResultForParams({ params, request: { method } as Request }, { asker })
     },
   }
+}
+
+/** Before anything is executed: an operation runs with all of its fields, or not at all. */
+function refusalOf({ scopes }: Operation, { viewer }: Asker): AppError | undefined {
+  if (scopes.every((scope) => viewer.scopes.has(scope))) return undefined
+  const missing = scopes.filter((scope) => !viewer.scopes.has(scope))
+  return new AppError('FORBIDDEN', `That operation needs the scope ${missing.join(' and ')}`)
 }
 
 /** An empty name is none of the document's, and not the lack of one. */

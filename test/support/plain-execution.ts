@@ -44,8 +44,8 @@ export function createPlainExecution({ server, now }: PlainExecutionOptions): Pl
   const signer = createLinkSigner({ secrets: ['x'.repeat(32)], publicUrl: server.url, maxSeconds: 86_400, now })
   const maskError = createErrorMask(() => {})
   const payloads = createPayloads({ db, storage, cache })
-  // Only mutations upload.
-  const contextOf = (): Omit<Context, 'uploads'> => ({
+  // Only mutations upload, and only plain routes read for a viewer of their own.
+  const contextOf = (): Omit<Context, 'uploads' | 'readers'> => ({
     reader: createStrictReader(createReader(db)),
     writer: server.app.writer,
     payloads,
