@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { RequestListener } from 'node:http'
+import { type Access, openAccess } from './access.ts'
 import type { ByteCache } from './cache/byte-cache.ts'
 import { createMemoryCache } from './cache/memory.ts'
 import { createValkeyCache } from './cache/valkey.ts'
@@ -7,7 +8,9 @@ import type { Config } from './config.ts'
 import { createDatabase, type Database } from './db/connect.ts'
 import { claimStore, hasObjectsIn, lookAtStore, replaceStore } from './db/queries/stores.ts'
 import { createEvents } from './events/events.ts'
+import type { Services } from './graphql/context.ts'
 import type { Logger } from './log.ts'
+import { auditTo } from './server/audit.ts'
 import { CAPTURE_PATH, createCaptureRoute } from './server/capture-route.ts'
 import { createCors } from './server/cors.ts'
 import { createGraphiql } from './server/graphiql.ts'
@@ -18,16 +21,19 @@ import { createHosts } from './server/hosts.ts'
 import { createFront, type Route } from './server/http.ts'
 import { paceOfReaders, paceOfSenders } from './server/pace.ts'
 import { createPayloadRoute } from './server/payload-route.ts'
+import { createRateLimit } from './server/rate-limit.ts'
 import { createStreams, type StreamLimits } from './server/streams.ts'
 import { createUpgradeFront, type UpgradeListener } from './server/upgrade.ts'
 import { createUploadRoute } from './server/upload-route.ts'
 import { createValueRoute } from './server/value-route.ts'
 import { createGraphqlServer, type GraphqlServer } from './server/yoga.ts'
+import { type Authorize, changesFor } from './snapshots/authorize.ts'
 import { createUploads } from './snapshots/capture/uploads.ts'
 import { createWriter, type SnapshotWriter } from './snapshots/capture/writer.ts'
 import { createStateIndexes } from './snapshots/indexes/state-indexes.ts'
 import { createLinks } from './snapshots/links.ts'
-import { createReader } from './snapshots/reader.ts'
+import { createMayRead } from './snapshots/may-read.ts'
+import { createReaders } from './snapshots/readers.ts'
 import { type AdmissionOptions, createAdmission, READS_MAX } from './snapshots/source/admission.ts'
 import { createStoredReads } from './snapshots/upkeep/stored-reads.ts'
 import { createSweeper } from './snapshots/upkeep/sweeper.ts'
@@ -80,13 +86,18 @@ export interface AppOptions {
   readonly now?: () => number
   /** How long a request waits for the index of a state, in milliseconds; what is usual when left out. */
   readonly partsWaitMillis?: number
+  /** Decides by run, beside the scopes; lists then hold only the runs that it allows. Left out: scopes alone decide. */
+  readonly authorize?: Authorize
 }
 
-/** Builds every part once. */
+/** Builds every part once. @throws ConfigError for what is wrong with the files that the settings name. */
 export function createApp(options: AppOptions): App {
   const { config, log } = options
   const draining = new AbortController()
-  const built = build(options)
+  // First: what is wrong with it leaves nothing open.
+  const access = openAccess(options)
+  const { authenticate } = access
+  const built = build(options, access)
   const { db, watching, events, storage, cache, sweeper, writer, uploads } = built
   const front = {
     log,
@@ -94,9 +105,12 @@ export function createApp(options: AppOptions): App {
     cors: createCors(config.corsOrigins),
     basePath: built.basePath,
     hosts: createHosts(config),
+    authenticate,
     draining: draining.signal,
   }
   const live = {
+    authenticate,
+    documents: access.documents,
     graphql: createGraphql(built, options),
     streams: createStreams({ ...streamLimitsOf(config), ...options.streams, draining: draining.signal }),
   }
@@ -104,6 +118,7 @@ export function createApp(options: AppOptions): App {
     handler: createFront({
       ...front,
       routes: createRoutes({ ...built, ...live }, options, draining.signal),
+      rateLimit: config.rateLimitPerMinute ? createRateLimit({ perMinute: config.rateLimitPerMinute }) : undefined,
       readers: paceOfReaders(config.transferMinBytesPerSecond),
     }),
     onUpgrade: createUpgradeFront({
@@ -129,7 +144,7 @@ export function createApp(options: AppOptions): App {
 
 type Built = ReturnType<typeof build>
 
-function build(options: AppOptions) {
+function build(options: AppOptions, { authenticate, policies }: Access) {
   const { config, log, publicUrl, onStatement } = options
   const { inlineMaxBytes, signedUrlMaxSeconds: maxSeconds } = config
   const db = createDatabase({ url: config.databaseUrl, onStatement })
@@ -137,10 +152,14 @@ function build(options: AppOptions) {
   const cache = openCache(config, log)
   const sweeper = createSweeper({ db, storage, onProblem: (error) => log.warn({ err: error }, 'sweep failed') })
   const admission = createAdmission({ ...admissionOf(config), ...options.admission })
-  const payloads = createPayloads({ db, storage, cache, admission })
+  const mayRead = createMayRead(policies)
+  const audit = auditTo(log)
+  // Where nobody is asked, nobody could be named.
+  const told = authenticate ? audit : undefined
+  const payloads = createPayloads({ db, storage, cache, admission, mayRead, onWithheld: told?.withheld })
   const indexes = createStateIndexes(db)
   const reads = createStoredReads({ db, indexes })
-  const writer = createWriter({ db, storage, cache, sweeper, indexes, inlineMaxBytes, admission })
+  const writer = audit.writer(createWriter({ db, storage, cache, sweeper, indexes, inlineMaxBytes, admission }))
   // A connection of its own: requests that take all others do not keep those waiting who watch.
   const watching = createDatabase({ url: config.databaseUrl, maxConnections: 1, applicationName: 'statelens events' })
   const onProblem = (error: unknown) => log.warn({ err: error }, 'looking for events failed')
@@ -163,9 +182,9 @@ function build(options: AppOptions) {
       waitMillis: options.partsWaitMillis,
     }),
     writer,
-    reader: createReader(db),
+    readers: createReaders({ db, mayRead, authorize: options.authorize }),
     verifier: createVerifier({ db, payloads, admission, reads }),
-    links: createLinks({ storage, signer: signers.download, maxSeconds }),
+    links: createLinks({ storage, signer: signers.download, maxSeconds, mayRead, onMade: told?.link }),
     uploads: createUploads({
       db,
       storage,
@@ -180,12 +199,16 @@ function build(options: AppOptions) {
   }
 }
 
-function createGraphql(built: Built, { config, log }: AppOptions): GraphqlServer {
-  const { reader, writer, payloads, parts, verifier, links, uploads, events } = built
+function servicesOf(built: Built, { config, authorize }: AppOptions): Services {
+  const { readers, writer, payloads, parts, verifier, links, uploads, events } = built
   const { payloadMaxBytes } = config
-  const services = { reader, writer, payloads, parts, verifier, links, uploads, events, payloadMaxBytes }
+  return { readers, writer, payloads, parts, verifier, links, uploads, events, authorize, payloadMaxBytes }
+}
+
+function createGraphql(built: Built, options: AppOptions): GraphqlServer {
+  const { config, log } = options
   return createGraphqlServer({
-    services,
+    services: servicesOf(built, options),
     onHiddenError: (error) => log.error({ err: error }, 'request failed'),
     limits: config.queryLimits,
     introspection: config.introspection,
@@ -197,30 +220,59 @@ function createRoutes(
   options: AppOptions,
   draining: AbortSignal,
 ): readonly Route[] {
-  const { reader, writer, payloads, parts, links, uploads, basePath, graphql, streams } = built
-  const { config } = options
+  const { readers, writer, payloads, parts, links, uploads, basePath, graphql, streams, documents } = built
+  const { config, authorize } = options
   const health = createHealth(dependencies(built, options), draining)
   const senders = paceOfSenders(config.transferMinBytesPerSecond)
   return [
     {
       path: GRAPHQL_PATH,
-      methods: createGraphqlRoute({ graphql, streams, graphiql: config.graphiql ? createGraphiql() : undefined }),
+      methods: createGraphqlRoute({
+        graphql,
+        streams,
+        graphiql: config.graphiql ? createGraphiql() : undefined,
+        documents,
+      }),
       failureAnswer: graphqlFailure,
+      // The page holds no data, and asks with the token that its reader puts in.
+      needs: 'nothing',
     },
-    { path: /^\/snapshots\/([^/]+)\/payload$/, methods: createPayloadRoute({ reader, payloads, links }) },
-    { path: /^\/snapshots\/([^/]+)\/value$/, methods: createValueRoute({ reader, parts, links }) },
+    {
+      path: /^\/snapshots\/([^/]+)\/payload$/,
+      methods: createPayloadRoute({ readers, payloads, links }),
+      needs: 'nothing',
+    },
+    { path: /^\/snapshots\/([^/]+)\/value$/, methods: createValueRoute({ readers, parts, links }), needs: 'nothing' },
     {
       path: CAPTURE_PATH,
-      methods: createCaptureRoute({ writer, senders, basePath }),
+      methods: createCaptureRoute({
+        writer,
+        writerFor: authorize && ((viewer) => changesFor(built, authorize, viewer).writer),
+        senders,
+        basePath,
+      }),
+      needs: 'write',
       discardMaxBytes: REFUSED_UPLOAD_BYTES,
     },
     {
       path: /^\/uploads\/([^/]+)$/,
       methods: createUploadRoute({ uploads, senders }),
+      // Its link is its sender's only right.
+      needs: 'nothing',
       discardMaxBytes: REFUSED_UPLOAD_BYTES,
     },
-    { path: /^\/health\/live$/, methods: { GET: health.live, HEAD: health.live }, isForAnyHost: true },
-    { path: /^\/health\/ready$/, methods: { GET: health.ready, HEAD: health.ready }, isForAnyHost: true },
+    {
+      path: /^\/health\/live$/,
+      methods: { GET: health.live, HEAD: health.live },
+      needs: 'nothing',
+      isForAnyHost: true,
+    },
+    {
+      path: /^\/health\/ready$/,
+      methods: { GET: health.ready, HEAD: health.ready },
+      needs: 'nothing',
+      isForAnyHost: true,
+    },
   ]
 }
 
@@ -308,6 +360,7 @@ function createSigners(
     download: {
       sign: (request) => make().download.sign(request),
       verify: (rawQuery, target) => make().download.verify(rawQuery, target),
+      recognizes: (rawQuery, snapshotId) => make().download.recognizes(rawQuery, snapshotId),
     },
     upload: {
       sign: (uploadId, expiresInSeconds) => make().upload.sign(uploadId, expiresInSeconds),

@@ -1,5 +1,7 @@
 import { resolve } from 'node:path'
+import { type AccessConfig, readAccess } from './access-settings.ts'
 import { readDatabaseUrl } from './database-url.ts'
+import { createSettingReader, type Env, type SettingReader } from './setting-reader.ts'
 
 /** S3 settings of one scheme. */
 export interface ObjectStoreConfig {
@@ -14,7 +16,7 @@ export interface ObjectStoreConfig {
 
 export type BackendName = 's3' | 'minio' | 'filesystem'
 
-export interface Config {
+export interface Config extends AccessConfig {
   readonly port: number
   readonly host: string
   /** Without a trailing slash; undefined where it follows from host and port. */
@@ -99,16 +101,13 @@ export class ConfigError extends Error {
   }
 }
 
-type Env = Readonly<Record<string, string | undefined>>
-
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1|\[::1\])$/
 /** Scheme, host and port, and nothing after them. */
 const ORIGIN = /^https?:\/\/(?:\[[\da-f:.]+\]|[^\s/?#@:*%\\[\]]+)(?::\d{1,5})?$/i
 /** The parser of storage URIs has the same rule. */
 const BUCKET = /^(?!.*\.\.)(?!\d+(?:\.\d+){3}$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
 /** Names that begin so are meant for this server, or for nothing. */
 const OWN_PREFIX =
-  /^(?:S3|MINIO|SNAPSHOT|VALKEY|SIGNED_URL|STORAGE_ALLOWED|PAYLOAD|UPLOAD_STREAMS|EVENT_STREAMS|TRANSFER_MIN|KEEP_ALIVE|DRAIN|CORS|QUERY)_/
+  /^(?:S3|MINIO|SNAPSHOT|VALKEY|SIGNED_URL|STORAGE_ALLOWED|PAYLOAD|UPLOAD_STREAMS|EVENT_STREAMS|TRANSFER_MIN|KEEP_ALIVE|DRAIN|CORS|QUERY|AUTH|JWT|REDACTION|TRUSTED|RATE)_/
 
 /** @throws ConfigError with every problem at once. */
 export function readConfig(env: Env): Config {
@@ -117,13 +116,7 @@ export function readConfig(env: Env): Config {
   const dataDir = resolve(read.text('DATA_DIR') ?? '.statelens')
   const storageBackend = read.choice('SNAPSHOT_STORAGE_BACKEND', ['filesystem', 's3', 'minio'])
   const host = read.text('HOST') ?? '127.0.0.1'
-  const authMode = read.text('AUTH_MODE')
-  if (authMode !== undefined && authMode !== 'none') problems.push('AUTH_MODE must be none')
-  if (!LOOPBACK.test(host) && authMode === undefined) {
-    problems.push(
-      'HOST is not loopback: leave it out to serve this machine alone, or set AUTH_MODE=none to serve everybody who can reach it; some environments set it to what is no address',
-    )
-  }
+  const access = readAccess(read, problems, host)
   const s3 = readObjectStore(read, problems, ['S3'])
   const minio = readObjectStore(read, problems, ['MINIO', 'S3'])
   if (storageBackend === 's3' && !s3) problems.push('S3_BUCKET is missing, and SNAPSHOT_STORAGE_BACKEND is s3')
@@ -132,6 +125,7 @@ export function readConfig(env: Env): Config {
   const config: Config = {
     port: read.integer('PORT', { fallback: 4000, min: 0, max: 65_535 }),
     host,
+    ...access,
     publicUrl: readPublicUrl(read, problems),
     corsOrigins: readOrigins(read, problems),
     databaseUrl: readDatabase(read, problems),
@@ -209,46 +203,6 @@ export function unknownSettings(env: Env): readonly string[] {
   const known = new Set<string>()
   readConfig(new Proxy<Env>({}, { get: (_env, name) => void known.add(String(name)) }))
   return Object.keys(env).filter((name) => OWN_PREFIX.test(name) && !known.has(name))
-}
-
-type SettingReader = ReturnType<typeof createSettingReader>
-
-/** Reads one setting each; what is wrong is added to `problems`, so that all of it is told at once. */
-function createSettingReader(env: Env, problems: string[]) {
-  const text = (name: string) => env[name]?.trim() || undefined
-  return {
-    text,
-    integer(
-      name: string,
-      { fallback, min, max }: { readonly fallback: number; readonly min: number; readonly max: number },
-    ) {
-      const value = text(name)
-      if (value === undefined) return fallback
-      const number = /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN
-      if (!(number >= min && number <= max)) problems.push(`${name} must be a whole number from ${min} to ${max}`)
-      return number
-    },
-    flag(name: string) {
-      const value = text(name)
-      if (value !== undefined && value !== 'true' && value !== 'false') problems.push(`${name} must be true or false`)
-      return value === undefined ? undefined : value === 'true'
-    },
-    choice<T extends string>(name: string, [first, ...others]: readonly [T, ...T[]]): T {
-      const value = text(name) ?? first
-      const known = [first, ...others].find((choice) => choice === value)
-      if (!known) problems.push(`${name} must be one of ${[first, ...others].join(', ')}`)
-      return known ?? first
-    },
-    url(name: string, schemes: readonly string[]) {
-      const value = text(name)
-      if (value === undefined) return undefined
-      const [, scheme = ''] = /^([a-z]+):\/\//i.exec(value) ?? []
-      if (!URL.canParse(value) || !schemes.includes(scheme.toLowerCase())) {
-        problems.push(`${name} must be a URL that begins with ${schemes.map((known) => `${known}://`).join(' or ')}`)
-      }
-      return value
-    },
-  }
 }
 
 /**

@@ -15,6 +15,7 @@ const HELP = `statelens <command>
   index     make the indexes of older states, by which parts of them are read
   doctor    look at database, storage, links and cache, and say what is wrong and what to do
   tail      print the events of a run while they happen, until it ends
+  token     make, list and end the tokens of AUTH_MODE=token
   demo      serve a throw-away store filled with a believable run
 
 Each has --help; --version tells this one. Settings are environment variables, or stand in a file .env in the current folder: see
@@ -24,10 +25,10 @@ interface Command {
   /** Shown by --help. */
   readonly about: string
   readonly options?: NonNullable<ParseArgsConfig['options']>
-  /** Name of what stands behind the command, without an option: it is among the options' values. */
-  readonly operand?: string
+  /** Whether words may follow its name. */
+  readonly takesWords?: boolean
   /** @returns the exit code. */
-  run(env: NodeJS.ProcessEnv, values: OptionValues): Promise<number>
+  run(env: NodeJS.ProcessEnv, values: OptionValues, words: readonly string[]): Promise<number>
 }
 
 /** Of the options that a command names. */
@@ -97,8 +98,21 @@ STATELENS_URL or at this machine's PORT, with the token in STATELENS_TOKEN. A co
 Ends with 0 when the run succeeded, 2 when it failed, was canceled, timed out or was deleted, and 1 when it was stopped: it then
 prints the --after that goes on from there.`,
     options: { url: { type: 'string' }, after: { type: 'string' }, json: { type: 'boolean' } },
-    operand: 'runId',
+    takesWords: true,
     run: tail,
+  },
+  token: {
+    about: `Changes the file of tokens that AUTH_TOKENS_FILE names; a server that runs hears of it within a second.
+
+  add NAME [--scopes read,write]   make a token, and print it: it is stored nowhere, and cannot be shown again
+  list                             the names of those that there are, with their scopes
+  end NAME                         nobody is let in by it any more
+  --file PATH                      of this file instead
+
+Scopes are read (the default), write, delete, storage:read, pii:read, and admin for all of them.`,
+    options: { scopes: { type: 'string' }, file: { type: 'string' } },
+    takesWords: true,
+    run: token,
   },
   demo: {
     about:
@@ -154,10 +168,21 @@ async function doctor(env: NodeJS.ProcessEnv): Promise<number> {
   return await runDoctor({ env, print })
 }
 
-async function tail(env: NodeJS.ProcessEnv, args: OptionValues): Promise<number> {
+async function tail(env: NodeJS.ProcessEnv, values: OptionValues, words: readonly string[]): Promise<number> {
+  const [runId, unexpected] = words
+  if (unexpected !== undefined) throw new StartError(`Unexpected argument '${unexpected}'\nSee: statelens tail --help`)
   const { runTail } = await import('./commands/tail.ts')
   const signal = stopSignal(createLogger({ level: 'error' }))
-  return await runTail({ env, args, output: process.stdout, notes: process.stderr, signal })
+  return await runTail({ env, args: { ...values, runId }, output: process.stdout, notes: process.stderr, signal })
+}
+
+async function token(env: NodeJS.ProcessEnv, values: OptionValues, words: readonly string[]): Promise<number> {
+  const path = typeof values['file'] === 'string' ? values['file'] : env['AUTH_TOKENS_FILE']?.trim()
+  if (!path) throw new StartError('AUTH_TOKENS_FILE is not set: it names the file of tokens, and so does --file')
+  const scopes = typeof values['scopes'] === 'string' ? values['scopes'] : undefined
+  const { runToken } = await import('./commands/token.ts')
+  await runToken({ path, words, scopes, print })
+  return 0
 }
 
 async function demo(env: NodeJS.ProcessEnv): Promise<number> {
@@ -214,9 +239,10 @@ async function main([name = '', ...args]: readonly string[], env: NodeJS.Process
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (!command) throw new StartError(`No such command.\n\n${HELP}`)
-  const { help, ...values } = readOptions(name, args, command)
+  const { values, words } = readOptions(name, args, command)
+  const { help, ...rest } = values
   if (help) print(`statelens ${name}\n\n${command.about}`)
-  return help ? 0 : await command.run(env, values)
+  return help ? 0 : await command.run(env, rest, words)
 }
 
 async function readVersion(): Promise<string> {
@@ -237,15 +263,15 @@ function readEnvFile(): void {
   }
 }
 
-function readOptions(name: string, args: readonly string[], { options = {}, operand }: Command): OptionValues {
+function readOptions(
+  name: string,
+  args: readonly string[],
+  { options = {}, takesWords: allowPositionals = false }: Command,
+): { readonly values: OptionValues; readonly words: readonly string[] } {
   try {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      options: { ...options, help: { type: 'boolean', short: 'h' } },
-      allowPositionals: operand !== undefined,
-    })
-    if (positionals.length > 1) throw new Error(`Unexpected argument '${positionals[1]}'`)
-    return { ...values, ...(operand ? { [operand]: positionals[0] } : {}) } as OptionValues
+    const help = { type: 'boolean', short: 'h' } as const
+    const found = parseArgs({ args: [...args], options: { ...options, help }, allowPositionals })
+    return { values: found.values as OptionValues, words: found.positionals }
   } catch (error) {
     throw new StartError(`${error instanceof Error ? error.message : error}\nSee: statelens ${name} --help`)
   }

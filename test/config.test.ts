@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
-import { resolve } from 'node:path'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { describe, it } from 'node:test'
 import { ConfigError, type ObjectStoreConfig, readConfig, unknownSettings } from '../src/config.ts'
 import { isAppError } from '../src/errors.ts'
 import { parseStorageUri } from '../src/storage/uri.ts'
+import { temporaryFolder } from './support/tmp.ts'
 
 type Env = Readonly<Record<string, string>>
 
@@ -34,6 +35,12 @@ describe('settings', () => {
     assert.deepEqual(readConfig({}), {
       port: 4000,
       host: '127.0.0.1',
+      authMode: 'none',
+      authTokensFile: undefined,
+      jwt: undefined,
+      redactionPoliciesFile: undefined,
+      trustedDocumentsFile: undefined,
+      rateLimitPerMinute: 0,
       publicUrl: undefined,
       corsOrigins: [],
       databaseUrl: undefined,
@@ -147,7 +154,39 @@ describe('settings', () => {
     for (const HOST of ['localhost', '127.0.0.1', '127.8.8.8', '::1', '[::1]'])
       assert.equal(readConfig({ HOST }).host, HOST)
     assert.equal(readConfig({ HOST: '0.0.0.0', AUTH_MODE: 'none' }).host, '0.0.0.0')
-    assertRefused('AUTH_MODE', ['token', 'jwt', 'NONE', 'off'])
+    assertRefused('AUTH_MODE', ['NONE', 'off'])
+    assert.equal(
+      readConfig({ HOST: '0.0.0.0', AUTH_MODE: 'token', AUTH_TOKENS_FILE: 't' }).authTokensFile,
+      resolve('t'),
+    )
+  })
+
+  it('say all that a way to log in needs', () => {
+    const secret = '0123456789abcdef0123456789abcdef'
+    assert.deepEqual(problemsOf({ AUTH_MODE: 'token' }).length, 1)
+    assert.match(problemsOf({ AUTH_MODE: 'token' }).join(), /AUTH_TOKENS_FILE/)
+    assert.match(problemsOf({ AUTH_MODE: 'jwt' }).join(), /JWT_JWKS_URL, JWT_SECRET or JWT_PUBLIC_KEY_FILE/)
+    const { jwt } = readConfig({ AUTH_MODE: 'jwt', JWT_SECRET: secret, JWT_ISSUER: 'i', JWT_AUDIENCE: 'a' })
+    assert.deepEqual(jwt, { keySource: { secret }, issuer: 'i', audience: 'a', scopeClaim: 'scope' })
+    assertRefused('JWT_SECRET', ['canary', secret.slice(1)], { AUTH_MODE: 'jwt' })
+    assertRefused('JWT_PUBLIC_KEY_FILE', ['/canary.pem'], { AUTH_MODE: 'jwt', JWT_SECRET: secret })
+    for (const url of ['http://issuer.example/keys', 'ftp://issuer.example', 'issuer']) {
+      assertRefused('JWT_JWKS_URL', [url], { AUTH_MODE: 'jwt' })
+    }
+    for (const url of ['https://issuer.example/keys', 'http://127.0.0.1:9/keys', 'http://keycloak:8080/keys']) {
+      assert.deepEqual(readConfig({ AUTH_MODE: 'jwt', JWT_JWKS_URL: url }).jwt?.keySource, { jwksUrl: url })
+    }
+  })
+
+  it('may have their secrets in files, which are told by name when they cannot be read', async () => {
+    await using folder = await temporaryFolder()
+    const path = join(folder.path, 'secret')
+    await writeFile(path, 'canary-0123456789abcdef0123456789abcdef\n')
+    const { signedUrlSecrets, jwt } = readConfig({ SIGNED_URL_SECRET_FILE: path, JWT_SECRET_FILE: path })
+    assert.deepEqual(signedUrlSecrets, ['canary-0123456789abcdef0123456789abcdef'])
+    assert.deepEqual(jwt?.keySource, { secret: 'canary-0123456789abcdef0123456789abcdef' })
+    assertRefused('SIGNED_URL_SECRET_FILE', [join(folder.path, 'none'), folder.path])
+    assertRefused('SIGNED_URL_SECRET', ['0123456789abcdef0123456789abcdef'], { SIGNED_URL_SECRET_FILE: path })
   })
 
   it('take DATABASE_URL in every form that libpq documents, and passwords as they are', () => {

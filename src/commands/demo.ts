@@ -23,7 +23,9 @@ export interface DemoOptions {
 /** `serve` on a store of its own in a temporary folder, filled first; the folder goes when the demo ends. */
 export async function runDemo({ env, log, print, stopping }: DemoOptions): Promise<void> {
   const { PORT, HOST, AUTH_MODE, PUBLIC_URL } = env
-  const { port, host, publicUrl } = readConfig({ PORT, HOST, AUTH_MODE, PUBLIC_URL })
+  // It asks nobody who they are, whatever a server of this folder does.
+  const said = AUTH_MODE === 'none' ? AUTH_MODE : undefined
+  const { port, host, publicUrl } = readConfig({ PORT, HOST, AUTH_MODE: said, PUBLIC_URL })
   const stopped = new AbortController()
   stopping.then(() => stopped.abort())
   await sweepOldDemos()

@@ -1,10 +1,12 @@
 import type { StopSignal } from '../abort.ts'
 import type { Viewer } from '../auth/viewer.ts'
 import type { Events } from '../events/events.ts'
+import { type Authorize, changesFor } from '../snapshots/authorize.ts'
 import type { Uploads } from '../snapshots/capture/uploads.ts'
 import type { SnapshotWriter } from '../snapshots/capture/writer.ts'
 import type { Links } from '../snapshots/links.ts'
 import type { SnapshotReader } from '../snapshots/reader.ts'
+import type { Readers } from '../snapshots/readers.ts'
 import type { Verifier } from '../snapshots/upkeep/verifier.ts'
 import type { Parts, RequestParts } from '../snapshots/views/parts.ts'
 import type { Payloads } from '../snapshots/views/payloads.ts'
@@ -12,7 +14,7 @@ import { createDeadline, type Deadline } from './deadline.ts'
 
 /** What every request shares. */
 export interface Services {
-  readonly reader: SnapshotReader
+  readonly readers: Readers
   readonly writer: SnapshotWriter
   readonly payloads: Payloads
   readonly parts: Parts
@@ -20,6 +22,8 @@ export interface Services {
   readonly links: Links
   readonly uploads: Uploads
   readonly events: Events
+  /** Of the application around; undefined: scopes alone decide. */
+  readonly authorize?: Authorize | undefined
   /** Largest payload in one answer, in bytes. */
   readonly payloadMaxBytes: number
 }
@@ -31,12 +35,15 @@ export interface Asker {
   readonly signal: AbortSignal
   /** The same, where there is one that costs less. */
   readonly departure?: StopSignal
+  /** Asks once more who they are, for an answer that lasts. @throws AppError `UNAUTHENTICATED`, `FORBIDDEN`. */
+  recheck?(): Promise<void>
   /** Told of every failure whose cause they do not see. */
   report?(error: unknown): void
 }
 
-/** Built once an operation; nothing in it outlives the answer. Its reader is the operation's own. */
+/** Built once an operation; nothing in it outlives the answer. Its reader is the operation's own, and its viewer's. */
 export interface Context extends Omit<Services, 'parts'> {
+  readonly reader: SnapshotReader
   readonly viewer: Viewer
   /** The operation's own. */
   readonly parts: RequestParts
@@ -62,42 +69,46 @@ export function createContext(services: Services, asker: Asker, millis: number |
 
 /** A class, since each operation has one, and most ask for little of it. */
 class OperationContext implements Context {
+  readonly readers: Readers
   readonly writer: SnapshotWriter
   readonly payloads: Payloads
   readonly verifier: Verifier
   readonly links: Links
   readonly uploads: Uploads
   readonly events: Events
+  readonly authorize: Authorize | undefined
   readonly payloadMaxBytes: number
   readonly viewer: Viewer
   readonly memory = new Map<object, unknown>()
-  readonly #reads: SnapshotReader
   readonly #states: Parts
   readonly #deadline: Deadline
   #reader: SnapshotReader | undefined
   #parts: RequestParts | undefined
 
   constructor(services: Services, viewer: Viewer, deadline: Deadline) {
-    this.writer = services.writer
+    const { authorize } = services
+    const { writer, uploads } = authorize ? changesFor(services, authorize, viewer) : services
+    this.readers = services.readers
+    this.writer = writer
     this.payloads = services.payloads
     this.verifier = services.verifier
     this.links = services.links
-    this.uploads = services.uploads
+    this.uploads = uploads
     this.events = services.events
+    this.authorize = authorize
     this.payloadMaxBytes = services.payloadMaxBytes
     this.viewer = viewer
-    this.#reads = services.reader
     this.#states = services.parts
     this.#deadline = deadline
   }
 
   get reader(): SnapshotReader {
-    this.#reader ??= this.#reads.forRequest(this.#deadline.stop)
+    this.#reader ??= this.readers.forViewer(this.viewer, this.#deadline.stop)
     return this.#reader
   }
 
   get parts(): RequestParts {
-    this.#parts ??= this.#states.forRequest(this.#deadline.signal)
+    this.#parts ??= this.#states.forViewer(this.viewer, this.#deadline.signal)
     return this.#parts
   }
 

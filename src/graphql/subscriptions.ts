@@ -28,6 +28,12 @@ export interface SubscriptionsOptions {
   readonly mayWatch?: MayWatch | undefined
 }
 
+/** All runs together are not asked about one by one: whoever is decided about by run watches runs one by one. */
+function watchBy(authorize: Services['authorize']): MayWatch {
+  if (!authorize) return () => true
+  return async (viewer, runId) => runId !== null && (await authorize(viewer, 'read', { runId })) === true
+}
+
 /** @param runId null for all runs. */
 export type MayWatch = (viewer: Viewer, runId: string | null) => boolean | Promise<boolean>
 
@@ -35,29 +41,38 @@ export type MayWatch = (viewer: Viewer, runId: string | null) => boolean | Promi
 const PAYLOAD_MAX_BYTES = 1_048_576
 
 export function createSubscriptions(options: SubscriptionsOptions): Subscriptions {
-  const { maskError, queryMillis, mayWatch = () => true } = options
+  const { maskError, queryMillis, mayWatch = watchBy(options.services.authorize) } = options
   const services = {
     ...options.services,
     payloadMaxBytes: Math.min(options.services.payloadMaxBytes, PAYLOAD_MAX_BYTES),
   }
   const frames = createFrames({ maskError })
-  const numbers = new WeakMap<Operation, number>()
-  let operations = 0
+  const numbers = new WeakMap<object, number>()
+  let counted = 0
 
-  /** Whoever is in one group gets the same bytes. */
-  function groupOf(operation: Operation, subscription: Subscription, { scopes }: Viewer): string {
-    const number = numbers.get(operation) ?? ++operations
-    numbers.set(operation, number)
-    return [number, [...scopes].toSorted(), subscription.variant()].join(' ')
+  function numberOf(one: object): number {
+    const number = numbers.get(one) ?? ++counted
+    numbers.set(one, number)
+    return number
+  }
+
+  /** Whoever is in one group gets the same bytes. Where runs are decided about one by one, each viewer is a group. */
+  function groupOf(operation: Operation, subscription: Subscription, viewer: Viewer): string {
+    const rights = services.authorize ? numberOf(viewer) : [...viewer.scopes].toSorted()
+    return [numberOf(operation), rights, subscription.variant()].join(' ')
   }
 
   /** One context for all: what one of them reads serves the others. */
   function answerer(subscription: Subscription, viewer: Viewer): AnswerAll {
     return (deliveries: readonly Delivery[]) => {
       const asker = { viewer, signal: new AbortController().signal }
-      const { context, deadline } = createContext(services, asker, queryMillis)
+      const { context, deadline, close } = createContext(services, asker, queryMillis)
+      const end = () => {
+        deadline.keep()
+        close()
+      }
       const results = deliveries.map(async (delivery) => await subscription.answer(delivery, context))
-      Promise.all(results).then(deadline.keep, deadline.keep)
+      Promise.all(results).then(end, end)
       return results
     }
   }
@@ -70,6 +85,7 @@ export function createSubscriptions(options: SubscriptionsOptions): Subscription
       const args = after === undefined ? subscription.args : { ...subscription.args, after }
       const runId = typeof args['runId'] === 'string' ? args['runId'] : null
       const authorize = async () => {
+        await asker.recheck?.()
         if (!(await mayWatch(asker.viewer, runId))) throw new AppError('FORBIDDEN', 'These events may not be watched')
       }
       try {

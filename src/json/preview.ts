@@ -1,7 +1,7 @@
 import { wholeCharacters } from './utf8.ts'
 
 const PREVIEW_MAX_BYTES = 1024
-const ELLIPSIS = '…'
+export const ELLIPSIS = '…'
 
 /**
  * The beginning of a document, for lists. At most 1,024 bytes of UTF-8: the whole document when it fits, otherwise cut between

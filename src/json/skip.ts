@@ -59,3 +59,20 @@ function specials(word: number): number {
   const backslash = ((word ^ 0x5c5c5c5c) - 0x01010101) | 0
   return (quoteOrControl | backslash) & ~word
 }
+
+/** Past what is neither a quote nor a bracket of either kind. It may stop at some other bytes too, which stand in strings alone. */
+export function skipTokens(view: DataView, start: number, end: number): number {
+  let at = start
+  for (const last = end - 4; at <= last; at += 4) {
+    const hits = quotesAndBrackets(view.getInt32(at, true)) & HIGH_BITS
+    if (hits !== 0) return at + ((31 - Math.clz32(hits & -hits)) >> 3)
+  }
+  return at
+}
+
+/** High bit set for a quote, and for a bracket: with bit 5 set and bits 1 and 2 cleared all four are the same byte. */
+function quotesAndBrackets(word: number): number {
+  const quote = word ^ 0x22222222
+  const bracket = ((word | 0x20202020) ^ 0x7b7b7b7b) & (0xf9f9f9f9 | 0)
+  return ((quote - 0x01010101) & ~quote) | ((bracket - 0x01010101) & ~bracket)
+}

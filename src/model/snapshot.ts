@@ -70,6 +70,13 @@ export interface Snapshot {
   readonly jsonVerdict: JsonVerdict | null
   /** JSON of an inline payload, where it was read along with the rest; null for every other payload. */
   readonly inlinePayload?: Buffer | null
+  /** The row, where the rest is what a viewer sees of it who may not have all. Nothing of it is for him. */
+  readonly row?: Snapshot
+}
+
+/** A snapshot with all that its row says, whoever looks. */
+export function rowOf(snapshot: Snapshot): Snapshot {
+  return snapshot.row ?? snapshot
 }
 
 export const SNAPSHOT_FIELDS = defineFields<Snapshot>([

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import type { Viewer } from '../auth/viewer.ts'
 import { AppError } from '../errors.ts'
 import { type Captured, storageTierOf } from '../model/snapshot.ts'
 import { checkDigests } from '../snapshots/capture/checked-digests.ts'
@@ -12,6 +13,8 @@ import { receiveBody } from './receive-body.ts'
 
 export interface CaptureRouteOptions {
   readonly writer: Pick<SnapshotWriter, 'capture'>
+  /** The writer of a viewer, where not every run is open to all; `writer` when left out. */
+  readonly writerFor?: ((viewer: Viewer) => Pick<SnapshotWriter, 'capture'>) | undefined
   /** How fast a body must come. */
   readonly senders: Pace
   /** Path of the server's public URL, without a trailing slash; default none. */
@@ -26,11 +29,12 @@ export const CAPTURE_PATH = /^\/runs\/(.+\/steps\/.+)\/snapshot$/
  * the query says what else is known of it. 201 with what was stored, 200 where the same capture was stored before.
  */
 export function createCaptureRoute(options: CaptureRouteOptions): { readonly PUT: Handler } {
-  const { writer, senders, basePath = () => '' } = options
+  const { senders, basePath = () => '', writerFor } = options
   return {
     async PUT(context) {
       const { request, response, query, signal } = context
       const { headers } = request
+      const writer = writerFor ? writerFor(context.viewer) : options.writer
       const known = {
         ...readCaptureQuery(query),
         ...readIds(context.params[0]),

@@ -5,6 +5,7 @@ import type { GraphQLParams } from 'graphql-yoga'
 import { AppError } from '../errors.ts'
 import { DEFAULT_LIMITS } from '../graphql/limits.ts'
 import { createDecoder, type Encoding, isDecodingError } from '../snapshots/encoding.ts'
+import type { TrustedDocuments } from './trusted-documents.ts'
 
 /**
  * Undoes the coding of a body that is at hand.
@@ -35,8 +36,11 @@ export interface AskedParams extends GraphQLParams {
   readonly body?: string
 }
 
-/** What a POST asks for. @throws AppError `BAD_REQUEST`. */
-export function paramsOfBody(body: Buffer): AskedParams {
+/**
+ * What a POST asks for. @throws AppError `BAD_REQUEST`; `FORBIDDEN` for what is none of the documents that may run alone.
+ * @param documents undefined: any may run.
+ */
+export function paramsOfBody(body: Buffer, documents?: TrustedDocuments): AskedParams {
   if (!isUtf8(body)) throw new AppError('BAD_REQUEST', 'The body is not UTF-8')
   // Some editors put a mark of the byte order in front, and parsers may pass it over.
   const whole = body.toString()
@@ -44,24 +48,25 @@ export function paramsOfBody(body: Buffer): AskedParams {
   const params = parseJson('The body', text)
   if (Array.isArray(params)) throw new AppError('BAD_REQUEST', 'Batches are not served: send one operation a request')
   if (!isObject(params)) throw new AppError('BAD_REQUEST', 'The body must be a JSON object')
-  return requireParams(params, text)
+  return { ...requireParams(params, documents), body: text }
 }
 
-/** What a GET asks for; an empty parameter is as good as none. @param query raw, without its `?`. @throws AppError `BAD_REQUEST`. */
-export function paramsOfQuery(query: string): GraphQLParams {
+/** What a GET asks for; an empty parameter is as good as none. @param query raw, without its `?`. @throws as `paramsOfBody` does. */
+export function paramsOfQuery(query: string, documents?: TrustedDocuments): GraphQLParams {
   const search = new URLSearchParams(query)
   const textOf = (name: string) => search.get(name) || undefined
   const jsonOf = (name: string) => {
     const text = textOf(name)
     return text === undefined ? undefined : (parseJson(name, text) as Record<string, unknown>)
   }
-  return requireParams({
+  const params = {
     query: textOf('query'),
     operationName: textOf('operationName'),
     variables: jsonOf('variables'),
     extensions: jsonOf('extensions'),
     documentId: textOf('documentId'),
-  } as GraphQLParams)
+  }
+  return requireParams(params as GraphQLParams, documents)
 }
 
 /** Whether it asks for events; what cannot be read asks for nothing. */
@@ -76,21 +81,33 @@ export function isSubscription({ query = '', operationName }: GraphQLParams): bo
   }
 }
 
+type NamedParams = GraphQLParams & { readonly documentId?: unknown }
+
 /** What else a client sends along is not looked at. @throws AppError `BAD_REQUEST` for what nothing behind here could read. */
-function requireParams(params: GraphQLParams & { readonly documentId?: unknown }, body?: string): AskedParams {
-  const { query, operationName, variables, extensions } = params
+export function requireParams(params: NamedParams, documents: TrustedDocuments | undefined): GraphQLParams {
+  const { operationName, variables, extensions } = params
   if ([variables, extensions].some((value) => value != null && !isObject(value))) {
     throw new AppError('BAD_REQUEST', 'variables and extensions must be objects')
   }
+  const query = documents ? trustedText(params, documents) : params.query
   if (query == null) throw withoutQuery(params)
   if (typeof query !== 'string') throw new AppError('BAD_REQUEST', 'query must be a string')
   if (operationName != null && typeof operationName !== 'string') {
     throw new AppError('BAD_REQUEST', 'operationName must be a string')
   }
-  return { query, operationName, variables, extensions, body }
+  return { query, operationName, variables, extensions }
 }
 
-function withoutQuery({ extensions, documentId }: GraphQLParams & { readonly documentId?: unknown }): AppError {
+/** By its text, by a `documentId`, or by the hash that clients of persisted queries send. */
+function trustedText({ query, extensions, documentId }: NamedParams, documents: TrustedDocuments): string {
+  const { sha256Hash } = (extensions?.['persistedQuery'] ?? {}) as { readonly sha256Hash?: unknown }
+  const id = documentId ?? sha256Hash
+  const text = query ?? (typeof id === 'string' ? documents.find(id) : undefined)
+  if (typeof text === 'string' && documents.has(text)) return text
+  throw new AppError('FORBIDDEN', 'Only the operations that this server was given may run here')
+}
+
+function withoutQuery({ extensions, documentId }: NamedParams): AppError {
   // Clients know this very message: they send the query from now on.
   if (extensions?.['persistedQuery'] != null) {
     return new AppError('PERSISTED_QUERY_NOT_SUPPORTED', 'PersistedQueryNotSupported')

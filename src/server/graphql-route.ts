@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { ExecutionResult, GraphQLError } from 'graphql'
 import type { GraphQLParams } from 'graphql-yoga'
+import { requireKnown } from '../auth/viewer.ts'
 import { AppError, ERRORS, type ErrorCode } from '../errors.ts'
 import { isEventStream } from '../graphql/event-stream.ts'
 import { toBytes } from '../graphql/frames.ts'
@@ -13,6 +14,7 @@ import { type FailureAnswer, type Handler, readBody } from './http.ts'
 import { jsonTypeOf, readAccept, readCoding } from './negotiation.ts'
 import type { RequestContext } from './request.ts'
 import { type Streams, whoAsks } from './streams.ts'
+import type { TrustedDocuments } from './trusted-documents.ts'
 import type { GraphqlServer } from './yoga.ts'
 
 /** A payload of 2 MiB and what is said about it. */
@@ -30,13 +32,15 @@ export interface GraphqlRouteOptions {
   readonly streams: Streams
   /** Answers a browser that opens the address; undefined: nobody does. */
   readonly graphiql: Handler | undefined
+  /** The operations that may run, as they are now; undefined: any. */
+  readonly documents?: (() => TrustedDocuments) | undefined
 }
 
 /**
  * GraphQL over HTTP: POST of JSON, and GET of queries and subscriptions by everyone but pages that may not read the answer. Subscriptions
  * are answered as events alone, by the same methods.
  */
-export function createGraphqlRoute({ graphql, streams, graphiql }: GraphqlRouteOptions): {
+export function createGraphqlRoute({ graphql, streams, graphiql, documents }: GraphqlRouteOptions): {
   readonly GET: Handler
   readonly HEAD: Handler
   readonly POST: Handler
@@ -94,8 +98,9 @@ export function createGraphqlRoute({ graphql, streams, graphiql }: GraphqlRouteO
     const { request, query } = context
     // Also with a query: GraphiQL shows it in its editor, and runs nothing.
     if (graphiql && prefersPage(request.headers)) return await graphiql(context)
+    requireKnown(context.viewer)
     refuseForeignPage(context)
-    await execute(paramsOfQuery(query), context)
+    await execute(paramsOfQuery(query, documents?.()), context)
   }
 
   return {
@@ -103,12 +108,15 @@ export function createGraphqlRoute({ graphql, streams, graphiql }: GraphqlRouteO
     HEAD: get,
     async POST(context) {
       const { request, response } = context
+      // Before its body is read.
+      requireKnown(context.viewer)
       if (!isJson(request.headers)) {
         throw new AppError('UNSUPPORTED_MEDIA_TYPE', 'The body must be application/json in UTF-8')
       }
       const coding = readCoding(response)
       const body = await readBody(request, BODY_MAX_BYTES)
-      await execute(paramsOfBody(coding ? await decodeBody(body, coding, BODY_MAX_BYTES) : body), context)
+      const text = coding ? await decodeBody(body, coding, BODY_MAX_BYTES) : body
+      await execute(paramsOfBody(text, documents?.()), context)
     },
   }
 }

@@ -2,19 +2,26 @@ import type { GraphQLError } from 'graphql'
 import { CloseCode, type Message, MessageType, parseMessage, type SubscribePayload } from 'graphql-ws'
 import type { GraphQLParams } from 'graphql-yoga'
 import type { RawData, WebSocket } from 'ws'
-import type { Viewer } from '../auth/viewer.ts'
+import type { Authenticate } from '../auth/authenticate.ts'
+import { requireKnown, requireNoLess, type Viewer } from '../auth/viewer.ts'
 import { AppError } from '../errors.ts'
 import { toWire } from '../graphql/answer-text.ts'
+import type { Asker } from '../graphql/context.ts'
 import { type EventStream, isEventStream } from '../graphql/event-stream.ts'
-import { isSubscription } from './graphql-request.ts'
+import { isSubscription, requireParams } from './graphql-request.ts'
 import type { RequestContext } from './request.ts'
 import { BEHIND_BYTES, GOING_AWAY, watchSocket } from './socket-watch.ts'
 import { type Streams, whoAsks } from './streams.ts'
+import type { TrustedDocuments } from './trusted-documents.ts'
 import type { GraphqlServer } from './yoga.ts'
 
 export interface GraphqlSocketOptions {
   readonly graphql: GraphqlServer
   readonly streams: Streams
+  /** Tells who connects; undefined: nobody is asked. */
+  readonly authenticate?: Authenticate | undefined
+  /** The operations that may run, as they are now; undefined: any. */
+  readonly documents?: (() => TrustedDocuments) | undefined
 }
 
 /** Whoever asks without reading the answers is cut here. */
@@ -31,9 +38,10 @@ interface Running {
  * @see https://github.com/graphql/graphql-over-http/blob/main/rfcs/GraphQLOverWebSocket.md
  */
 export function serveSocket(socket: WebSocket, context: RequestContext, options: GraphqlSocketOptions): void {
-  const { streams } = options
+  const { streams, authenticate } = options
   const running = new Map<string, Running>()
   let viewer: Viewer | undefined
+  let recheck: Asker['recheck']
   let isGreeted = false
   let forget = () => {}
   const watch = watchSocket(socket, context.request.socket, { limits: streams.limits, isUsed: () => running.size > 0 })
@@ -56,7 +64,11 @@ export function serveSocket(socket: WebSocket, context: RequestContext, options:
     if (isGreeted) return void socket.close(CloseCode.TooManyInitialisationRequests, 'Too many initialisation requests')
     isGreeted = true
     clearTimeout(late)
-    viewer = await viewerOf(payload, context)
+    const recognize = () => viewerOf(payload, context, authenticate)
+    const found = await recognize().catch(() => undefined)
+    if (!found) return void socket.close(CloseCode.Forbidden, 'Forbidden')
+    viewer = found
+    recheck = async () => requireNoLess(found, await recognize())
     if (socket.readyState !== socket.OPEN) return
     forget = streams.tend({ look: watch.look, end })
     say(socket, { type: MessageType.ConnectionAck })
@@ -73,7 +85,7 @@ export function serveSocket(socket: WebSocket, context: RequestContext, options:
       operationName: operationName ?? undefined,
       extensions: extensions ?? undefined,
     }
-    subscribe({ ...options, socket, context, viewer, id, params, running }).catch(() => socket.terminate())
+    subscribe({ ...options, socket, context, viewer, recheck, id, params, running }).catch(() => socket.terminate())
   }
 
   socket.on('message', (data, isBinary) => {
@@ -96,9 +108,30 @@ export function serveSocket(socket: WebSocket, context: RequestContext, options:
   })
 }
 
-/** Who asks: the place for what clients send with `connection_init`. */
-async function viewerOf(_payload: unknown, { viewer }: RequestContext): Promise<Viewer> {
-  return viewer
+/**
+ * Who asks: by the header `Authorization` of the connection, or by what clients that cannot set it send with `connection_init`, as
+ * `authorization`, in any case, or among its `headers`.
+ */
+async function viewerOf(
+  payload: unknown,
+  { viewer, request }: RequestContext,
+  authenticate: Authenticate | undefined,
+): Promise<Viewer> {
+  if (!authenticate) return viewer
+  const { headers, socket } = request
+  const authorization = authorizationIn(payload) ?? headers.authorization
+  const found = await authenticate({ authorization, address: socket.remoteAddress ?? '' })
+  requireKnown(found)
+  return found
+}
+
+function authorizationIn(payload: unknown): string | undefined {
+  if (typeof payload !== 'object' || payload === null) return undefined
+  const entries = Object.entries(payload)
+  const [, value] = entries.find(([name]) => name.toLowerCase() === 'authorization') ?? []
+  if (typeof value === 'string') return value
+  const [, nested] = entries.find(([name]) => name === 'headers') ?? []
+  return nested === undefined ? undefined : authorizationIn(nested)
 }
 
 interface Subscription extends GraphqlSocketOptions {
@@ -106,12 +139,13 @@ interface Subscription extends GraphqlSocketOptions {
   readonly context: RequestContext
   readonly viewer: Viewer
   readonly id: string
+  readonly recheck: Asker['recheck']
   readonly params: GraphQLParams
   readonly running: Map<string, Running>
 }
 
 async function subscribe(subscription: Subscription): Promise<void> {
-  const { graphql, streams, socket, context, viewer, id, params, running } = subscription
+  const { graphql, streams, documents, socket, context, viewer, recheck, id, running } = subscription
   const left = new AbortController()
   let stream: EventStream | undefined
   let leave: (() => void) | undefined
@@ -124,10 +158,11 @@ async function subscribe(subscription: Subscription): Promise<void> {
   }
   running.set(id, one)
   try {
+    const params = requireParams(subscription.params, documents?.())
     if (!isSubscription(params))
       throw new AppError('BAD_REQUEST', 'Subscriptions alone go by WebSocket: POST the others')
     leave = streams.enter(whoAsks(viewer, context.request.socket.remoteAddress))
-    const result = await graphql.subscribe(params, { viewer, signal: left.signal })
+    const result = await graphql.subscribe(params, { viewer, signal: left.signal, recheck })
     if (!isEventStream(result)) return fail(socket, id, result.errors ?? [])
     stream = result
     if (left.signal.aborted) stream.return()

@@ -1,4 +1,6 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import { type Authenticate, challengeOf } from '../auth/authenticate.ts'
+import { requireScope, type Scope } from '../auth/viewer.ts'
 import { AppError, Departure, ERRORS, isAppError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { breakOff } from './connection.ts'
@@ -6,7 +8,8 @@ import { type Cors, isPreflight } from './cors.ts'
 import { refuseUnclear } from './framing.ts'
 import type { Hosts } from './hosts.ts'
 import type { Pace } from './pace.ts'
-import { askForBody, createRequestContext, type RequestContext, splitTarget } from './request.ts'
+import type { RateLimit } from './rate-limit.ts'
+import { askForBody, createRequestContext, type RequestContext, runAs, splitTarget } from './request.ts'
 import { startLine } from './request-log.ts'
 import { createSlowReaders } from './slow-readers.ts'
 import { boundRest, stopReading } from './unread-body.ts'
@@ -21,6 +24,8 @@ export interface Route {
   readonly failureAnswer?: FailureAnswer
   /** Bytes of a refused body that are thrown away, so that a client that sends all of it first can read the answer; default 0. */
   readonly discardMaxBytes?: number
+  /** The scope that it needs; `read` when left out. `nothing`: it is open to strangers as well, or asks by itself. */
+  readonly needs?: Scope | 'nothing'
   /** Whether it is served whatever the request calls this server, as what watches over it calls it by its address; default false. */
   readonly isForAnyHost?: boolean
 }
@@ -53,6 +58,10 @@ export interface FrontOptions {
   readonly basePath?: (() => string) | undefined
   /** By which names this server is served; undefined: all. */
   readonly hosts?: Hosts | undefined
+  /** Tells who sends a request; undefined: nobody is asked. Routes for any host, and preflights, carry no token. */
+  readonly authenticate?: Authenticate | undefined
+  /** How much each viewer may ask for; undefined: as much as he wants. Not of routes for any host. */
+  readonly rateLimit?: RateLimit | undefined
   /** From when it fires on, every answer ends its connection. */
   readonly draining: AbortSignal
   /** How fast a client must take any answer. */
@@ -72,6 +81,8 @@ export function createFront({
   cors,
   basePath,
   hosts,
+  authenticate,
+  rateLimit,
   draining,
   readers,
   logRequests = false,
@@ -87,6 +98,8 @@ export function createFront({
       // First of all: a page that may read an answer may read a failure too.
       cors?.mark(response)
       if (!isKnownHost) throw misdirected(response)
+      if (authenticate && asksWho(found, context)) await context.recognize(authenticate)
+      if (rateLimit && asksWho(found, context)) rateLimit(context)
       await answer(found, context, cors)
     } catch (error) {
       if (isDeparture(response, error)) return void response.destroy()
@@ -104,6 +117,9 @@ export function createFront({
     const found = findRoute(routes, withoutBase(path, basePath?.())) ?? findRoute(routes, path)
     const context = createRequestContext(response, { path, query, params: found?.params ?? [], draining, log })
     response.setHeader('x-request-id', context.id)
+    // Answers are data, and no page: what is one says so itself.
+    response.setHeader('x-content-type-options', 'nosniff')
+    response.setHeader('content-security-policy', "default-src 'none'; frame-ancestors 'none'")
     const isRoutine = found?.route.isForAnyHost === true
     const writeLine = logRequests ? startLine(log, { context, path, isRoutine }) : undefined
     // One listener: an answer has ten at most without a warning, and its payloads have theirs.
@@ -114,8 +130,15 @@ export function createFront({
       writeLine?.()
     })
     const isKnownHost = isRoutine || hosts === undefined || hosts(authority)
-    serve(found, context, isKnownHost)
+    // Only where it matters who it was: elsewhere a request would pay for what nobody reads.
+    if (authenticate) runAs(context, () => serve(found, context, isKnownHost))
+    else serve(found, context, isKnownHost)
   }
+}
+
+/** Whoever watches over a server has no token, and neither has a browser that asks what it may send. */
+function asksWho(found: FoundRoute | undefined, { request }: RequestContext): boolean {
+  return found?.route.isForAnyHost !== true && request.method !== 'OPTIONS'
 }
 
 interface FoundRoute {
@@ -145,7 +168,10 @@ async function answer(found: FoundRoute | undefined, context: RequestContext, co
   if (!found) throw new AppError('NOT_FOUND', 'Nothing is served at that path')
   const { route } = found
   const handler = route.methods[request.method ?? '']
-  if (handler) return await handler(context)
+  if (handler) {
+    if (route.needs !== 'nothing') requireScope(context.viewer, route.needs ?? 'read')
+    return await handler(context)
+  }
   const methods = Object.keys(route.methods).join(', ')
   if (cors && isPreflight(request)) return cors.answerPreflight(response, methods)
   response.setHeader('allow', `${methods}, OPTIONS`)
@@ -238,9 +264,15 @@ function fail(context: RequestContext, failure: AppError, route: Route | undefin
   }
   const { failureAnswer = plainAnswer, discardMaxBytes = 0 } = route ?? {}
   if (!request.complete) stopReading(response, discardMaxBytes)
-  if (failure.isRetryable) response.setHeader('retry-after', '1')
+  if (failure.isRetryable && !response.hasHeader('retry-after')) response.setHeader('retry-after', '1')
   const status = response.statusCode >= 400 ? response.statusCode : ERRORS[failure.code].status
+  const challenge = isAuthFailure(failure) ? challengeOf(status, request.headers.authorization) : undefined
+  if (challenge !== undefined) response.setHeader('www-authenticate', challenge)
   sendSmall(response, failureAnswer(failure, { request, status }))
+}
+
+function isAuthFailure({ code }: AppError): boolean {
+  return code === 'UNAUTHENTICATED' || code === 'FORBIDDEN'
 }
 
 /** Nobody is left to answer, and nothing went wrong here. */

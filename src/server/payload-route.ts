@@ -1,17 +1,16 @@
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { Snapshot } from '../model/snapshot.ts'
-import { contentDisposition, type Links } from '../snapshots/links.ts'
-import type { SnapshotReader } from '../snapshots/reader.ts'
-import type { CodedPayload, Payloads, Source } from '../snapshots/views/payloads.ts'
+import { contentDisposition } from '../snapshots/links.ts'
+import { isMasked } from '../snapshots/source/source.ts'
+import type { CodedPayload, MaskedSource, Payloads, Source } from '../snapshots/views/payloads.ts'
+import { createFindAsked, type FindAskedOptions } from './asked-snapshot.ts'
 import { addVary, type Handler } from './http.ts'
 import { accepts } from './negotiation.ts'
-import { findSnapshot, type Representation, SAFE_HEADERS, sendRepresentation } from './representation.ts'
+import { type Representation, SAFE_HEADERS, sendRepresentation } from './representation.ts'
 import type { RequestContext } from './request.ts'
 
-export interface PayloadRouteOptions {
-  readonly reader: Pick<SnapshotReader, 'loadSnapshots'>
+export interface PayloadRouteOptions extends FindAskedOptions {
   readonly payloads: Pick<Payloads, 'resolve' | 'open' | 'hasRanges' | 'openRange' | 'coded' | 'sizeOf'>
-  readonly links: Pick<Links, 'verify'>
   /** How long a client may take nothing. */
   readonly stallMillis?: number
 }
@@ -23,14 +22,17 @@ export interface PayloadRouteOptions {
  * every payload of which parts can be checked, but not of large coded ones: each would have to be decoded from its start.
  */
 export function createPayloadRoute(options: PayloadRouteOptions): { readonly GET: Handler; readonly HEAD: Handler } {
-  const { reader, payloads, links, stallMillis } = options
+  const { payloads, stallMillis } = options
+  const findAsked = createFindAsked(options)
 
   async function serve(context: RequestContext): Promise<void> {
     const { request, response, query, signal } = context
-    const found = await findSnapshot(reader, context.params[0] ?? '')
-    const { disposition, filename } = query === '' ? PLAIN : links.verify(query, found)
-    const source = await payloads.resolve(found, { signal })
+    const { snapshot, viewer, disposition, filename } = await findAsked(context, query)
+    const source = await payloads.resolve(snapshot, { viewer, signal })
     const name = filename === null ? {} : { 'content-disposition': contentDisposition(disposition, filename) }
+    if (isMasked(source)) {
+      return await sendRepresentation(context, maskedForm(source, { ...SAFE_HEADERS, ...name }, signal), stallMillis)
+    }
     const headers = { ...SAFE_HEADERS, ...name, 'content-type': source.snapshot.contentType }
     const coded = await payloads.coded(source)
     if (coded) addVary(response, 'accept-encoding')
@@ -48,6 +50,16 @@ export function createPayloadRoute(options: PayloadRouteOptions): { readonly GET
       sizeOf: () => payloads.sizeOf(source, { signal }),
       open: () => payloads.open(source, { signal }),
       openRange: hasRanges ? (range) => payloads.openRange(source, range, { signal }) : null,
+    }
+  }
+
+  function maskedForm(source: MaskedSource, headers: OutgoingHttpHeaders, signal: AbortSignal): Representation {
+    return {
+      headers: { ...headers, 'accept-ranges': 'none', 'content-type': source.contentType },
+      etag: source.tag === null ? undefined : `"${source.tag}"`,
+      sizeOf: async () => null,
+      open: () => payloads.open(source, { signal }),
+      openRange: null,
     }
   }
 
@@ -74,5 +86,3 @@ function codedForm({ snapshot }: Source, coded: CodedPayload, { headers, signal 
 function tagOf({ digest, digestOf }: Snapshot, suffix = ''): string | undefined {
   return digest !== null && digestOf === 'PAYLOAD' ? `"${digest.slice('sha256:'.length)}${suffix}"` : undefined
 }
-
-const PLAIN = { disposition: 'inline', filename: null } as const

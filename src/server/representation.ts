@@ -1,10 +1,7 @@
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { AppError } from '../errors.ts'
-import { isUuid } from '../model/ids.ts'
-import { SNAPSHOT_METADATA, type Snapshot } from '../model/snapshot.ts'
-import type { SnapshotReader } from '../snapshots/reader.ts'
 import { discard } from '../snapshots/views/open-payload.ts'
-import type { ByteRange, OpenPayload } from '../snapshots/views/payloads.ts'
+import type { ByteRange, OpenPayload, UnmeasuredPayload } from '../snapshots/views/payloads.ts'
 import { conditionFailed, precondition, readRange } from './conditions.ts'
 import type { RequestContext } from './request.ts'
 import { STALL_MILLIS, sendBody } from './send-body.ts'
@@ -14,8 +11,9 @@ export interface Representation {
   readonly headers: OutgoingHttpHeaders
   /** Strong; undefined where nothing tells one version of the bytes from another. */
   readonly etag: string | undefined
-  sizeOf(): Promise<number>
-  open(): Promise<OpenPayload>
+  /** Null where only sending it tells: then there are no parts of it. */
+  sizeOf(): Promise<number | null>
+  open(): Promise<OpenPayload | UnmeasuredPayload>
   /** Null where there are no parts of it. */
   readonly openRange: ((range: ByteRange) => Promise<OpenPayload>) | null
 }
@@ -26,16 +24,6 @@ export const SAFE_HEADERS = {
   'content-security-policy': "default-src 'none'; sandbox",
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
-}
-
-/** The snapshot that a path names. @throws AppError `NOT_FOUND`. */
-export async function findSnapshot(
-  reader: Pick<SnapshotReader, 'loadSnapshots'>,
-  snapshotId: string,
-): Promise<Snapshot> {
-  const [snapshot] = isUuid(snapshotId) ? await reader.loadSnapshots([snapshotId], SNAPSHOT_METADATA) : []
-  if (!snapshot) throw new AppError('NOT_FOUND', 'There is no such snapshot')
-  return snapshot
 }
 
 /**
@@ -57,11 +45,11 @@ export async function sendRepresentation(
     return
   }
   if (request.method === 'HEAD') {
-    response.writeHead(200, { ...headers, 'content-length': await what.sizeOf() }).end()
+    response.writeHead(200, { ...headers, ...lengthOf(await what.sizeOf()) }).end()
     return
   }
   const isRangeAsked = openRange !== null && request.headers.range !== undefined
-  const sizeBytes = isRangeAsked ? await what.sizeOf() : 0
+  const sizeBytes = isRangeAsked ? ((await what.sizeOf()) ?? 0) : 0
   const range = isRangeAsked ? readRange(request.headers, { etag, sizeBytes }) : 'none'
   if (range === 'unsatisfiable') {
     response.setHeader('content-range', `bytes */${sizeBytes}`)
@@ -72,7 +60,7 @@ export async function sendRepresentation(
     return await send(response, payload, {
       stallMillis,
       status: 200,
-      headers: { ...headers, 'content-length': payload.sizeBytes },
+      headers: { ...headers, ...lengthOf(payload.sizeBytes) },
     })
   }
   const { start, end } = range
@@ -86,7 +74,11 @@ interface Sending {
   readonly stallMillis: number
 }
 
-async function send(response: ServerResponse, payload: OpenPayload, sending: Sending): Promise<void> {
+async function send(
+  response: ServerResponse,
+  payload: OpenPayload | UnmeasuredPayload,
+  sending: Sending,
+): Promise<void> {
   try {
     response.writeHead(sending.status, sending.headers)
     await sendBody(response, payload.body, sending.stallMillis)
@@ -95,4 +87,8 @@ async function send(response: ServerResponse, payload: OpenPayload, sending: Sen
     throw error
   }
   payload.release()
+}
+
+function lengthOf(sizeBytes: number | null): OutgoingHttpHeaders {
+  return sizeBytes === null ? {} : { 'content-length': sizeBytes }
 }

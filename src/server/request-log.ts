@@ -31,6 +31,7 @@ export function startLine(log: Logger, { context, path, isRoutine }: LoggedReque
         method: request.method,
         // Never the query: it may hold a signature.
         path: path.length > PATH_LENGTH ? path.slice(0, PATH_LENGTH) : path,
+        viewer: context.viewer.name ?? undefined,
         operation: told.operation,
         codes: told.codes,
         status: response.headersSent ? response.statusCode : undefined,

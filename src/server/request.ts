@@ -1,7 +1,9 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createStop, type Stop, type StopSignal, toAbortSignal } from '../abort.ts'
-import { ANYONE, type Viewer } from '../auth/viewer.ts'
+import type { Authenticate } from '../auth/authenticate.ts'
+import { ANYONE, requireNoLess, STRANGER, type Viewer } from '../auth/viewer.ts'
 import { Departure } from '../errors.ts'
 import type { Logger } from '../log.ts'
 
@@ -16,6 +18,10 @@ export interface RequestContext {
   /** Groups of the route's path. */
   readonly params: readonly string[]
   readonly viewer: Viewer
+  /** Finds out who sent it, before its handler is asked; until then it is anyone. @throws as `authenticate` does. */
+  recognize(authenticate: Authenticate): void | Promise<void>
+  /** Finds it out once more, for an answer that lasts. @throws as `recognize` does, and AppError `FORBIDDEN` where he may less by now. */
+  recheck(): Promise<void>
   /** Fires, with a `Departure`, when the client goes away before its answer is complete. */
   readonly signal: AbortSignal
   /** The same, for those that take it: it costs less. */
@@ -85,12 +91,13 @@ class FrontContext implements OwnedContext {
   readonly query: string
   readonly params: readonly string[]
   readonly draining: AbortSignal
-  readonly viewer = ANYONE
   readonly told: Told = {}
   readonly departure: StopSignal
+  #authenticate: Authenticate | undefined
   readonly #stop: Stop
   readonly #path: string
   readonly #serverLog: Logger
+  #viewer = ANYONE
   #id: string | undefined
   #signal: AbortSignal | undefined
   #log: Logger | undefined
@@ -105,6 +112,31 @@ class FrontContext implements OwnedContext {
     this.departure = this.#stop
     this.#path = path
     this.#serverLog = log
+  }
+
+  get viewer(): Viewer {
+    return this.#viewer
+  }
+
+  recognize(authenticate: Authenticate): void | Promise<void> {
+    this.#authenticate = authenticate
+    // Until it is known, and where that fails.
+    this.#viewer = STRANGER
+    const { headers, socket } = this.request
+    const found = authenticate({ authorization: headers.authorization, address: socket.remoteAddress ?? '' })
+    if (found instanceof Promise) {
+      return found.then((known) => {
+        this.#viewer = known
+      })
+    }
+    this.#viewer = found
+  }
+
+  async recheck(): Promise<void> {
+    if (!this.#authenticate) return
+    const before = this.#viewer
+    await this.recognize(this.#authenticate)
+    requireNoLess(before, this.#viewer)
   }
 
   get id(): string {
@@ -140,6 +172,22 @@ class FrontContext implements OwnedContext {
 export function askForBody(response: ServerResponse): void {
   const { headers, httpVersion } = response.req
   if (headers.expect !== undefined && httpVersion !== '1.0') response.writeContinue()
+}
+
+const current = new AsyncLocalStorage<RequestContext>()
+
+/** Does the work of a request, so that whatever it leads to can be told with it. */
+export function runAs<Result>(context: RequestContext, work: () => Result): Result {
+  return current.run(context, work)
+}
+
+/** The log of the request that this is done for; without one that of the server. */
+export function logOfRequest(log: Logger): Logger {
+  return current.getStore()?.log ?? log
+}
+
+export function viewerOfRequest(): Viewer | undefined {
+  return current.getStore()?.viewer
 }
 
 function idOf({ headers }: IncomingMessage): string {

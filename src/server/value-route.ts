@@ -1,33 +1,31 @@
 import { hash } from 'node:crypto'
 import { AppError } from '../errors.ts'
-import type { Links } from '../snapshots/links.ts'
-import type { SnapshotReader } from '../snapshots/reader.ts'
 import type { Parts } from '../snapshots/views/parts.ts'
+import { createFindAsked, type FindAskedOptions } from './asked-snapshot.ts'
 import { decodePart } from './capture-query.ts'
 import type { Handler } from './http.ts'
-import { findSnapshot, SAFE_HEADERS, sendRepresentation } from './representation.ts'
+import { SAFE_HEADERS, sendRepresentation } from './representation.ts'
 import type { RequestContext } from './request.ts'
 
-export interface ValueRouteOptions {
-  readonly reader: Pick<SnapshotReader, 'loadSnapshots'>
+export interface ValueRouteOptions extends FindAskedOptions {
   readonly parts: Parts
-  readonly links: Pick<Links, 'verify'>
 }
 
 /**
  * `GET` and `HEAD /snapshots/{snapshotId}/value?pointer=…`: the bytes of one place in a state, streamed, with ranges, to viewers and
  * to whoever holds a link to the payload: its query comes first. Without a pointer it is all of the state.
  */
-export function createValueRoute({ reader, parts, links }: ValueRouteOptions): {
+export function createValueRoute({ parts, ...options }: ValueRouteOptions): {
   readonly GET: Handler
   readonly HEAD: Handler
 } {
+  const findAsked = createFindAsked(options)
+
   async function serve(context: RequestContext): Promise<void> {
-    const { query, params, signal } = context
-    const snapshot = await findSnapshot(reader, params[0] ?? '')
+    const { query, signal } = context
     const { pointer, link } = readQuery(query)
-    if (link !== '') links.verify(link, snapshot)
-    const reads = parts.forRequest(signal)
+    const { snapshot, viewer } = await findAsked(context, link)
+    const reads = parts.forViewer(viewer, signal)
     try {
       const document = await reads.open(snapshot)
       const place = await document.at(pointer)

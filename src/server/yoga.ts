@@ -75,6 +75,8 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
   })
 
   async function answer(operation: Operation, params: AskedParams, asker: Asker): Promise<ExecutionResult> {
+    const refusal = refusalOf(operation, asker)
+    if (refusal) return { errors: [maskError(refusal)] }
     const millis = operation.type === OperationTypeNode.QUERY ? queryMillis : undefined
     const { context, deadline, close } = createContext(services, asker, millis)
     const { data, errors } = await operation.execute(params.variables ?? {}, context, params.body)
@@ -139,6 +141,8 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
       const result = before ? undefined : await askYoga('POST', { asker, asked, isForStream: true })
       const operation = before ?? known.get(asked)
       if (operation?.type === OperationTypeNode.SUBSCRIPTION) {
+        const refusal = refusalOf(operation, asker)
+        if (refusal) return { errors: [maskError(refusal)] }
         return await subscriptions.begin(operation, { variables: asked.variables ?? {}, asker, ...options })
       }
       if (result) return result as ExecutionResult
@@ -148,6 +152,13 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
 }
 
 type YogaArgs = ExecutionArgs & { readonly contextValue: YogaContext }
+
+/** Before anything is executed: an operation runs with all of its fields, or not at all. */
+function refusalOf({ scopes }: Operation, { viewer }: Asker): AppError | undefined {
+  if (scopes.every((scope) => viewer.scopes.has(scope))) return undefined
+  const missing = scopes.filter((scope) => !viewer.scopes.has(scope))
+  return new AppError('FORBIDDEN', `That operation needs the scope ${missing.join(' and ')}`)
+}
 
 /** By the text and the name: an empty name is none of the document's, and not the lack of one. */
 function createKnownOperations() {

@@ -1,8 +1,10 @@
+import type { Viewer } from '../auth/viewer.ts'
 import { AppError, isAppError } from '../errors.ts'
-import type { Snapshot } from '../model/snapshot.ts'
+import { rowOf, type Snapshot } from '../model/snapshot.ts'
 import type { SignedUrl } from '../storage/backend.ts'
-import type { LinkPresentation, LinkSigner } from '../storage/links/signed-link.ts'
+import type { LinkAccess, LinkPresentation, LinkSigner } from '../storage/links/signed-link.ts'
 import type { Storage } from '../storage/registry.ts'
+import { createMayRead, type MayRead } from './may-read.ts'
 
 export const DISPOSITIONS = ['ATTACHMENT', 'INLINE'] as const
 export type Disposition = (typeof DISPOSITIONS)[number]
@@ -36,17 +38,32 @@ export interface DownloadTicket extends SignedUrl {
 /** URLs that anyone who holds them can GET until they expire. */
 export interface Links {
   /** As `ticket`, but null for a payload that has no object. @throws as well what the URI is refused with. */
-  sign(snapshot: Snapshot, request: LinkRequest): Promise<SignedUrl | null>
+  sign(snapshot: Snapshot, request: LinkRequest, viewer: Viewer): Promise<SignedUrl | null>
 
   /**
    * For every payload. The store signs where it can and where its object alone is the payload; otherwise the URL leads to this
    * server, also for a row whose URI cannot be read from: there it is told why, and a list with such a row stays whole.
-   * @throws AppError `BAD_REQUEST`, and `STORAGE_UNAVAILABLE` when the store's credentials cannot be had or have expired.
+   * A link gives what its maker may have, whoever holds it and whatever becomes of the maker's own rights: all, or what a policy
+   * leaves, and for that no store signs.
+   * @throws AppError `BAD_REQUEST`, `FORBIDDEN` for who may not read it, and `STORAGE_UNAVAILABLE` when the store's credentials
+   * cannot be had or have expired.
    */
-  ticket(snapshot: Snapshot, request: LinkRequest): Promise<DownloadTicket>
+  ticket(snapshot: Snapshot, request: LinkRequest, viewer: Viewer): Promise<DownloadTicket>
 
   /** Checks the raw query of a link to this server. @throws AppError `LINK_INVALID` or `LINK_EXPIRED`. */
   verify(rawQuery: string, snapshot: Snapshot): LinkPresentation
+  /** The failure for a link to an id that is not there: only whoever holds one that was signed here learns that. */
+  missing(rawQuery: string, snapshotId: string): AppError
+}
+
+/** A link that was made, for who audits. */
+export interface MadeLink {
+  readonly viewer: Viewer
+  readonly snapshotId: string
+  readonly access: LinkAccess
+  readonly expiresAt: Date
+  /** Whether it leads to the store itself. */
+  readonly direct: boolean
 }
 
 export interface LinksOptions {
@@ -54,6 +71,9 @@ export interface LinksOptions {
   readonly signer: LinkSigner
   /** Longest life of a link: whoever holds one needs no other right. */
   readonly maxSeconds: number
+  /** By scopes alone, without any policy, when left out. */
+  readonly mayRead?: MayRead
+  readonly onMade?: ((link: MadeLink) => void) | undefined
 }
 
 /** A request that has been checked, as the signers take it. */
@@ -63,7 +83,9 @@ interface Wish {
   readonly filename: string
 }
 
-export function createLinks({ storage, signer, maxSeconds }: LinksOptions): Links {
+export function createLinks(options: LinksOptions): Links {
+  const { storage, signer, maxSeconds, mayRead = createMayRead(() => new Map()), onMade } = options
+
   function wishOf(snapshot: Snapshot, { expiresInSeconds, disposition, filename }: LinkRequest): Wish {
     if (expiresInSeconds < 1 || expiresInSeconds > maxSeconds) {
       throw new AppError('BAD_REQUEST', `expiresIn must be 1 to ${maxSeconds} seconds`)
@@ -91,18 +113,44 @@ export function createLinks({ storage, signer, maxSeconds }: LinksOptions): Link
     })
   }
 
-  const links: Links = {
-    async sign(snapshot, request) {
+  /** @throws AppError `FORBIDDEN`. */
+  function accessOf(snapshot: Snapshot, viewer: Viewer): LinkAccess {
+    const reading = mayRead(viewer, snapshot)
+    if (reading === 'no') {
+      throw new AppError('FORBIDDEN', 'That state holds personal data: a link to it needs the scope pii:read')
+    }
+    return reading === 'whole' ? 'whole' : 'masked'
+  }
+
+  function made(
+    link: SignedUrl,
+    { snapshotId }: Snapshot,
+    rest: Omit<MadeLink, 'snapshotId' | 'expiresAt'>,
+  ): SignedUrl {
+    onMade?.({ ...rest, snapshotId, expiresAt: link.expiresAt })
+    return link
+  }
+
+  return {
+    async sign(asked, request, viewer) {
+      const snapshot = rowOf(asked)
       const wish = wishOf(snapshot, request)
       if (snapshot.storageUri === null) return null
-      return (await signedByStore(snapshot, wish)) ?? signer.sign({ ...targetOf(snapshot), ...wish })
+      const access = accessOf(snapshot, viewer)
+      const direct = access === 'whole' ? await signedByStore(snapshot, wish) : null
+      const link = direct ?? signer.sign({ ...targetOf(snapshot), ...wish, access })
+      return made(link, snapshot, { viewer, access, direct: direct !== null })
     },
-    async ticket(snapshot, request) {
+    async ticket(asked, request, viewer) {
+      const snapshot = rowOf(asked)
       const wish = wishOf(snapshot, request)
-      const direct = await signedByStore(snapshot, wish).catch(nullIfRefused)
-      const { sizeBytes, digest, digestOf, contentType } = snapshot
+      const access = accessOf(snapshot, viewer)
+      const direct = access === 'whole' ? await signedByStore(snapshot, wish).catch(nullIfRefused) : null
+      const link = direct ?? signer.sign({ ...targetOf(snapshot), ...wish, access })
+      // What is told of a masked one is what its viewer sees.
+      const { sizeBytes, digest, digestOf, contentType } = asked
       return {
-        ...(direct ?? signer.sign({ ...targetOf(snapshot), ...wish })),
+        ...made(link, snapshot, { viewer, access, direct: direct !== null }),
         method: 'GET',
         headers: [],
         direct: direct !== null,
@@ -115,8 +163,11 @@ export function createLinks({ storage, signer, maxSeconds }: LinksOptions): Link
       }
     },
     verify: (rawQuery, snapshot) => signer.verify(rawQuery, targetOf(snapshot)),
+    missing: (rawQuery, snapshotId) =>
+      signer.recognizes(rawQuery, snapshotId)
+        ? new AppError('NOT_FOUND', 'There is no such snapshot')
+        : new AppError('LINK_INVALID', 'This link is not valid'),
   }
-  return links
 }
 
 function nullIfRefused(error: unknown): null {

@@ -1,7 +1,6 @@
-import type { StopSignal } from '../abort.ts'
-import type { Database, Rows } from '../db/connect.ts'
+import type { Rows } from '../db/connect.ts'
 import { pageRuns, type RunPageOptions } from '../db/queries/run-lists.ts'
-import { loadRunStats } from '../db/queries/run-stats.ts'
+import { loadRunStats, type RunStatsOptions } from '../db/queries/run-stats.ts'
 import { loadRuns } from '../db/queries/runs.ts'
 import {
   pageSnapshots,
@@ -23,7 +22,15 @@ import type { Run, RunStats } from '../model/run.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import type { Step, StepKey } from '../model/step.ts'
 
-export type { HistoryPoint, RunPageOptions, SnapshotPage, SnapshotPageOptions, SnapshotParent, StepFields }
+export type {
+  HistoryPoint,
+  RunPageOptions,
+  RunStatsOptions,
+  SnapshotPage,
+  SnapshotPageOptions,
+  SnapshotParent,
+  StepFields,
+}
 
 /**
  * What the schema may ask of the metadata. Every method is one statement, whatever the number of keys; only a search for runs is
@@ -31,12 +38,6 @@ export type { HistoryPoint, RunPageOptions, SnapshotPage, SnapshotPageOptions, S
  * and only then. Failures are `AppError`s: `DATABASE_UNAVAILABLE`, `DATABASE_TIMEOUT`, `OVERLOADED`.
  */
 export interface SnapshotReader {
-  /**
-   * The same for one request: a few statements of it are executed at a time, and the others wait. When the signal fires they all
-   * end, in PostgreSQL as well, and what waited for them fails with its reason.
-   */
-  forRequest(signal?: StopSignal): SnapshotReader
-
   /** Those that exist, in any order; absent ones are left out. The same holds for `loadSteps` and `loadSnapshots`. */
   loadRuns(runIds: readonly string[], fields: Fields<Run>): Promise<Run[]>
   loadSteps(keys: readonly StepKey[], fields: Fields<Step>): Promise<Step[]>
@@ -50,7 +51,8 @@ export interface SnapshotReader {
   /** From here on: one entry for each key, in the order asked; null where there is none. */
   pageSteps(runIds: readonly string[], options: StepPageOptions): Promise<Page<Step>[]>
   pageSnapshots(parents: readonly SnapshotParent[], options: SnapshotPageOptions): Promise<SnapshotPage[]>
-  loadRunStats(runIds: readonly string[], fields: Fields<RunStats>): Promise<RunStats[]>
+  /** @param options `untaggedOnly`: bytes of states with tags of personal data are not counted. */
+  loadRunStats(runIds: readonly string[], fields: Fields<RunStats>, options?: RunStatsOptions): Promise<RunStats[]>
   loadNewestOfSteps(keys: readonly StepKey[], fields: Fields<Snapshot>): Promise<(Snapshot | null)[]>
   /** The newest at or before the point; with an empty point, the newest. */
   loadNewestOfRuns(
@@ -77,12 +79,7 @@ export interface RunWithSteps {
   readonly steps: Page<Step>
 }
 
-export function createReader(db: Database): SnapshotReader {
-  const forRequest = (signal?: StopSignal): SnapshotReader => ({ ...readsOf(db.share(signal)), forRequest })
-  return { ...readsOf(db), forRequest }
-}
-
-function readsOf(db: Rows): Omit<SnapshotReader, 'forRequest'> {
+export function createReader(db: Rows): SnapshotReader {
   return {
     loadRuns: (ids, fields) => loadRuns(db, ids, fields),
     loadSteps: (keys, fields) => loadSteps(db, keys, fields),
@@ -91,7 +88,7 @@ function readsOf(db: Rows): Omit<SnapshotReader, 'forRequest'> {
     loadRunWithSteps: (runId, options) => loadRunWithSteps(db, runId, options),
     pageSteps: (runIds, options) => pageSteps(db, runIds, options),
     pageSnapshots: (parents, options) => pageSnapshots(db, parents, options),
-    loadRunStats: (runIds, fields) => loadRunStats(db, runIds, fields),
+    loadRunStats: (runIds, fields, options) => loadRunStats(db, { runIds, fields, ...options }),
     loadNewestOfSteps: (keys, fields) => loadNewestOfSteps(db, keys, fields),
     loadNewestOfRuns: (runIds, options) => loadNewestOfRuns(db, runIds, options),
     loadNeighbours: (places, options) => loadNeighbours(db, places, options),

@@ -81,7 +81,7 @@ describe('what is read of many rows', () => {
       ['snapshotCount', 20_000, 20_000],
     ] as const) {
       const fields = RUN_STATS_FIELDS.pick([field])
-      const { rows, result } = await costOf(db, (counted) => loadRunStats(counted, [GIANT], fields))
+      const { rows, result } = await costOf(db, (counted) => loadRunStats(counted, { runIds: [GIANT], fields }))
       assert.deepEqual(result, [{ [field]: count }])
       assert.ok(rows <= most, `${field}: ${rows}`)
     }

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { openExecutors } from './executors.ts'
+import { openMasker } from './masker.ts'
 import { openParts } from './parts.ts'
 import { openScanner } from './scanner.ts'
 import { openStorm } from './storm.ts'
@@ -17,6 +18,7 @@ export interface Fuzz extends AsyncDisposable {
 
 const OPEN: Readonly<Record<string, () => Promise<Fuzz>>> = {
   executors: openExecutors,
+  masker: openMasker,
   parts: openParts,
   scanner: openScanner,
   storm: openStorm,

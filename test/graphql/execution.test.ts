@@ -77,7 +77,7 @@ describe('the same answer from interpreted, compiled and plain execution', () =>
     await check([
       `{ run(runId: "run 1") { ${RUN} parentRun { ${RUN} } step(stepId: "step 1") { ${STEP} run { ${RUN} } }
         latestSnapshot { ${SNAPSHOT} } stateAt(seq: 1) { seq } steps { ${list(STEP)} } snapshots { ${list(SNAPSHOT)} } } }`,
-      `{ runs { ${list(RUN)} } }`,
+      `{ runs { ${list(RUN)} } viewer { name scopes mode } }`,
       `{ step(runId: "run 1", stepId: "step 1") { ${STEP} snapshot { ${SNAPSHOT} payload } snapshots { ${list(SNAPSHOT)} } } }`,
       `{ snapshot(runId: "run 1", stepId: "step 1") { ${SNAPSHOT} payload signedUrl run { ${RUN} } step { ${STEP} }
         previous { ${SNAPSHOT} next { seq } } next { ${SNAPSHOT} previous { seq } } } }`,

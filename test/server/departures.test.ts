@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { request } from 'node:http'
 import { describe, it } from 'node:test'
 import pg from 'pg'
-import { ANYONE } from '../../src/auth/viewer.ts'
+import { ANYONE, type Viewer } from '../../src/auth/viewer.ts'
 import { createDatabase } from '../../src/db/connect.ts'
 import type { Services } from '../../src/graphql/context.ts'
 import { createGraphqlServer, type GraphqlServer } from '../../src/server/yoga.ts'
@@ -81,7 +81,9 @@ describe('a query', () => {
     const db = createDatabase({ url: database.url })
     try {
       await query(database.url, `insert into statelens_runs (run_id) values ('run')`)
-      const services = { reader: createReader(db) } as unknown as Services
+      const services = {
+        readers: { forViewer: (_viewer: Viewer, signal: AbortSignal) => createReader(db.share(signal)) },
+      } as unknown as Services
       const hidden: unknown[] = []
       const onHiddenError = (error: unknown) => hidden.push(error)
       const [unhurried, graphql] = [undefined, 1000].map((queryMillis) =>

@@ -127,7 +127,7 @@ describe('a client and a store of different speed', () => {
 
   async function serve(body: Readable, stallMillis: number) {
     const methods = createPayloadRoute({
-      reader: { loadSnapshots: async () => [snapshot] },
+      readers: { forViewer: () => ({ loadSnapshots: async () => [snapshot] }) },
       payloads: {
         resolve: async () => ({ kind: 'row', snapshot, sizeBytes: SIZE, load: () => assert.fail('not at hand') }),
         open: async () => ({ sizeBytes: SIZE, body, release() {} }),
@@ -136,7 +136,7 @@ describe('a client and a store of different speed', () => {
         coded: async () => null,
         sizeOf: async () => SIZE,
       },
-      links: { verify: () => assert.fail('no link') },
+      links: { verify: () => assert.fail('no link'), missing: () => assert.fail('no link') },
       stallMillis,
     })
     return await serveRoutes([{ path: /^\/snapshots\/([^/]+)\/payload$/, methods }])

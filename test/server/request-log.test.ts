@@ -104,7 +104,7 @@ describe('the line of a request', () => {
         { status: 200, codes: ['BAD_REQUEST'] },
       ],
       [post({ query: '{' }), { status: 400, codes: ['GRAPHQL_PARSE_FAILED'] }],
-      [{ target: `/snapshots/x/payload?sig=${secret}` }, { path: '/snapshots/x/payload', status: 404 }],
+      [{ target: `/snapshots/x/payload?sig=${secret}` }, { path: '/snapshots/x/payload', status: 403 }],
       [
         { target: '/nowhere', method: 'DELETE' },
         { method: 'DELETE', path: '/nowhere', status: 404 },

@@ -213,7 +213,11 @@ describe('a link to a file', () => {
     }
     const [first = ''] = snapshotId
     const escaped = `%${first.charCodeAt(0).toString(16)}${snapshotId.slice(1)}`
-    for (const other of [path.replace(snapshotId, escaped), `/${path}`, `${path}/`, path.toUpperCase()]) {
+    for (const other of [escaped, snapshotId.toUpperCase(), snapshotId.replace(/^./, first === 'a' ? 'b' : 'a')]) {
+      const target = `${path.replace(snapshotId, other)}?${query}`
+      assert.deepEqual(refusalOf(await send(server.url, { target })), { status: 403, code: 'LINK_INVALID' }, other)
+    }
+    for (const other of [`/${path}`, `${path}/`, path.toUpperCase()]) {
       assert.equal((await send(server.url, { target: `${other}?${query}` })).status, 404, other)
     }
     assert.equal((await send(server.url, { target: `${path}?${query}` })).status, 200)

@@ -51,12 +51,12 @@ export function createPlainExecution({ server, now }: PlainExecutionOptions): Pl
   const indexes = createStateIndexes(db)
   const reads = createStoredReads({ db, indexes })
   const parts = createParts({ payloads, indexes, reads, admission: createAdmission(), wholeMaxBytes: 1 })
-  // Only mutations upload, and only subscriptions watch.
-  const contextOf = (): Omit<Context, 'uploads' | 'events'> => ({
+  // Only mutations upload, only subscriptions watch, and only plain routes read for a viewer of their own.
+  const contextOf = (): Omit<Context, 'uploads' | 'events' | 'readers'> => ({
     reader: createStrictReader(createReader(db)),
     writer: server.app.writer,
     payloads,
-    parts: parts.forRequest(),
+    parts: parts.forViewer(ANYONE),
     verifier: createVerifier({ db, payloads, reads }),
     links: createLinks({ storage, signer, maxSeconds: 86_400 }),
     payloadMaxBytes: 67_108_864,

@@ -38,6 +38,7 @@ export interface TestServerOptions {
   readonly streams?: AppOptions['streams']
   readonly now?: AppOptions['now']
   readonly partsWaitMillis?: AppOptions['partsWaitMillis']
+  readonly authorize?: AppOptions['authorize']
   /** Nothing is logged when it is left out. */
   readonly log?: AppOptions['log']
 }
@@ -50,6 +51,7 @@ export async function startServer({
   streams,
   now,
   partsWaitMillis,
+  authorize,
   log = createLogger({ level: 'silent' }),
 }: TestServerOptions = {}): Promise<TestServer> {
   await using cleanup = new AsyncDisposableStack()
@@ -67,6 +69,7 @@ export async function startServer({
     streams,
     now,
     partsWaitMillis,
+    authorize,
   })
   cleanup.defer(() => app.close())
   const owned = cleanup.move()
@@ -82,16 +85,17 @@ export async function startServer({
   }
 }
 
-/** How to ask a server that listens there. */
-export function graphqlAt(origin: string): TestServer['graphql'] {
-  return (query, variables) => post(`${origin}/graphql`, { query, variables })
+/** How to ask a server that listens there, with a token or without. */
+export function graphqlAt(origin: string, token?: string): TestServer['graphql'] {
+  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
+  return (query, variables) => post(`${origin}/graphql`, { query, variables }, headers)
 }
 
-async function post<Data>(url: string, body: object): Promise<GraphqlAnswer<Data>> {
+async function post<Data>(url: string, body: object, headers: object): Promise<GraphqlAnswer<Data>> {
   const response = await fetch(url, {
     method: 'POST',
     // The type whose status tells whether anything ran.
-    headers: { 'content-type': 'application/json', accept: 'application/graphql-response+json' },
+    headers: { 'content-type': 'application/json', accept: 'application/graphql-response+json', ...headers },
     body: JSON.stringify(body),
   })
   const { data, errors } = (await response.json()) as { data: Data; errors?: GraphqlAnswer<Data>['errors'] }

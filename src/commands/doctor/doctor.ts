@@ -1,6 +1,7 @@
 import { type Config, ConfigError, type ObjectStoreConfig, readConfig, unknownSettings } from '../../config.ts'
 import { createDatabase } from '../../db/connect.ts'
 import { LOOKING } from '../../db/pool.ts'
+import { createLogger } from '../../log.ts'
 import { lookAtLinks } from './addresses.ts'
 import { lookAtCache } from './cache.ts'
 import { lookAtDatabase } from './database.ts'
@@ -27,13 +28,14 @@ export interface DoctorOptions {
  */
 export async function runDoctor({ env, print }: DoctorOptions): Promise<number> {
   const report = createReport(print)
-  const config = readSettings(env)
+  const config = await readSettings(env)
   if (config instanceof ConfigError) {
     report.section('settings', config.problems.map(wrong))
     return report.end() ? 0 : 1
   }
+  const open = isOpenToTokensOfOthers(config)
   const misspelt = unknownSettings(env).map((name) => warning(`${name} is no setting: misspelt?`))
-  report.section('settings', [fine('every setting is understood'), ...misspelt])
+  report.section('settings', [fine('every setting is understood'), ...open, ...misspelt])
   // Loading the server's parts takes so long that a connection which is being opened meanwhile would be too late.
   if (config.databaseUrl !== undefined) await import('../../app.ts')
   const storage = inTime(lookAtStorage(config, env), { subject: 'storage', seconds: 12 })
@@ -48,9 +50,18 @@ export async function runDoctor({ env, print }: DoctorOptions): Promise<number> 
   return report.end() ? 0 : 1
 }
 
-function readSettings(env: Env): Config | ConfigError {
+function isOpenToTokensOfOthers({ authMode, jwt }: Config): Finding[] {
+  if (authMode !== 'jwt' || jwt?.audience !== undefined) return []
+  return [warning('JWT_AUDIENCE is not set: tokens that the issuer made for other services are good here as well')]
+}
+
+/** The settings, and the files of tokens, policies and documents that they name. */
+async function readSettings(env: Env): Promise<Config | ConfigError> {
   try {
-    return readConfig(env)
+    const config = readConfig(env)
+    const { openAccess } = await import('../../access.ts')
+    openAccess({ config, log: createLogger({ level: 'silent' }) })
+    return config
   } catch (error) {
     if (error instanceof ConfigError) return error
     throw error

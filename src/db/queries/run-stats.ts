@@ -23,10 +23,22 @@ const COUNTS: { readonly [Name in keyof RunStats]: RawBuilder<unknown> } = {
   totalBytes: sql`select coalesce(sum(s.size_bytes), 0) from ${snapshotsOf(RUN_ID)}`,
 }
 
+const UNTAGGED_BYTES = sql`${COUNTS.totalBytes} and coalesce(cardinality(s.pii_tags), 0) = 0`
+
+export interface RunStatsOptions {
+  /** Whether states with tags of personal data are left out of the bytes. */
+  readonly untaggedOnly?: boolean
+}
+
+export interface RunStatsQuery extends RunStatsOptions {
+  readonly runIds: readonly string[]
+  readonly fields: Fields<RunStats>
+}
+
 /** One entry for each run id asked for, in that order, with the fields that were asked for. */
-export async function loadRunStats(db: Rows, runIds: readonly string[], fields: Fields<RunStats>): Promise<RunStats[]> {
+export async function loadRunStats(db: Rows, { runIds, fields, untaggedOnly }: RunStatsQuery): Promise<RunStats[]> {
   const names = RUN_STATS_FIELDS.chosen(fields)
-  const counts = names.map((name) => sql`, (${COUNTS[name]})`)
+  const counts = names.map((name) => sql`, (${name === 'totalBytes' && untaggedOnly ? UNTAGGED_BYTES : COUNTS[name]})`)
   const rows = await db.rows(sql`
     select p.position${sql.join(counts, sql``)} from unnest(${runIds}::text[]) with ordinality as p(run_id, position)
     order by p.position`)

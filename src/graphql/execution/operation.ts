@@ -11,9 +11,11 @@ import {
   OperationTypeNode,
 } from 'graphql'
 import { LRUCache } from 'lru-cache'
+import type { Scope } from '../../auth/viewer.ts'
 import type { Context } from '../context.ts'
 import { measure } from '../cost.ts'
 import { excessOf, type Limits } from '../limits.ts'
+import { scopesOfOperation } from '../scopes.ts'
 import { conditionVariables, evaluateConditions } from './conditions.ts'
 import {
   addError,
@@ -32,6 +34,8 @@ import { createVariables } from './variables.ts'
 /** One operation of a document that was validated; it may be executed any number of times. */
 export interface Operation {
   readonly type: OperationTypeNode
+  /** What its viewer must hold, all of them. */
+  readonly scopes: readonly Scope[]
   /**
    * Answers as graphql-js does, to the order of keys and errors. It never rejects; errors are not masked yet.
    * @param given the variables as a client sent them.
@@ -92,6 +96,7 @@ export function createOperation({ schema, document, operationName, limits }: Ope
 
   return {
     type: operation.operation,
+    scopes: scopesOfOperation(schema, document, operation),
     execute(given, context, body) {
       const { values: variables, errors } = coerce(given, body)
       if (errors.length > 0) return { errors }

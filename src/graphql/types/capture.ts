@@ -26,7 +26,9 @@ export function captureFields(t: InputFields) {
     isSuccessState: t.boolean({ description: 'Whether it is a state of success.' }),
     replaySafe: t.boolean({ description: 'Whether a run may start again from it.' }),
     piiTags: t.stringList({ description: 'Kinds of personal data in it.' }),
-    redactionPolicy: t.string({ description: 'Policy that it was redacted by.' }),
+    redactionPolicy: t.string({
+      description: 'Policy by which it is masked for whoever may not have it whole: only with piiTags.',
+    }),
     expiresAt: t.field({ type: 'DateTime', description: 'When it need not be kept any longer.' }),
   }
 }

@@ -86,14 +86,15 @@ builder.objectFields(SnapshotRef, (t) => {
       nullable: true,
       description: 'A URL that anyone who holds it can GET until it expires. Null for an inline payload.',
       args: linkArgs,
-      resolve: async (snapshot, args, { links }) => (await links.sign(snapshot, linkOf(args)))?.url ?? null,
+      resolve: async (snapshot, args, { links, viewer }) =>
+        (await links.sign(snapshot, linkOf(args), viewer))?.url ?? null,
     }),
     download: t.field({
       type: DownloadTicketRef,
       nullable: true,
       description: 'The same for every tier, with what a downloader needs to know. Null when none can be made.',
       args: linkArgs,
-      resolve: (snapshot, args, { links }) => links.ticket(snapshot, linkOf(args)),
+      resolve: (snapshot, args, { links, viewer }) => links.ticket(snapshot, linkOf(args), viewer),
     }),
   }
 })

@@ -34,7 +34,11 @@ const SnapshotCapturedRef = builder.objectRef<Delivery<SnapshotCaptured>>('Snaps
     'A state was captured. Each is told; of two at the same time the one with the higher `seq` may come first.',
   fields: (t) => ({
     cursor: t.exposeString('cursor', { description: CURSOR }),
-    snapshot: t.field({ type: SnapshotRef, description: 'The state.', resolve: ({ event }) => event.snapshot }),
+    snapshot: t.field({
+      type: SnapshotRef,
+      description: 'The state.',
+      resolve: ({ event }, _args, { readers, viewer }) => readers.see(viewer, event.snapshot),
+    }),
   }),
 })
 

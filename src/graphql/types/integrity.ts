@@ -1,4 +1,4 @@
-import type { DIGEST_SOURCES, INTEGRITIES, Integrity, Snapshot } from '../../model/snapshot.ts'
+import { type DIGEST_SOURCES, type INTEGRITIES, type Integrity, rowOf, type Snapshot } from '../../model/snapshot.ts'
 import { builder } from '../builder.ts'
 import { costing } from '../cost.ts'
 import { createLoader } from '../loader.ts'
@@ -60,6 +60,6 @@ builder.objectFields(SnapshotRef, (t) => ({
     },
     extensions: costing({ verifications: ({ verify }: { verify?: boolean | null }) => (verify ? 1 : 0) }),
     resolve: (snapshot, { verify }, context) =>
-      verify ? loadVerification(context).load(snapshot) : snapshot.integrity,
+      verify ? loadVerification(context).load(rowOf(snapshot)) : snapshot.integrity,
   }),
 }))

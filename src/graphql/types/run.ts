@@ -63,7 +63,10 @@ const RunStatsRef = builder.objectRef<RunStats>('RunStats').implement({
     snapshotCount: t.exposeInt('snapshotCount', { description: 'Snapshots of the run and its steps.' }),
     objectCount: t.exposeInt('objectCount', { description: 'Those whose payload lies in object storage.' }),
     goldenCount: t.exposeInt('goldenCount', { description: 'Those that are golden.' }),
-    totalBytes: t.expose('totalBytes', { type: 'BigInt', description: 'Sum of the payload sizes that are known.' }),
+    totalBytes: t.expose('totalBytes', {
+      type: 'BigInt',
+      description: 'Sum of the payload sizes that are known, and that the viewer may know.',
+    }),
   }),
 })
 

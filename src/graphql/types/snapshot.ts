@@ -99,7 +99,7 @@ builder.node(SnapshotRef, {
     }),
     redactionPolicy: t.exposeString('redactionPolicy', {
       nullable: true,
-      description: 'Policy that it was redacted by.',
+      description: 'Policy by which it is masked for whoever may not have it whole.',
     }),
     metadata: t.field({
       type: 'JSON',
@@ -107,10 +107,15 @@ builder.node(SnapshotRef, {
       description: "The producer's notes, as they were captured.",
       resolve: ({ metadata }) => (metadata === null ? null : rawJson(metadata)),
     }),
-    sizeBytes: t.expose('sizeBytes', { type: 'BigInt', nullable: true, description: 'Of the payload, in bytes.' }),
+    sizeBytes: t.expose('sizeBytes', {
+      type: 'BigInt',
+      nullable: true,
+      description: 'Of the payload, in bytes; null for whoever may not have it whole.',
+    }),
     digest: t.exposeString('digest', {
       nullable: true,
-      description: '`sha256:<64 hex>`, as the row says; `digestOf` tells of what.',
+      description:
+        '`sha256:<64 hex>`, as the row says; `digestOf` tells of what. Null for whoever may not have the payload whole.',
     }),
     contentType: t.exposeString('contentType', { description: 'Media type of the payload.' }),
     contentEncoding: t.exposeString('contentEncoding', {
@@ -125,7 +130,8 @@ builder.node(SnapshotRef, {
     }),
     preview: t.exposeString('preview', {
       nullable: true,
-      description: 'The beginning of the payload, at most 1 KiB, made when it was captured.',
+      description:
+        'The beginning of the payload, at most 1 KiB, made when it was captured; up to the first masked place for whoever may not have it whole.',
     }),
     payload: t.field({
       type: 'JSON',
@@ -186,12 +192,16 @@ function readAlong(
  * that one answer holds few places of storage at once.
  */
 async function readPayload(snapshot: SnapshotNode, { maxBytes, context, info }: PayloadRequest): Promise<RawJson> {
-  const { payloads, payloadMaxBytes, signal } = context
+  const { payloads, payloadMaxBytes, viewer, signal } = context
   if (maxBytes != null && maxBytes < 0) throw new AppError('BAD_REQUEST', 'maxBytes counts from 0')
   const { sizeBytes, storageUri, useCache } = snapshot
   const limit = Math.min(maxBytes ?? Number.POSITIVE_INFINITY, payloadMaxBytes)
   const open = async () =>
-    payloads.openJson(await payloads.resolve(snapshot, { useCache, signal }), { maxBytes: limit, useCache, signal })
+    payloads.openJson(await payloads.resolve(snapshot, { viewer, useCache, signal }), {
+      maxBytes: limit,
+      useCache,
+      signal,
+    })
   refuseAbove(limit, sizeBytes)
   if (storageUri !== null || sizeBytes === null || sizeBytes > SMALL_PAYLOAD_BYTES) {
     return rawJson({ sizeBytes, open, nodes: info.fieldNodes, path: responsePathAsArray(info.path) })

@@ -1,6 +1,7 @@
+import { ANYONE } from '../../auth/viewer.ts'
 import { INDEX_ABOVE_BYTES } from '../../json/parts/json-index.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
-import { isObject, type ObjectSource } from '../source/source.ts'
+import { isMasked, isObject, type ObjectSource } from '../source/source.ts'
 import type { StoredReads } from '../upkeep/stored-reads.ts'
 import type { VerifyOptions } from '../upkeep/verifier.ts'
 import type { Payloads } from '../views/payloads.ts'
@@ -42,8 +43,11 @@ export function createMakeIndex({ payloads, indexes, reads }: MakeIndexOptions):
   }
 
   return async (snapshot, options) => {
-    const source = await payloads.resolve(snapshot, { signal: options.signal })
-    return isObject(source) ? await payloads.read(source, (coded) => make(coded, options)) : NOT_NEEDED
+    // An index is of the state itself, whoever reads by it.
+    const source = await payloads.resolve(snapshot, { viewer: ANYONE, signal: options.signal })
+    return !isMasked(source) && isObject(source)
+      ? await payloads.read(source, (coded) => make(coded, options))
+      : NOT_NEEDED
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { Snapshot } from '../../model/snapshot.ts'
 import type { ByteRange, ObjectStat, StoredObject } from '../../storage/backend.ts'
+import type { Policy } from '../policies.ts'
 import type { StoredBytes } from '../stored-bytes.ts'
 import type { Gate } from './gate.ts'
 
@@ -68,6 +69,29 @@ export interface Opening {
 export interface NoteOptions {
   /** Whether it compares what it reads. One that does not cannot tell that what was corrupt no longer is. */
   readonly checks: boolean
+}
+
+/**
+ * A payload of which its viewer may have what a policy leaves. It is read from its beginning to its end, and by `views/masked.ts` alone:
+ * how much it is only reading it tells, no digest is of it, no store has it, and no part of it can be opened by its place.
+ */
+export interface MaskedSource {
+  readonly kind: 'masked'
+  readonly snapshotId: string
+  readonly contentType: string
+  readonly sizeBytes: null
+  /** Names what this policy leaves of this payload, and tells nothing of the rest; null where the payload may become another. */
+  readonly tag: string | null
+  readonly mask: Policy
+  /** The whole. Whoever reads it hands on no byte of it, and nothing that was found out by it. */
+  readonly under: Source
+}
+
+/** What a viewer may read of a payload. */
+export type Served = Source | MaskedSource
+
+export function isMasked(source: Served): source is MaskedSource {
+  return source.kind === 'masked'
 }
 
 export function isObject(source: Source): source is ObjectSource {

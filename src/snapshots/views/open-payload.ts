@@ -10,6 +10,9 @@ export interface OpenPayload {
   release(): void
 }
 
+/** The same, where only its end tells how much it is. */
+export type UnmeasuredPayload = Omit<OpenPayload, 'sizeBytes'> & { readonly sizeBytes: null }
+
 export interface OpenOptions {
   /** False reads through to storage. */
   readonly useCache?: boolean | undefined
@@ -19,7 +22,7 @@ export interface OpenOptions {
 }
 
 /** Lets go of a payload that is not read. */
-export function discard({ body, release }: OpenPayload): void {
+export function discard({ body, release }: Pick<OpenPayload, 'body' | 'release'>): void {
   if (!Buffer.isBuffer(body)) body.destroy()
   release()
 }

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
+import type { Viewer } from '../../auth/viewer.ts'
 import { AppError } from '../../errors.ts'
 import { INDEX_ABOVE_BYTES, type JsonIndex } from '../../json/parts/json-index.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
@@ -9,7 +10,7 @@ import { type IndexSubject, nameOf, subjectOf } from '../indexes/index-subject.t
 import type { StateIndexes } from '../indexes/state-indexes.ts'
 import { formatDigest } from '../measure.ts'
 import type { Admission } from '../source/admission.ts'
-import { isObject, type ObjectSource, type Source } from '../source/source.ts'
+import { isMasked, isObject, type MaskedSource, type ObjectSource, type Source } from '../source/source.ts'
 import type { ResolveOptions } from '../source/sources.ts'
 import type { StoredReads } from '../upkeep/stored-reads.ts'
 import { discard, type OpenPayload } from './open-payload.ts'
@@ -21,7 +22,8 @@ import { createStateDocument, type DocumentSource, type StateDocument } from './
 
 /** Places in states of any size, read without the rest. */
 export interface Parts {
-  forRequest(signal?: AbortSignal): RequestParts
+  /** What one request of a viewer reads. */
+  forViewer(viewer: Viewer, signal?: AbortSignal): RequestParts
   /** Ends what is read for later requests. */
   close(): void
 }
@@ -60,7 +62,7 @@ const OPEN_BYTES = 1_048_576
 const WHOLE_MAX_BYTES = 64 * 1_048_576
 
 const ETAGS_MAX = 10_000
-/** What comes as a stream is held up to here. */
+/** What comes as a stream is held up to here; so is what is masked, of which larger ones are read whole. */
 const STREAMED_MAX_BYTES = 4 * 1_048_576
 
 /** A document, and what it holds. */
@@ -74,7 +76,7 @@ export function createParts(options: PartsOptions): Parts {
   const firstLooks = createFirstLooks({ reads: storedReads, admission })
   const etags: KnownEtags = new LRUCache({ max: ETAGS_MAX })
 
-  function openForRequest(signal: AbortSignal | undefined) {
+  function openForViewer(viewer: Viewer, signal: AbortSignal | undefined) {
     const kept = createKeptSpans()
     const until = performance.now() + waitMillis
     const reads = { kept, searches: admission.searches, signal }
@@ -87,10 +89,20 @@ export function createParts(options: PartsOptions): Parts {
     async function openWhole(source: Source, useCache: boolean | undefined): Promise<Opened> {
       const maxBytes = isObject(source) ? WHOLE_MAX_BYTES : undefined
       const opened = await payloads.openJson(source, { maxBytes, useCache, signal })
-      const bytes = await inMemory(opened)
       const { digest, digestOf } = source.snapshot
+      return await openBytes(opened, digestOf === 'PAYLOAD' ? digest : null)
+    }
+
+    /** What is left of a state; no index of the whole says anything of it. */
+    async function openMasked(source: MaskedSource, useCache: boolean | undefined): Promise<Opened> {
+      const opened = await payloads.openJson(source, { maxBytes: STREAMED_MAX_BYTES, useCache, signal })
+      return await openBytes(opened, null)
+    }
+
+    async function openBytes(opened: OpenPayload, digest: string | null): Promise<Opened> {
+      const bytes = await inMemory(opened)
       const index = bytes.length > INDEX_ABOVE_BYTES ? await indexBytes(bytes) : null
-      const version = digest !== null && digestOf === 'PAYLOAD' ? digest : formatDigest(hash('sha256', bytes, 'buffer'))
+      const version = digest ?? formatDigest(hash('sha256', bytes, 'buffer'))
       const place = { version, sizeBytes: bytes.length, index, reader: readerOfBytes(bytes), onFailure: () => {} }
       return { document: createStateDocument(place, reads), release: opened.release }
     }
@@ -117,15 +129,16 @@ export function createParts(options: PartsOptions): Parts {
       sizeBytes !== null && sizeBytes <= (contentEncoding === 'identity' ? INDEX_ABOVE_BYTES : wholeMaxBytes)
 
     return async ({ useCache, ...snapshot }: Asked): Promise<Opened> => {
-      const source = await payloads.resolve(snapshot, { useCache, signal })
+      const source = await payloads.resolve(snapshot, { viewer, useCache, signal })
+      if (isMasked(source)) return await openMasked(source, useCache)
       if (!isObject(source)) return await openWhole(source, useCache)
       return await payloads.read(source, (coded) => openObject(coded, useCache))
     }
   }
 
   return {
-    forRequest(signal) {
-      const open = openForRequest(signal)
+    forViewer(viewer, signal) {
+      const open = openForViewer(viewer, signal)
       const documents = new LRUCache<string, Promise<Opened>>({
         maxSize: OPEN_MAX_BYTES,
         dispose: (opened) => void opened.then(({ release }) => release()).catch(() => {}),

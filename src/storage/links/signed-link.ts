@@ -9,7 +9,7 @@ const MAX_FILENAME_BYTES = 255
 
 /** One spelling for each link: parts in this order, none twice, none left over. */
 const QUERY =
-  /^exp=(?<exp>[1-9]\d{9})&kid=(?<kid>[\w-]{8})&disposition=(?<disposition>attachment|inline)(?:&filename=(?<filename>[\w.~!'()*%-]{1,765}))?&sig=(?<sig>[\w-]{43})$/
+  /^exp=(?<exp>[1-9]\d{9})&kid=(?<kid>[\w-]{8})&disposition=(?<disposition>attachment|inline)(?:&filename=(?<filename>[\w.~!'()*%-]{1,765}))?(?:&access=(?<access>masked))?&sig=(?<sig>[\w-]{43})$/
 
 export interface LinkSignerOptions {
   /** The first one signs, all verify: put a new one in front, and take the old one out `maxSeconds` later. */
@@ -28,7 +28,11 @@ export interface LinkTarget {
   readonly digest: string | null
 }
 
+/** What a link gives: the payload, or what is left of it for whoever may not have all. */
+export type LinkAccess = 'whole' | 'masked'
+
 export interface LinkPresentation {
+  readonly access: LinkAccess
   readonly disposition: 'attachment' | 'inline'
   /** Name that the holder's browser should give the file; null leaves it open. */
   readonly filename: string | null
@@ -39,6 +43,8 @@ export interface LinkRequest extends LinkTarget {
   readonly expiresInSeconds: number
   readonly disposition: 'attachment' | 'inline'
   readonly filename?: string | null
+  /** What its maker may have; `whole` when left out. */
+  readonly access?: LinkAccess
 }
 
 /** Links to `/snapshots/{id}/payload`. Whoever holds one may GET until it expires. */
@@ -51,11 +57,16 @@ export interface LinkSigner {
    * @throws AppError `LINK_INVALID` for everything that was not signed here, without saying why; `LINK_EXPIRED`.
    */
   verify(rawQuery: string, target: LinkTarget): LinkPresentation
+
+  /** Whether it was signed here for this id, and has not ended, whatever payload it was for: for ids that lead nowhere any more. */
+  recognizes(rawQuery: string, snapshotId: string): boolean
 }
 
-interface SignedParts extends LinkTarget {
+interface SignedParts {
+  readonly snapshotId: string
   readonly exp: string
   readonly disposition: string
+  readonly access: LinkAccess
   /** As it stands in the query; empty where there is none. */
   readonly filename: string
 }
@@ -67,39 +78,63 @@ export function createLinkSigner(options: LinkSignerOptions): LinkSigner {
   const [signingKey] = keys
   if (signingKey === undefined) throw new AppError('INTERNAL_SERVER_ERROR', 'Signed links need a secret')
 
-  const macOf = ({ secret }: LinkKey, parts: SignedParts): Buffer => {
-    const { snapshotId, digest, exp, disposition, filename } = parts
-    return macOfParts(secret, ['v1', audience, snapshotId, digest ?? '', exp, disposition, filename])
+  /** Half of it is of the link alone, and known also where there is no payload any more. */
+  const halfOf = ({ secret }: LinkKey, digest: readonly string[], parts: SignedParts): Buffer => {
+    const { snapshotId, exp, disposition, filename, access } = parts
+    return macOfParts(secret, ['v2', audience, snapshotId, exp, disposition, filename, access, ...digest]).subarray(
+      0,
+      16,
+    )
+  }
+  const macOf = (key: LinkKey, digest: string | null, parts: SignedParts): string =>
+    Buffer.concat([halfOf(key, [], parts), halfOf(key, [digest ?? ''], parts)]).toString('base64url')
+
+  /** What a query says, and the key that it names; null where it is none of ours. */
+  function read(rawQuery: string, snapshotId: string) {
+    const { exp = '', kid, disposition, filename = '', access, sig = '' } = QUERY.exec(rawQuery)?.groups ?? {}
+    const key = keys.find((candidate) => candidate.kid === kid)
+    if (key === undefined || disposition === undefined) return null
+    const parts = { snapshotId, exp, disposition, filename, access: access === 'masked' ? access : 'whole' } as const
+    return { key, parts, sig, secondsLeft: Number(exp) - now() / 1000 }
   }
 
   return {
-    sign({ snapshotId, digest, expiresInSeconds, disposition, filename: name }) {
+    sign({ snapshotId, digest, expiresInSeconds, disposition, filename: name, access = 'whole' }) {
       if (!Number.isInteger(expiresInSeconds) || expiresInSeconds < 1 || expiresInSeconds > maxSeconds) {
         throw new AppError('BAD_REQUEST', `A link lives 1 to ${maxSeconds} seconds`)
       }
       const exp = String(Math.floor(now() / 1000) + expiresInSeconds)
       const filename = name === undefined || name === null ? '' : escapeFilename(name)
-      const sig = macOf(signingKey, { snapshotId, digest, exp, disposition, filename }).toString('base64url')
-      const named = filename === '' ? '' : `&filename=${filename}`
+      const sig = macOf(signingKey, digest, { snapshotId, exp, disposition, filename, access })
+      const named = `${filename === '' ? '' : `&filename=${filename}`}${access === 'masked' ? '&access=masked' : ''}`
       const query = `exp=${exp}&kid=${signingKey.kid}&disposition=${disposition}${named}&sig=${sig}`
       const url = `${audience}/snapshots/${encodeURIComponent(snapshotId)}/payload?${query}`
       return { url, expiresAt: new Date(Number(exp) * 1000) }
     },
 
-    verify(rawQuery, target) {
-      const { exp = '', kid, disposition, filename = '', sig = '' } = QUERY.exec(rawQuery)?.groups ?? {}
-      const key = keys.find((candidate) => candidate.kid === kid)
-      if (key === undefined || disposition === undefined) throw invalid()
-      const expected = macOf(key, { ...target, exp, disposition, filename }).toString('base64url')
+    verify(rawQuery, { snapshotId, digest }) {
+      const found = read(rawQuery, snapshotId)
+      if (!found) throw invalid()
+      const { key, parts, sig, secondsLeft } = found
+      const expected = macOf(key, digest, parts)
       // As text, not decoded: the last of 43 characters has bits that decoding drops.
       if (!timingSafeEqual(Buffer.from(sig), Buffer.from(expected))) throw invalid()
-      const secondsLeft = Number(exp) - now() / 1000
       if (secondsLeft > maxSeconds + CLOCK_SKEW_SECONDS) throw invalid()
       if (secondsLeft <= 0) throw new AppError('LINK_EXPIRED', 'This link has expired')
+      const { disposition, filename, access } = parts
       return {
+        access,
         disposition: disposition === 'inline' ? 'inline' : 'attachment',
         filename: filename === '' ? null : decodeURIComponent(filename),
       }
+    },
+
+    recognizes(rawQuery, snapshotId) {
+      const found = read(rawQuery, snapshotId)
+      if (!found) return false
+      const { key, parts, sig, secondsLeft } = found
+      const half = Buffer.from(sig, 'base64url').subarray(0, 16)
+      return timingSafeEqual(half, halfOf(key, [], parts)) && secondsLeft > 0
     },
   }
 }

@@ -48,10 +48,10 @@ describe('a signed link', () => {
   })
 
   it('gives back what was signed', () => {
-    const presentation = { disposition: 'attachment', filename: 'état "1".json' }
+    const presentation = { access: 'whole', disposition: 'attachment', filename: 'état "1".json' }
     assert.deepEqual(signer.verify(queryOf(), TARGET), presentation)
     const plain: LinkRequest = { ...TARGET, expiresInSeconds: 1, disposition: 'inline' }
-    assert.deepEqual(signer.verify(queryOf(plain), TARGET), { disposition: 'inline', filename: null })
+    assert.deepEqual(signer.verify(queryOf(plain), TARGET), { access: 'whole', disposition: 'inline', filename: null })
   })
 
   it('survives a URL parser', () => {

@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { describe, it } from 'node:test'
+
+interface Locked {
+  readonly version?: string
+  readonly integrity?: string
+  readonly resolved?: string
+  readonly license?: string
+  readonly link?: boolean
+  readonly hasInstallScript?: boolean
+  readonly dev?: boolean
+}
+
+/** They let anybody use, change and hand on what is made with them. */
+const LICENCES: readonly string[] = ['MIT', 'ISC', '0BSD', 'Apache-2.0', 'BlueOak-1.0.0']
+/** Not to be sold as a service of its own, which nobody does here. */
+const EXCEPTIONS: Readonly<Record<string, string>> = { '@apollo/federation-internals': 'Elastic-2.0' }
+
+const packageJson = JSON.parse(await readFile('package.json', 'utf8'))
+const { packages } = JSON.parse(await readFile('package-lock.json', 'utf8')) as { packages: Record<string, Locked> }
+const locked = Object.entries(packages).filter(([path]) => path !== '')
+const nameOf = (path: string) => path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length)
+
+describe('what is depended on', () => {
+  it('is of exact versions, each with a line that says what it is for', async () => {
+    const direct = { ...packageJson.dependencies, ...packageJson.devDependencies } as Record<string, string>
+    for (const [name, version] of Object.entries(direct)) assert.match(version, /^\d+\.\d+\.\d+(?:-[\w.]+)?$/, name)
+    const text = await readFile('docs/dependencies.md', 'utf8')
+    const last = (name: string) => name.slice(name.lastIndexOf('/') + 1)
+    const missing = Object.keys(packageJson.dependencies).filter(
+      (name) => !text.includes(last(name)) && !text.includes(last(name).replace(/^plugin/, '')),
+    )
+    assert.deepEqual(missing, [])
+  })
+
+  it('is locked by what it holds, and comes from one registry', () => {
+    for (const [path, { integrity, resolved, link }] of locked) {
+      if (link) continue
+      assert.match(integrity ?? '', /^sha512-/, path)
+      if (resolved !== undefined) assert.match(resolved, /^https:\/\/registry\.npmjs\.org\//, path)
+    }
+  })
+
+  it('runs nothing while it is installed but what is named', () => {
+    const named = packageJson.allowScripts as Record<string, boolean>
+    const scripts = locked.filter(([, { hasInstallScript }]) => hasInstallScript).map(([path]) => nameOf(path))
+    assert.deepEqual(
+      scripts.filter((name) => !(name in named)),
+      [],
+    )
+  })
+
+  it('may be used by anybody, where it is part of what is published', () => {
+    const others = locked.filter(
+      ([path, { license = '', dev }]) => !dev && !LICENCES.includes(license) && EXCEPTIONS[nameOf(path)] !== license,
+    )
+    assert.deepEqual(
+      others.map(([path, { license }]) => `${path} ${license}`),
+      [],
+    )
+  })
+})
