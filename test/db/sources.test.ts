@@ -8,6 +8,8 @@ const PAST_THE_SOURCES: Readonly<Record<string, string>> = {
   'sources.ts': 'is where they are read',
   'deletions.ts': 'takes away what is out of sight',
   'captures.ts': 'looks for a capture that was deleted, too',
+  'changes.ts': 'names rows that were written; what is out of sight is not there when they are read',
+  'state-indexes.ts': 'keeps an index as long as any row has its content',
 }
 
 const READS = /\b(?:from|join)\s+(?:state_snapshots|statelens_runs|statelens_steps)\b|selectFrom\(/gi
