@@ -36,8 +36,8 @@ async function measureLatency(url: string): Promise<readonly number[]> {
   const events = createEvents({ db, watching, onProblem: (error) => note(String(error)) })
   const committed = new Map<string, number>()
   const millis: number[] = []
-  const reading = Array.from({ length: watchers }, async () => {
-    const watch = await events.watchRun({ runId: 'latency' })
+  const watches = await Promise.all(Array.from({ length: watchers }, () => events.watchRun({ runId: 'latency' })))
+  const reading = watches.map(async (watch) => {
     for await (const { event } of watch) {
       const at = event.kind === 'SnapshotCaptured' ? committed.get(event.snapshot.snapshotId) : undefined
       if (at !== undefined) millis.push(performance.now() - at)

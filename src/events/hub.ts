@@ -7,6 +7,7 @@ import { locate } from './locate.ts'
 import { createPoller, type Found, type PollerOptions } from './poller.ts'
 import { createRing, type RingOptions } from './ring.ts'
 import type { Topic } from './topic.ts'
+import { createWaits } from './waits.ts'
 
 /** What subscribers of this process share: one who looks at the database, and what was found last. */
 export interface Hub {
@@ -44,16 +45,11 @@ const GONE_MILLIS = 2000
 const WAKE_MILLIS = 1000
 const RUNS = 'runs'
 
-interface Waiting {
-  readonly until: number
-  readonly wake: () => void
-}
-
 export function createHub({ watching: db, onProblem, ...options }: HubOptions): Hub {
   const ring = createRing(options)
   /** Topics of runs that are known to be there. */
   const there = new Set<string>()
-  const waiting = new Set<Waiting>()
+  const waits = createWaits()
   const leaves = new Set<() => void>()
   let ended: Run[] = []
   let lookedAt = 0
@@ -110,10 +106,8 @@ export function createHub({ watching: db, onProblem, ...options }: HubOptions): 
     }
   }
 
-  /** One timer for all who wait. */
   function tick(): void {
-    const now = performance.now()
-    for (const { until, wake } of [...waiting]) if (until <= now) wake()
+    waits.tick()
     tellGone().catch(onProblem)
   }
 
@@ -128,55 +122,47 @@ export function createHub({ watching: db, onProblem, ...options }: HubOptions): 
     isMidway = false
   }
 
+  function enter(runId: string | null, name: string): Membership {
+    const topic = ring.open(name)
+    let wake: (() => void) | undefined
+    const leaveOnce = () => {
+      if (!leaves.delete(leaveOnce)) return
+      leave(name)
+      wake?.()
+    }
+    leaves.add(leaveOnce)
+    return {
+      topic,
+      begin: topic.end,
+      head: () => (isMidway ? null : poller.head),
+      noteRun: () => void (runId !== null && there.add(runId)),
+      get isOver() {
+        return !leaves.has(leaveOnce)
+      },
+      leave: leaveOnce,
+      async wait(millis) {
+        if (!leaves.has(leaveOnce)) return
+        const wait = waits.begin(topic, millis)
+        wake = wait.wake
+        await wait.over
+      },
+    }
+  }
+
   return {
     get members() {
       return leaves.size
     },
     async join(runId) {
-      const name = runId === null ? RUNS : topicOf(runId)
-      const topic = ring.open(name)
-      let isOver = false
-      let wakeMine: (() => void) | undefined
-      const leaveMine = () => {
-        if (isOver) return
-        isOver = true
-        leaves.delete(leaveMine)
-        leave(name)
-        wakeMine?.()
-      }
-      leaves.add(leaveMine)
+      const membership = enter(runId, runId === null ? RUNS : topicOf(runId))
       timer ??= setInterval(tick, WAKE_MILLIS).unref()
       try {
         await poller.start()
       } catch (error) {
-        leaveMine()
+        membership.leave()
         throw error
       }
-      return {
-        topic,
-        begin: topic.end,
-        head: () => (isMidway ? null : poller.head),
-        noteRun: () => void (runId !== null && there.add(runId)),
-        get isOver() {
-          return isOver
-        },
-        leave: leaveMine,
-        wait(millis) {
-          return new Promise((resolve) => {
-            const entry: Waiting = { until: performance.now() + millis, wake: () => wake() }
-            const takeBack = topic.onNext(() => wake())
-            const wake = () => {
-              takeBack()
-              waiting.delete(entry)
-              wakeMine = undefined
-              resolve()
-            }
-            waiting.add(entry)
-            wakeMine = wake
-            if (isOver) wake()
-          })
-        },
-      }
+      return membership
     },
     close() {
       for (const leaveOne of [...leaves]) leaveOne()

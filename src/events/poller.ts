@@ -59,6 +59,7 @@ export function createPoller(options: PollerOptions): Poller {
         limit: PAGE,
         signal,
       })
+      signal.throwIfAborted()
       if (hasBroken(now)) return true
       const moment = round?.moment ?? now
       const last = changes.at(-1)

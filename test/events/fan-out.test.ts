@@ -177,8 +177,12 @@ describe('many who watch', () => {
     assert.deepEqual(new Set(await Promise.all(waiting.splice(0))), new Set([undefined]))
     assert.ok(performance.now() - began < 1000)
     assert.equal(live.events.watching, 0)
-    await turn()
-    collect()
-    assert.ok(refs.filter((ref) => ref.deref()).length <= 1, `${refs.filter((ref) => ref.deref()).length}`)
+    const left = () => refs.filter((ref) => ref.deref()).length
+    for (let attempt = 0; left() > 1 && attempt < 10; attempt++) {
+      // What was looked at stays until the next turn.
+      await turn()
+      collect()
+    }
+    assert.ok(left() <= 1, `${left()} are left`)
   })
 })
