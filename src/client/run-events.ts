@@ -58,7 +58,6 @@ export const RUN_FIELDS = `runId workflowName status updatedAt ${ERROR}`
 const STEP_FIELDS = `stepId index name kind status attempt ${ERROR}`
 const SNAPSHOT_FIELDS = 'snapshotId seq stepId attempt kind createdAt sizeBytes digest'
 
-// One may be null and the other not: GraphQL wants two names for them.
 export const RUN_EVENTS = `subscription($runId: String!, $after: String) {
   runEvents(runId: $runId, after: $after) {
     type: __typename
@@ -66,7 +65,7 @@ export const RUN_EVENTS = `subscription($runId: String!, $after: String) {
     ... on StepUpdated { cursor step { ${STEP_FIELDS} } }
     ... on SnapshotCaptured { cursor snapshot { ${SNAPSHOT_FIELDS} } }
     ... on CaughtUp { cursor }
-    ... on RunEnded { cursor endedRun: run { ${RUN_FIELDS} } }
+    ... on RunEnded { cursor run { ${RUN_FIELDS} } }
   }
 }`
 
@@ -75,8 +74,7 @@ export function readRunEvent(value: unknown): RunEvent {
   if (!isRecord(value) || typeof value['type'] !== 'string') {
     throw new StatelensError('UNEXPECTED_ANSWER', 'The event is none of a run')
   }
-  const { endedRun, ...event } = value
-  return (event['type'] === 'RunEnded' ? { ...event, run: endedRun ?? null } : event) as unknown as RunEvent
+  return value as unknown as RunEvent
 }
 
 /** Of how many snapshots it is remembered that they were told: more than come twice when a connection is opened anew. */

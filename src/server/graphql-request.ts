@@ -69,12 +69,15 @@ export function paramsOfQuery(query: string, documents?: TrustedDocuments): Grap
   return requireParams(params as GraphQLParams, documents)
 }
 
+/** More than settings will allow; what is too long is refused once it is known what it is. */
+const TOKENS_MAX = 10 * DEFAULT_LIMITS.tokens
+
 /** Whether it asks for events; what cannot be read asks for nothing. */
 export function isSubscription({ query = '', operationName }: GraphQLParams): boolean {
   // Nearly every operation is known by this alone.
   if (!query.includes('subscription')) return false
   try {
-    const document = parse(query, { noLocation: true, maxTokens: DEFAULT_LIMITS.tokens })
+    const document = parse(query, { noLocation: true, maxTokens: TOKENS_MAX })
     return getOperationAST(document, operationName)?.operation === OperationTypeNode.SUBSCRIPTION
   } catch {
     return false

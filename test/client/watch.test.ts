@@ -15,8 +15,7 @@ const captured = (id: number): EventFrame =>
 const updated = (cursor: string, status: string): EventFrame =>
   frameOf(cursor, { type: 'RunUpdated', cursor, run: { ...RUN, status } })
 const caughtUp = (cursor: string): EventFrame => frameOf(cursor, { type: 'CaughtUp', cursor })
-const ended = (run: object | null): EventFrame =>
-  frameOf('end', { type: 'RunEnded', cursor: 'end', endedRun: run }, true)
+const ended = (run: object | null): EventFrame => frameOf('end', { type: 'RunEnded', cursor: 'end', run }, true)
 
 function sendAll(stream: HandStream, frames: readonly EventFrame[]): void {
   for (const frame of frames) stream.send(frame)
@@ -109,5 +108,21 @@ describe('watchRun', () => {
     assert.deepEqual(await first, { done: false, value: 'é' })
     await assert.rejects(events.next(), { code: 'NETWORK', retryable: true })
     await stream.ended
+  })
+})
+
+describe('waitForRun', () => {
+  it('resolves with the run when that ends, and says so when it is deleted', async () => {
+    await using front = await serveLive()
+    const client = createClient({ url: front.url })
+    const waiting = client.waitForRun('r')
+    const first = await front.subscribed()
+    sendAll(first, [captured(1), caughtUp('c1')])
+    first.end()
+    sendAll(await front.subscribed(), [ended({ ...RUN, status: 'TIMED_OUT' })])
+    assert.equal((await waiting).status, 'TIMED_OUT')
+    const deleted = client.waitForRun('r')
+    sendAll(await front.subscribed(), [ended(null)])
+    await assert.rejects(deleted, { code: 'NOT_FOUND', retryable: false })
   })
 })

@@ -104,4 +104,14 @@ await describeWith('GraphiQL in a browser, on the demo', chromium, ({ executable
     assert.deepEqual([...hosts], ['127.0.0.1'])
     assert.deepEqual(complaints, [])
   })
+
+  it('shows the events of a subscription as they come', async () => {
+    const query =
+      'subscription { runEvents(runId: "nightly-digest-0412") { __typename ... on RunEnded { run { status workflowName } } } }'
+    await page.goto(`${url}?query=${encodeURIComponent(query)}`)
+    await page.locator('.graphiql-query-editor').getByText('runEvents').first().waitFor()
+    await page.locator('.graphiql-execute-button').click()
+    await page.locator('.result-window').getByText('RunEnded').first().waitFor()
+    assert.deepEqual(complaints, [])
+  })
 })
