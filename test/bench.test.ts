@@ -52,7 +52,7 @@ describe('the bars of the bench', () => {
       'deletion.ts',
       'live.ts',
       'live-clients.ts',
-      'parts.ts',
+      'places.ts',
       'scale.ts',
       'upload.ts',
     ]

@@ -100,11 +100,16 @@ export function createParts(options: PartsOptions): Parts {
     }
 
     async function openBytes(opened: OpenPayload, digest: string | null): Promise<Opened> {
-      const bytes = await inMemory(opened)
-      const index = bytes.length > INDEX_ABOVE_BYTES ? await indexBytes(bytes) : null
-      const version = digest ?? formatDigest(hash('sha256', bytes, 'buffer'))
-      const place = { version, sizeBytes: bytes.length, index, reader: readerOfBytes(bytes), onFailure: () => {} }
-      return { document: createStateDocument(place, reads), release: opened.release }
+      try {
+        const bytes = await inMemory(opened)
+        const index = bytes.length > INDEX_ABOVE_BYTES ? await indexBytes(bytes) : null
+        const version = digest ?? formatDigest(hash('sha256', bytes, 'buffer'))
+        const place = { version, sizeBytes: bytes.length, index, reader: readerOfBytes(bytes), onFailure: () => {} }
+        return { document: createStateDocument(place, reads), release: opened.release }
+      } catch (error) {
+        discard(opened)
+        throw error
+      }
     }
 
     async function openObject(source: ObjectSource, useCache: boolean | undefined): Promise<Opened> {
@@ -168,7 +173,6 @@ async function inMemory(opened: OpenPayload): Promise<Buffer> {
   const { sizeBytes, body } = opened
   if (Buffer.isBuffer(body)) return body
   if (sizeBytes <= STREAMED_MAX_BYTES) return await readAtMost(body, sizeBytes)
-  discard(opened)
   throw new AppError('OVERLOADED', 'Too many payloads are held: try again')
 }
 
