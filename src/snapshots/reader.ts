@@ -16,11 +16,13 @@ import {
   loadSnapshots,
 } from '../db/queries/snapshots.ts'
 import { loadRunWithSteps, loadSteps, pageSteps, type StepFields } from '../db/queries/steps.ts'
+import { AppError } from '../errors.ts'
 import type { Fields } from '../model/fields.ts'
 import type { Page, PageRequest } from '../model/page.ts'
 import type { Run, RunStats } from '../model/run.ts'
-import type { Snapshot } from '../model/snapshot.ts'
-import type { Step, StepKey } from '../model/step.ts'
+import { SNAPSHOT_FIELDS, type Snapshot } from '../model/snapshot.ts'
+import { STEP_FIELDS, type Step, type StepKey } from '../model/step.ts'
+import { alignRuns, COMPARED_STEPS_MAX, type RunAlignment } from './run-comparison.ts'
 
 export type { HistoryPoint, RunPageOptions, SnapshotPage, SnapshotPageOptions, SnapshotParent, StepFields }
 
@@ -45,6 +47,12 @@ export interface SnapshotReader {
 
   /** A run and a page of its steps, each with its newest snapshot if that is wanted; null when there is no such run. */
   loadRunWithSteps(runId: string, options: RunWithStepsOptions): Promise<RunWithSteps | null>
+
+  /**
+   * The steps of two runs beside each other, and by the digests of their newest states which are the same; of a run that is not
+   * there none. @throws AppError `BAD_REQUEST` for a run of more than `COMPARED_STEPS_MAX` steps.
+   */
+  alignRuns(baseRunId: string, otherRunId: string): Promise<RunAlignment>
 
   /** From here on: one entry for each key, in the order asked; null where there is none. */
   pageSteps(runIds: readonly string[], options: StepPageOptions): Promise<Page<Step>[]>
@@ -88,6 +96,7 @@ function readsOf(db: Rows): Omit<SnapshotReader, 'forRequest'> {
     loadSnapshots: (ids, fields) => loadSnapshots(db, ids, fields),
     pageRuns: (page, options) => pageRuns(db, page, options),
     loadRunWithSteps: (runId, options) => loadRunWithSteps(db, runId, options),
+    alignRuns: async (baseRunId, otherRunId) => alignRuns(...(await loadCompared(db, [baseRunId, otherRunId]))),
     pageSteps: (runIds, options) => pageSteps(db, runIds, options),
     pageSnapshots: (parents, options) => pageSnapshots(db, parents, options),
     loadRunStats: (runIds, fields) => loadRunStats(db, runIds, fields),
@@ -95,4 +104,27 @@ function readsOf(db: Rows): Omit<SnapshotReader, 'forRequest'> {
     loadNewestOfRuns: (runIds, options) => loadNewestOfRuns(db, runIds, options),
     loadNeighbours: (places, options) => loadNeighbours(db, places, options),
   }
+}
+
+const COMPARED: StepPageOptions = {
+  page: {
+    size: COMPARED_STEPS_MAX,
+    backward: false,
+    after: null,
+    before: null,
+    wantsEnds: false,
+    wantsTotal: false,
+  },
+  fields: {
+    step: STEP_FIELDS.pick(['runId', 'stepId', 'attempt']),
+    newest: SNAPSHOT_FIELDS.pick(['snapshotId', 'digest']),
+  },
+}
+
+async function loadCompared(db: Rows, runIds: readonly [string, string]) {
+  const [base, other] = await pageSteps(db, runIds, COMPARED)
+  if (base?.hasNextPage || other?.hasNextPage) {
+    throw new AppError('BAD_REQUEST', `Runs of more than ${COMPARED_STEPS_MAX} steps cannot be compared`)
+  }
+  return [base?.items ?? [], other?.items ?? []] as const
 }
