@@ -40,10 +40,13 @@ export class AppError extends Error {
   readonly code: ErrorCode
   /** Whether the same call may succeed later. */
   readonly isRetryable: boolean
+  /** What clients read beside the code and the message. */
+  readonly details: Readonly<Record<string, unknown>>
 
   constructor(code: ErrorCode, message: string, options?: AppErrorOptions) {
     super(message, options)
     this.code = code
+    this.details = options?.details ?? {}
     this.isRetryable = 'retryable' in ERRORS[code] && options?.isLasting !== true
   }
 }
@@ -52,6 +55,8 @@ export interface AppErrorOptions {
   readonly cause?: unknown
   /** Whether only who runs the server can mend it, though others of its code pass by themselves. */
   readonly isLasting?: boolean
+  /** Such as the nearest place that exists; no secret, payload or host path. */
+  readonly details?: Readonly<Record<string, unknown>>
 }
 
 /** Nobody waits for the result any more. No failure, and nobody is answered with it: whoever decides by codes never meets it. */

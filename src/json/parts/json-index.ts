@@ -33,6 +33,8 @@ export interface IndexRuns {
 
 export interface IndexNode {
   readonly type: 'OBJECT' | 'ARRAY'
+  /** Containers around it, and itself. */
+  readonly depth: number
   readonly start: number
   /** Behind its bracket. */
   readonly end: number
@@ -48,7 +50,7 @@ export interface IndexEntry {
   /** Of the first of them among the children of the node. */
   readonly ordinal: number
   readonly count: number
-  /** Source text of the first one's key, between its quotes; null where the index does not keep it, and in arrays. */
+  /** Source text of its key between the quotes, where there is but one child in it and the index keeps it. */
   readonly key: Buffer | null
   /**
    * The node in it: the value of its child, where it has but one; or one further down, with containers around it that are too small

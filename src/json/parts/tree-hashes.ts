@@ -1,4 +1,5 @@
-import type { IndexEntry, IndexNode, JsonIndex } from './json-index.ts'
+import { createHash } from 'node:crypto'
+import { type IndexEntry, type IndexNode, type JsonIndex, RUN_HASH_BYTES } from './json-index.ts'
 
 /**
  * Hashes over the tree of an index, each made when it is first asked for: 128 bits as 16 characters of latin1, to be compared by `===`.
@@ -10,4 +11,31 @@ export interface TreeHashes {
   ofNode(node: IndexNode): string
 }
 
-export declare function createTreeHashes(index: JsonIndex): TreeHashes
+export function createTreeHashes({ runs }: Pick<JsonIndex, 'runs'>): TreeHashes {
+  const known = new WeakMap<IndexNode, string>()
+
+  function ofRuns({ firstRun, runCount }: IndexEntry): Buffer {
+    return runs.hashes.subarray(firstRun * RUN_HASH_BYTES, (firstRun + runCount) * RUN_HASH_BYTES)
+  }
+
+  function ofEntry(entry: IndexEntry): string {
+    const own = ofRuns(entry)
+    if (!entry.node && entry.runCount === 1) return own.toString('latin1')
+    const inside = entry.node ? Buffer.from(ofNode(entry.node), 'latin1') : Buffer.alloc(0)
+    return hashOf(entry.node ? 'N' : 'E', [inside, own])
+  }
+
+  function ofNode(node: IndexNode): string {
+    const hash = known.get(node) ?? hashOf(node.type, [Buffer.from(node.entries.map(ofEntry).join(''), 'latin1')])
+    known.set(node, hash)
+    return hash
+  }
+
+  return { ofEntry, ofNode }
+}
+
+function hashOf(kind: string, parts: readonly Buffer[]): string {
+  const hash = createHash('sha256').update(kind)
+  for (const part of parts) hash.update(part)
+  return hash.digest().toString('latin1', 0, RUN_HASH_BYTES)
+}
