@@ -1,0 +1,66 @@
+import type { IndexEntry, JsonIndex } from '../parts/json-index.ts'
+import { createTreeHashes } from '../parts/tree-hashes.ts'
+import { assemble, type Extent, type Gap, gapsIn, keysAmong, rangesOf, readRanges } from './extent.ts'
+import { type Item, itemsOf, type Source } from './source.ts'
+
+/** One of two documents that are compared. */
+export interface DiffDocument {
+  readonly sizeBytes: number
+  /** Null only for a document that is small enough to be read whole. */
+  readonly index: JsonIndex | null
+  /** All bytes of a half-open range, checked. */
+  read(start: number, end: number): Promise<Buffer>
+}
+
+/** A document by its parts. */
+export interface Side {
+  readonly document: DiffDocument
+  /** Equal ones are of equal bytes, in this document or in another. */
+  nameOf(entry: IndexEntry): string
+  /** How many bytes loading it reads. */
+  costOf(extent: Extent): number
+  /** Sources of extents, in the order asked. */
+  load(extents: readonly Extent[]): Promise<Source[]>
+  /** All of it. */
+  root(): Promise<Item>
+}
+
+const NOTHING = new Float64Array()
+
+/** @param name tells one of two documents from the other. */
+export function createSide(document: DiffDocument, name: string): Side {
+  const { index, sizeBytes } = document
+  const hashes = index && createTreeHashes(index)
+  const gapsOf = (extent: Extent) => gapsIn(extent, index?.scalars ?? NOTHING)
+
+  function nameOfGap({ node, start }: Gap): string {
+    return node && hashes ? Buffer.from(hashes.ofNode(node), 'latin1').toString('hex') : `${name}${start}`
+  }
+
+  async function load(extents: readonly Extent[]): Promise<Source[]> {
+    const parts = extents.map((extent) => ({ extent, gaps: gapsOf(extent) }))
+    const ranges = parts.flatMap(({ extent, gaps }) => rangesOf(extent, gaps))
+    const read = await readRanges(document.read, ranges)
+    const keys = new Set(parts.flatMap(({ extent, gaps }) => keysAmong(extent, gaps, read)))
+    if (keys.size === 0) return parts.map(({ extent, gaps }) => assemble(extent, gaps, { read, nameOf: nameOfGap }))
+    const kept = parts.map(({ extent, gaps }) => ({ extent, gaps: gaps.filter((gap) => !keys.has(gap)) }))
+    const readMore = await readRanges(
+      document.read,
+      kept.flatMap(({ extent, gaps }) => rangesOf(extent, gaps)),
+    )
+    return kept.map(({ extent, gaps }) => assemble(extent, gaps, { read: readMore, nameOf: nameOfGap }))
+  }
+
+  return {
+    document,
+    nameOf: (entry) => hashes?.ofEntry(entry) ?? '',
+    costOf: (extent) => rangesOf(extent, gapsOf(extent)).reduce((sum, [start, end]) => sum + end - start, 0),
+    load,
+    async root() {
+      const [source] = await load([{ from: 0, to: sizeBytes, node: index?.top.node ?? null }])
+      const [item] = source ? itemsOf(source, { from: 0, to: source.text.length, ordinal: 0 }) : []
+      if (!item) throw new Error('a document holds a value')
+      return item
+    },
+  }
+}
