@@ -21,8 +21,6 @@ export interface Gap {
 
 export type Range = readonly [start: number, end: number]
 
-/** Ranges nearer than this to each other are read as one. */
-const NEAR_BYTES = 65_536
 const READS_AT_ONCE = 4
 
 /** The large values of an extent, in order. @param scalars start and end of each, in order. */
@@ -63,12 +61,18 @@ function knownHead({ from, node, key }: Extent): string {
 /** Text of one character a byte, of ranges that were read. */
 export type ReadText = (start: number, end: number) => string
 
+export interface Reading {
+  read(start: number, end: number): Promise<Buffer>
+  /** Ranges nearer than this to each other are read as one. */
+  readonly nearBytes: number
+}
+
 /** Reads all ranges, neighbours together. */
-export async function readRanges(
-  read: (start: number, end: number) => Promise<Buffer>,
-  ranges: readonly Range[],
-): Promise<ReadText> {
-  const joined = joinNear(ranges.toSorted(([one], [two]) => one - two))
+export async function readRanges({ read, nearBytes }: Reading, ranges: readonly Range[]): Promise<ReadText> {
+  const joined = joinNear(
+    ranges.toSorted(([one], [two]) => one - two),
+    nearBytes,
+  )
   const texts: string[] = []
   for (let at = 0; at < joined.length; at += READS_AT_ONCE) {
     const some = joined.slice(at, at + READS_AT_ONCE).map(([start, end]) => read(start, end))
@@ -87,11 +91,11 @@ export async function readRanges(
   }
 }
 
-function joinNear(ranges: readonly Range[]): Range[] {
+function joinNear(ranges: readonly Range[], nearBytes: number): Range[] {
   const joined: [number, number][] = []
   for (const [start, end] of ranges) {
     const last = joined.at(-1)
-    if (last && start - last[1] < NEAR_BYTES) last[1] = Math.max(last[1], end)
+    if (last && start - last[1] < nearBytes) last[1] = Math.max(last[1], end)
     else joined.push([start, end])
   }
   return joined

@@ -25,18 +25,29 @@ export type Crossing = 'moved' | 'apart'
 
 /** Members pair by their keys; of equal keys the last counts. */
 export function planObject(from: readonly Item[], to: readonly Item[]): Plan {
+  const steps = planMembers(from, to).flatMap(([old, item]): Step[] => {
+    if (!item) return old ? [{ kind: 'removed', from: old, place: null }] : []
+    if (!old) return [{ kind: 'added', to: item }]
+    return old.text === item.text ? [] : [{ kind: 'pair', from: old, to: item }]
+  })
+  return { steps, isExact: true }
+}
+
+export type MemberPair = readonly [from: Item | null, to: Item | null]
+
+/** All members of two objects, in the order of the new one; what is gone stands behind what it stood behind. */
+export function planMembers(from: readonly Item[], to: readonly Item[]): MemberPair[] {
   const before = byKey(from)
   const after = byKey(to)
   const gone = goneBehind(from, { before, after })
-  const steps: Step[] = [...(gone.get(null) ?? [])]
+  const pairs: MemberPair[] = [...(gone.get(null) ?? [])]
   for (const item of to) {
     if (after.get(item.key) !== item) continue
-    const old = before.get(item.key)
-    if (!old) steps.push({ kind: 'added', to: item })
-    else if (old.text !== item.text) steps.push({ kind: 'pair', from: old, to: item })
-    for (const step of (old && gone.get(old.key)) ?? []) steps.push(step)
+    const old = before.get(item.key) ?? null
+    pairs.push([old, item])
+    for (const pair of (old && gone.get(old.key)) ?? []) pairs.push(pair)
   }
-  return { steps, isExact: true }
+  return pairs
 }
 
 /** Children of arrays pair by their place, as far as there are two. */
@@ -56,7 +67,7 @@ function byKey(items: readonly Item[]): Members {
 
 /** What is gone, behind the last key before it that is still there. */
 function goneBehind(from: readonly Item[], { before, after }: { readonly before: Members; readonly after: Members }) {
-  const gone = new Map<string | null, Step[]>()
+  const gone = new Map<string | null, MemberPair[]>()
   let last: string | null = null
   for (const item of from) {
     if (before.get(item.key) !== item) continue
@@ -64,7 +75,7 @@ function goneBehind(from: readonly Item[], { before, after }: { readonly before:
     else {
       const here = gone.get(last) ?? []
       gone.set(last, here)
-      here.push({ kind: 'removed', from: item, place: null })
+      here.push([item, null])
     }
   }
   return gone

@@ -24,9 +24,9 @@ export interface WalkOptions {
   readonly to: Side
   readonly crossing: Crossing
   /** Where to go on; from the beginning when left out. */
-  readonly after?: Trail | null
+  readonly after?: Trail | null | undefined
   /** `WINDOW_LIMITS` when left out. */
-  readonly limits?: WindowLimits
+  readonly limits?: WindowLimits | undefined
   /** Asked before so many bytes are read, but for what is read again to go on. */
   mayRead(bytes: number): boolean
 }

@@ -193,8 +193,8 @@ function cutWhereEqual(nameOf: (item: Item) => string): CutRule {
     const agreed = { from: i + 1, to: (places[i] ?? -1) + 1, isExact }
     if (agreed.from * 2 >= from.length && agreed.to * 2 >= to.length && agreed.from > 0) return agreed
     // The rest of what is known whole may stand for something further on.
-    if (isLast.from) return { ...agreed, to: to.length }
-    if (isLast.to) return { ...agreed, from: from.length }
+    if (isLast.from) return { from: agreed.from, to: to.length, isExact: isExact && agreed.from === from.length }
+    if (isLast.to) return { from: from.length, to: agreed.to, isExact: isExact && agreed.to === to.length }
     return { from: from.length, to: to.length, isExact: false }
   }
 }

@@ -81,3 +81,14 @@ function change(at: Model, [key, ...rest]: readonly string[], operation: Operati
   else members.set(key, value)
   return members
 }
+
+/** What stands at a pointer. @throws Error where nothing does. */
+export function modelAt(document: Model, pointer: string): Model {
+  const keys = pointer.split('/').slice(1)
+  return keys.reduce<Model>((at, part) => {
+    const key = part.replaceAll('~1', '/').replaceAll('~0', '~')
+    const found = Array.isArray(at) ? at[Number(key)] : at instanceof Map ? at.get(key) : undefined
+    if (found === undefined) throw new Error(`nothing at ${pointer}`)
+    return found
+  }, document)
+}

@@ -1,0 +1,5 @@
+import type { Compared } from './compared.ts'
+
+export async function mergePatchOf(_compared: Compared): Promise<AsyncGenerator<Buffer> | null> {
+  return null
+}
