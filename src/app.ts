@@ -18,14 +18,18 @@ import { paceOfReaders, paceOfSenders } from './server/pace.ts'
 import { createPayloadRoute } from './server/payload-route.ts'
 import { reportTo } from './server/request.ts'
 import { createUploadRoute } from './server/upload-route.ts'
+import { createValueRoute } from './server/value-route.ts'
 import { createGraphqlServer } from './server/yoga.ts'
 import { createUploads } from './snapshots/capture/uploads.ts'
 import { createWriter, type SnapshotWriter } from './snapshots/capture/writer.ts'
+import { createStateIndexes } from './snapshots/indexes/state-indexes.ts'
 import { createLinks } from './snapshots/links.ts'
 import { createReader } from './snapshots/reader.ts'
 import { type AdmissionOptions, createAdmission, READS_MAX } from './snapshots/source/admission.ts'
+import { createStoredReads } from './snapshots/upkeep/stored-reads.ts'
 import { createSweeper } from './snapshots/upkeep/sweeper.ts'
 import { createVerifier } from './snapshots/upkeep/verifier.ts'
+import { createParts } from './snapshots/views/parts.ts'
 import { createPayloads } from './snapshots/views/payloads.ts'
 import type { StoreIdentity } from './storage/file/mark.ts'
 import { createLinkSigner, type LinkSigner, type LinkSignerOptions } from './storage/links/signed-link.ts'
@@ -66,21 +70,23 @@ export interface AppOptions {
   readonly admission?: AdmissionOptions
   /** Milliseconds since 1970, for links to this server; the clock of the process when left out. */
   readonly now?: () => number
+  /** How long a request waits for the index of a state, in milliseconds; what is usual when left out. */
+  readonly partsWaitMillis?: number
 }
 
 /** Builds every part once. */
 export function createApp(options: AppOptions): App {
   const { config, log } = options
   const draining = new AbortController()
-  const parts = createParts(options)
-  const { db, storage, cache, sweeper, writer, uploads } = parts
+  const built = build(options)
+  const { db, storage, cache, sweeper, writer, uploads } = built
   return {
     handler: createFront({
-      routes: createRoutes(parts, options, draining.signal),
+      routes: createRoutes(built, options, draining.signal),
       log,
       logRequests: config.logRequests,
       cors: createCors(config.corsOrigins),
-      basePath: parts.basePath,
+      basePath: built.basePath,
       hosts: createHosts(config),
       draining: draining.signal,
       readers: paceOfReaders(config.transferMinBytesPerSecond),
@@ -90,6 +96,7 @@ export function createApp(options: AppOptions): App {
     drain: () => draining.abort(),
     async close() {
       draining.abort()
+      built.parts.close()
       await uploads.close()
       await sweeper.stop()
       await Promise.all([db.close(), cache.close()])
@@ -98,9 +105,9 @@ export function createApp(options: AppOptions): App {
   }
 }
 
-type Parts = ReturnType<typeof createParts>
+type Built = ReturnType<typeof build>
 
-function createParts(options: AppOptions) {
+function build(options: AppOptions) {
   const { config, log, publicUrl, onStatement } = options
   const { inlineMaxBytes, signedUrlMaxSeconds: maxSeconds } = config
   const db = createDatabase({ url: config.databaseUrl, onStatement })
@@ -109,7 +116,9 @@ function createParts(options: AppOptions) {
   const sweeper = createSweeper({ db, storage, onProblem: (error) => log.warn({ err: error }, 'sweep failed') })
   const admission = createAdmission({ ...admissionOf(config), ...options.admission })
   const payloads = createPayloads({ db, storage, cache, admission })
-  const writer = createWriter({ db, storage, cache, sweeper, inlineMaxBytes, admission })
+  const indexes = createStateIndexes(db)
+  const reads = createStoredReads({ db, indexes })
+  const writer = createWriter({ db, storage, cache, sweeper, indexes, inlineMaxBytes, admission })
   const signers = createSigners({ secrets: linkSecrets(config, log), maxSeconds, now: options.now }, publicUrl)
   return {
     db,
@@ -118,26 +127,52 @@ function createParts(options: AppOptions) {
     sweeper,
     admission,
     payloads,
+    parts: createParts({
+      payloads,
+      indexes,
+      reads,
+      admission,
+      wholeMaxBytes: CACHE_ENTRY_MAX_BYTES,
+      waitMillis: options.partsWaitMillis,
+    }),
     writer,
     reader: createReader(db),
-    verifier: createVerifier({ db, payloads, admission }),
+    verifier: createVerifier({ db, payloads, admission, reads }),
     links: createLinks({ storage, signer: signers.download, maxSeconds }),
-    uploads: createUploads({ db, storage, sweeper, admission, signer: signers.upload, inlineMaxBytes, maxSeconds }),
+    uploads: createUploads({
+      db,
+      storage,
+      sweeper,
+      indexes,
+      admission,
+      signer: signers.upload,
+      inlineMaxBytes,
+      maxSeconds,
+    }),
     basePath: createBasePath(publicUrl),
   }
 }
 
-function createRoutes(parts: Parts, options: AppOptions, draining: AbortSignal): readonly Route[] {
-  const { reader, writer, payloads, verifier, links, uploads, basePath } = parts
+function createRoutes(built: Built, options: AppOptions, draining: AbortSignal): readonly Route[] {
+  const { reader, writer, payloads, parts, verifier, links, uploads, basePath } = built
   const { config, log } = options
-  const services = { reader, writer, payloads, verifier, links, uploads, payloadMaxBytes: config.payloadMaxBytes }
+  const services = {
+    reader,
+    writer,
+    payloads,
+    parts,
+    verifier,
+    links,
+    uploads,
+    payloadMaxBytes: config.payloadMaxBytes,
+  }
   const graphql = createGraphqlServer({
     services,
     onHiddenError: reportTo(log),
     limits: config.queryLimits,
     introspection: config.introspection,
   })
-  const health = createHealth(dependencies(parts, options), draining)
+  const health = createHealth(dependencies(built, options), draining)
   const senders = paceOfSenders(config.transferMinBytesPerSecond)
   return [
     {
@@ -146,6 +181,7 @@ function createRoutes(parts: Parts, options: AppOptions, draining: AbortSignal):
       failureAnswer: graphqlFailure,
     },
     { path: /^\/snapshots\/([^/]+)\/payload$/, methods: createPayloadRoute({ reader, payloads, links }) },
+    { path: /^\/snapshots\/([^/]+)\/value$/, methods: createValueRoute({ reader, parts, links }) },
     {
       path: CAPTURE_PATH,
       methods: createCaptureRoute({ writer, senders, basePath }),
@@ -161,7 +197,7 @@ function createRoutes(parts: Parts, options: AppOptions, draining: AbortSignal):
   ]
 }
 
-function dependencies({ db, storage, cache }: Parts, { isMigrated = () => true }: AppOptions): readonly Dependency[] {
+function dependencies({ db, storage, cache }: Built, { isMigrated = () => true }: AppOptions): readonly Dependency[] {
   return [
     { name: 'database', required: true, isUp: async () => isMigrated() && (await takesWrites(db)) },
     { name: 'storage', required: true, isUp: () => answers(storage.check()) },

@@ -79,6 +79,7 @@ const QUERY_LIMITS = [
   'nodes',
   'values',
   'verifications',
+  'parts',
   'bytes',
 ] as const
 export type QueryLimit = (typeof QUERY_LIMITS)[number]

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { explainDatabase } from './commands/database-trouble.ts'
+import type { PassCommand } from './commands/pass.ts'
 import { StartError } from './commands/start-error.ts'
 import { ConfigError, readConfig, unknownSettings } from './config.ts'
 import { isAppError } from './errors.ts'
@@ -11,6 +12,7 @@ const HELP = `statelens <command>
   serve     answer GraphQL; with no settings at all on an embedded database in .statelens
   migrate   bring the database of DATABASE_URL to this version's tables, adopting those of the old system
   verify    read every payload back, and tell which are missing or corrupt
+  index     make the indexes of older states, by which parts of them are read
   doctor    look at database, storage, links and cache, and say what is wrong and what to do
   demo      serve a throw-away store filled with a believable run
 
@@ -27,6 +29,13 @@ interface Command {
 
 /** Of the options that a command names. */
 type OptionValues = Readonly<Record<string, string | boolean | undefined>>
+
+/** Of commands that visit every snapshot. */
+const PASS_OPTIONS = {
+  run: { type: 'string' },
+  after: { type: 'string' },
+  'max-mb-per-second': { type: 'string' },
+} satisfies Command['options']
 
 /** What a command is made of is loaded when it runs: help and a wrong setting are told at once. */
 const COMMANDS: Readonly<Record<string, Command>> = {
@@ -52,8 +61,21 @@ system left both in a row and as an object are settled anew.
 
 Ends with 0 when all that can be checked is intact, 2 when something is missing or corrupt, and 1 when it was stopped or could
 not read some: it then prints the --after that goes on from there.`,
-    options: { run: { type: 'string' }, after: { type: 'string' }, 'max-mb-per-second': { type: 'string' } },
-    run: verify,
+    options: PASS_OPTIONS,
+    run: (env, args) => pass(env, args, async () => (await import('./commands/verify.ts')).runVerify),
+  },
+  index: {
+    about: `Makes the indexes of states above 1 MiB that have none: those that an earlier version captured, and those of other writers. Without
+it each is made when somebody first looks into the state. What is there already is not read again.
+
+  --run RUN_ID               of this run alone
+  --after SEQ                go on behind this snapshot
+  --max-mb-per-second N      leave the rest of the line to others
+
+Ends with 0 when every state that can have one has it, 2 when something is missing or corrupt, and 1 when it was stopped or could
+not read some: it then prints the --after that goes on from there.`,
+    options: PASS_OPTIONS,
+    run: (env, args) => pass(env, args, async () => (await import('./commands/index-states.ts')).runIndex),
   },
   doctor: {
     about: `Looks at the settings, and at the database, the storages, the links and the cache that they name, and reads one payload of
@@ -94,15 +116,17 @@ async function applyMigrations(env: NodeJS.ProcessEnv, values: OptionValues): Pr
   return 0
 }
 
-async function verify(env: NodeJS.ProcessEnv, args: OptionValues): Promise<number> {
+type RunPass = (command: PassCommand) => Promise<number>
+
+async function pass(env: NodeJS.ProcessEnv, args: OptionValues, load: () => Promise<RunPass>): Promise<number> {
   const config = readConfig(env)
   const signal = stopSignal(createLogger({ level: config.logLevel }))
-  const { runVerify } = await import('./commands/verify.ts')
+  const run = await load()
   const { openDatabase, requireMigrated } = await import('./commands/open-database.ts')
   const database = await openDatabase(config)
   try {
     await requireMigrated(database.url)
-    return await runVerify({ config: { ...config, databaseUrl: database.url }, args, output: process.stdout, signal })
+    return await run({ config: { ...config, databaseUrl: database.url }, args, output: process.stdout, signal })
   } finally {
     await database.stop()
   }

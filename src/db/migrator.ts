@@ -12,6 +12,7 @@ import * as replicatedRows from './migrations/0009-replicated-rows.ts'
 import * as orderOfCommits from './migrations/0010-order-of-commits.ts'
 import * as storeMarks from './migrations/0011-store-marks.ts'
 import * as captures from './migrations/0012-captures.ts'
+import * as stateIndexes from './migrations/0013-state-indexes.ts'
 
 interface Migration {
   up(db: Kysely<unknown>): Promise<void>
@@ -31,6 +32,7 @@ const MIGRATIONS: readonly (readonly [string, Migration])[] = [
   ['0010-order-of-commits', orderOfCommits],
   ['0011-store-marks', storeMarks],
   ['0012-captures', captures],
+  ['0013-state-indexes', stateIndexes],
 ]
 
 /** A statement: what belongs to a table of the old system is made beside it, wherever the search path finds it. */

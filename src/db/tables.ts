@@ -167,6 +167,20 @@ export interface StoresTable {
   created_at: WithDefault<Instant>
 }
 
+/** By what places of a state above 1 MiB are found. States have it as long as anybody has the state; it can be made anew from it. */
+export interface StateIndexesTable {
+  /** SHA-256 of the payload; of what names one version of it where another writer may replace it. */
+  key: Buffer
+  /** Whose object it is, where that is another writer's; null while a live object of ours with this content keeps it. */
+  snapshot_id: string | null
+  /** Of its form: another one is as good as none. */
+  version: number
+  /** Of the payload. */
+  size_bytes: string | number
+  entries: Buffer
+  created_at: WithDefault<Instant>
+}
+
 export interface Tables {
   statelens_runs: RunsTable
   statelens_run_tags: RunTagsTable
@@ -177,4 +191,5 @@ export interface Tables {
   statelens_tombstones: TombstonesTable
   statelens_uploads: UploadsTable
   statelens_stores: StoresTable
+  statelens_state_indexes: StateIndexesTable
 }

@@ -21,6 +21,7 @@ export const builder = new SchemaBuilder<{
     DateTime: { Input: Instant; Output: Instant }
     ID: { Input: string; Output: string }
     JSON: { Input: JsonText; Output: RawJson }
+    JSONPointer: { Input: string; Output: string }
     URL: { Input: never; Output: string }
   }
 }>({

@@ -20,6 +20,8 @@ export interface FieldCost<Args = Arguments> {
   readonly isNode?: false
   /** Payloads that are read whole, past every cache, for one value. */
   readonly verifications?: (args: Args) => number
+  /** Places in states that are read for one value. */
+  readonly parts?: number
 }
 
 /** The extensions of a field that say what it costs; every list has to have them. */
@@ -50,9 +52,10 @@ export interface Cost {
   /** Fields, each as often as it stands in the answer. */
   readonly values: number
   readonly verifications: number
+  readonly parts: number
 }
 
-const NOTHING: Cost = { nodes: 0, values: 0, verifications: 0 }
+const NOTHING: Cost = { nodes: 0, values: 0, verifications: 0, parts: 0 }
 
 /** What operations cost whose pages no variable sizes. */
 const constant = new WeakMap<ObjectPlan, Cost>()
@@ -77,10 +80,11 @@ function measureObject(measuring: Measuring, { fields }: ObjectPlan, page: numbe
   for (const field of fields) {
     if (field.isPlainLeaf) total.values++
     else {
-      const { nodes, values, verifications } = measureField(measuring, field, page)
+      const { nodes, values, verifications, parts } = measureField(measuring, field, page)
       total.nodes += nodes
       total.values += values
       total.verifications += verifications
+      total.parts += parts
     }
   }
   return total
@@ -91,16 +95,17 @@ function measureField(measuring: Measuring, field: FieldPlan, page: number): Cos
   const args = cost ? argumentsThatFit(measuring, field) : undefined
   // It fails before it reads anything.
   if (cost && !args) return { ...NOTHING, values: 1 }
-  const { items = 1, isNode = true } = cost ?? {}
+  const { items = 1, isNode = true, parts = 0 } = cost ?? {}
   const count = items === 'page' ? page : typeof items === 'number' ? items : items(args ?? {})
   const verifications = cost?.verifications?.(args ?? {}) ?? 0
   const type = getNamedType(field.definition.type)
-  if (isLeafType(type)) return { nodes: 0, values: 1 + count, verifications }
+  if (isLeafType(type)) return { nodes: 0, values: 1 + count, verifications, parts }
   const inner = measureItem(measuring, field, cost?.page?.(args ?? {}) ?? page)
   return {
     nodes: count * (inner.nodes + (isNode ? 1 : 0)),
     values: 1 + count * inner.values,
     verifications: verifications + count * inner.verifications,
+    parts: parts + count * inner.parts,
   }
 }
 
@@ -118,6 +123,7 @@ function measureItem(measuring: Measuring, field: FieldPlan, page: number): Cost
       nodes: Math.max(most.nodes, one.nodes),
       values: Math.max(most.values, one.values),
       verifications: Math.max(most.verifications, one.verifications),
+      parts: Math.max(most.parts, one.parts),
     }))
 }
 

@@ -28,6 +28,8 @@ export interface Limits {
   readonly values: number
   /** Payloads that are read from storage to verify them. */
   readonly verifications: number
+  /** Reads of places in states: one each, a page of children as well; a page of a search counts as many. */
+  readonly parts: number
   /** Bytes of the answer but for large payloads, which are streamed: known only as they are read. */
   readonly bytes: number
 }
@@ -42,6 +44,7 @@ export const DEFAULT_LIMITS: Limits = {
   nodes: 25_000,
   values: 500_000,
   verifications: 100,
+  parts: 2000,
   bytes: 67_108_864,
 }
 
@@ -55,6 +58,7 @@ const THINGS: Readonly<Record<keyof Limits, string>> = {
   nodes: 'objects',
   values: 'values',
   verifications: 'verifications',
+  parts: 'parts of states',
   bytes: 'bytes',
 }
 

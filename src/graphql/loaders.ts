@@ -34,23 +34,27 @@ const LINK_FIELDS = [
   'hasInlineCopy',
 ] as const
 
+/** What a payload is read by. */
+const PAYLOAD_FIELDS = [
+  'sizeBytes',
+  'digest',
+  'contentEncoding',
+  'storageUri',
+  'hasInlineCopy',
+  'storageState',
+  'isOwn',
+  'jsonVerdict',
+] as const
+
 export const snapshotNeeds = createNeeds<Snapshot>(SNAPSHOT_FIELDS, ['snapshotId'], {
   run: ['runId'],
   step: ['runId', 'stepId'],
   previous: ['runId', 'seq'],
   next: ['runId', 'seq'],
   storageTier: ['storageUri'],
-  payload: [
-    'sizeBytes',
-    'digest',
-    'contentEncoding',
-    'storageUri',
-    'hasInlineCopy',
-    'storageState',
-    'isOwn',
-    'jsonVerdict',
-    'inlinePayload',
-  ],
+  payload: [...PAYLOAD_FIELDS, 'inlinePayload'],
+  at: [...PAYLOAD_FIELDS, 'digestOf', 'inlinePayload'],
+  find: [...PAYLOAD_FIELDS, 'digestOf', 'inlinePayload'],
   integrity: ['integrity', ...VERIFICATION_NEEDS],
   signedUrl: LINK_FIELDS,
   download: ['sizeBytes', 'digestOf', ...LINK_FIELDS],

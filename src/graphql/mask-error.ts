@@ -40,6 +40,6 @@ function inPlaceOf(error: unknown, message: string, extensions: Record<string, u
 }
 
 /** What a client reads of a failure beside its message. */
-export function extensionsOf({ code, isRetryable }: AppError) {
-  return isRetryable ? { code, retryable: true } : { code }
+export function extensionsOf({ code, isRetryable, details }: AppError) {
+  return isRetryable ? { code, retryable: true, ...details } : { code, ...details }
 }

@@ -1,5 +1,6 @@
-import { GraphQLError } from 'graphql'
+import { GraphQLError, Kind } from 'graphql'
 import { AppError } from '../errors.ts'
+import { parsePointer } from '../json/parts/pointer.ts'
 import { type Instant, toRfc3339 } from '../model/instant.ts'
 import { builder } from './builder.ts'
 import { jsonText, textOfLiteral, textOfValue } from './json-text.ts'
@@ -31,6 +32,15 @@ builder.scalarType('JSON', {
   specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc8259',
 })
 
+builder.scalarType('JSONPointer', {
+  description:
+    'A place in a JSON value: empty for all of it, or `/` and a key or an index for each level, where `~1` is a slash and `~0` a tilde.',
+  serialize: (pointer) => pointer,
+  parseValue: requirePointer,
+  parseLiteral: (node) => requirePointer('value' in node && node.kind === Kind.STRING ? node.value : undefined),
+  specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc6901',
+})
+
 builder.scalarType('URL', {
   description: 'An absolute URL.',
   serialize: (url) => url,
@@ -58,6 +68,12 @@ function parseInstant(value: unknown): Instant {
 function isoText(text: string): string {
   const date = new Date(text)
   return Number.isNaN(date.getTime()) ? '' : date.toISOString()
+}
+
+function requirePointer(value: unknown): string {
+  if (typeof value !== 'string') throw new AppError('BAD_REQUEST', 'JSONPointer must be a text')
+  parsePointer(value)
+  return value
 }
 
 function parseBigInt(value: unknown): string {

@@ -245,6 +245,9 @@ function isDeparture(response: ServerResponse, error: unknown): boolean {
   return response.destroyed && error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE'
 }
 
-const plainAnswer: FailureAnswer = ({ code, message }, { status }) => ({ status, body: { code, message } })
+const plainAnswer: FailureAnswer = ({ code, message, details }, { status }) => ({
+  status,
+  body: { code, message, ...details },
+})
 
 const UNFORESEEN = new AppError('INTERNAL_SERVER_ERROR', 'Something went wrong on the server')

@@ -1,16 +1,12 @@
-import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
-import { AppError } from '../errors.ts'
-import { isUuid } from '../model/ids.ts'
-import { SNAPSHOT_METADATA, type Snapshot } from '../model/snapshot.ts'
+import type { OutgoingHttpHeaders } from 'node:http'
+import type { Snapshot } from '../model/snapshot.ts'
 import { contentDisposition, type Links } from '../snapshots/links.ts'
 import type { SnapshotReader } from '../snapshots/reader.ts'
-import { discard } from '../snapshots/views/open-payload.ts'
-import type { ByteRange, CodedPayload, OpenPayload, Payloads, Source } from '../snapshots/views/payloads.ts'
-import { conditionFailed, precondition, readRange } from './conditions.ts'
+import type { CodedPayload, Payloads, Source } from '../snapshots/views/payloads.ts'
 import { addVary, type Handler } from './http.ts'
 import { accepts } from './negotiation.ts'
+import { findSnapshot, type Representation, SAFE_HEADERS, sendRepresentation } from './representation.ts'
 import type { RequestContext } from './request.ts'
-import { STALL_MILLIS, sendBody } from './send-body.ts'
 
 export interface PayloadRouteOptions {
   readonly reader: Pick<SnapshotReader, 'loadSnapshots'>
@@ -27,17 +23,11 @@ export interface PayloadRouteOptions {
  * every payload of which parts can be checked, but not of large coded ones: each would have to be decoded from its start.
  */
 export function createPayloadRoute(options: PayloadRouteOptions): { readonly GET: Handler; readonly HEAD: Handler } {
-  const { reader, payloads, links, stallMillis = STALL_MILLIS } = options
-
-  async function find(snapshotId: string): Promise<Snapshot> {
-    const [snapshot] = isUuid(snapshotId) ? await reader.loadSnapshots([snapshotId], SNAPSHOT_METADATA) : []
-    if (!snapshot) throw new AppError('NOT_FOUND', 'There is no such snapshot')
-    return snapshot
-  }
+  const { reader, payloads, links, stallMillis } = options
 
   async function serve(context: RequestContext): Promise<void> {
     const { request, response, query, signal } = context
-    const found = await find(context.params[0] ?? '')
+    const found = await findSnapshot(reader, context.params[0] ?? '')
     const { disposition, filename } = query === '' ? PLAIN : links.verify(query, found)
     const source = await payloads.resolve(found, { signal })
     const name = filename === null ? {} : { 'content-disposition': contentDisposition(disposition, filename) }
@@ -47,7 +37,7 @@ export function createPayloadRoute(options: PayloadRouteOptions): { readonly GET
     const plain = await plainForm(source, headers, signal)
     const wantsPart = request.headers.range !== undefined && plain.openRange !== null
     const isAccepted = coded !== null && !wantsPart && accepts(request.headers, coded.coding)
-    await answer(context, isAccepted ? codedForm(source, coded, { headers, signal }) : plain)
+    await sendRepresentation(context, isAccepted ? codedForm(source, coded, { headers, signal }) : plain, stallMillis)
   }
 
   async function plainForm(source: Source, headers: OutgoingHttpHeaders, signal: AbortSignal): Promise<Representation> {
@@ -61,63 +51,8 @@ export function createPayloadRoute(options: PayloadRouteOptions): { readonly GET
     }
   }
 
-  async function answer({ request, response }: RequestContext, what: Representation): Promise<void> {
-    const { etag, openRange } = what
-    const headers = etag === undefined ? what.headers : { ...what.headers, etag }
-    const outcome = precondition(request.headers, etag)
-    if (outcome === 'failed') throw conditionFailed(response)
-    if (outcome === 'not modified') {
-      const { 'content-type': _type, 'content-length': _length, ...rest } = headers
-      response.writeHead(304, rest).end()
-      return
-    }
-    if (request.method === 'HEAD') {
-      response.writeHead(200, { ...headers, 'content-length': await what.sizeOf() }).end()
-      return
-    }
-    const isRangeAsked = openRange !== null && request.headers.range !== undefined
-    const sizeBytes = isRangeAsked ? await what.sizeOf() : 0
-    const range = isRangeAsked ? readRange(request.headers, { etag, sizeBytes }) : 'none'
-    if (range === 'unsatisfiable') {
-      response.setHeader('content-range', `bytes */${sizeBytes}`)
-      throw new AppError('RANGE_NOT_SATISFIABLE', `The payload has ${sizeBytes} bytes`)
-    }
-    if (range === 'none' || openRange === null) {
-      const payload = await what.open()
-      return await send(response, payload, { status: 200, ...headers, 'content-length': payload.sizeBytes })
-    }
-    const { start, end } = range
-    const extent = { 'content-length': end - start, 'content-range': `bytes ${start}-${end - 1}/${sizeBytes}` }
-    await send(response, await openRange(range), { status: 206, ...headers, ...extent })
-  }
-
-  async function send(response: ServerResponse, payload: OpenPayload, head: Head): Promise<void> {
-    const { status, ...headers } = head
-    try {
-      response.writeHead(status, headers)
-      await sendBody(response, payload.body, stallMillis)
-    } catch (error) {
-      discard(payload)
-      throw error
-    }
-    payload.release()
-  }
-
   const handler: Handler = (context) => serve(context)
   return { GET: handler, HEAD: handler }
-}
-
-type Head = OutgoingHttpHeaders & { readonly status: number }
-
-/** One of the forms in which a payload can be sent. */
-interface Representation {
-  readonly headers: OutgoingHttpHeaders
-  /** Strong; undefined where the payload has no digest. */
-  readonly etag: string | undefined
-  sizeOf(): Promise<number>
-  open(): Promise<OpenPayload>
-  /** Null where there are no parts of it. */
-  readonly openRange: ((range: ByteRange) => Promise<OpenPayload>) | null
 }
 
 interface CodedWish {
@@ -141,11 +76,3 @@ function tagOf({ digest, digestOf }: Snapshot, suffix = ''): string | undefined 
 }
 
 const PLAIN = { disposition: 'inline', filename: null } as const
-
-/** A payload is data of strangers: no browser may take it for a page of this server, and nobody keeps it. */
-const SAFE_HEADERS = {
-  'cache-control': 'private, no-store',
-  'content-security-policy': "default-src 'none'; sandbox",
-  'x-content-type-options': 'nosniff',
-  'referrer-policy': 'no-referrer',
-}

@@ -51,9 +51,10 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
 
   async function answer(operation: Operation, params: GraphQLParams, asker: Asker): Promise<ExecutionResult> {
     const millis = operation.type === OperationTypeNode.QUERY ? queryMillis : undefined
-    const { context, deadline } = createContext(services, asker, millis)
+    const { context, deadline, close } = createContext(services, asker, millis)
     const { data, errors } = await operation.execute(params.variables ?? {}, context)
     deadline.keep()
+    close()
     return errors ? { errors: errors.map(maskError), ...(data === undefined ? {} : { data }) } : { data }
   }
 

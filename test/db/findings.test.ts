@@ -12,6 +12,8 @@ import {
 } from '../../src/db/queries/snapshot-findings.ts'
 import { loadSnapshots } from '../../src/db/queries/snapshots.ts'
 import { SNAPSHOT_METADATA, type Snapshot } from '../../src/model/snapshot.ts'
+import { createStateIndexes } from '../../src/snapshots/indexes/state-indexes.ts'
+import { createStoredReads } from '../../src/snapshots/upkeep/stored-reads.ts'
 import { createVerifier } from '../../src/snapshots/upkeep/verifier.ts'
 import { createPayloads } from '../../src/snapshots/views/payloads.ts'
 import { openObjects } from '../support/objects.ts'
@@ -87,7 +89,9 @@ describe('what was found of a payload', () => {
       },
     }))
     const cache = createMemoryCache({ maxBytes: 1024, maxEntryBytes: 1, ttlSeconds: 1 })
-    const verifier = createVerifier({ db: store.db, payloads: createPayloads({ db: store.db, storage, cache }) })
+    const { db } = store
+    const payloads = createPayloads({ db, storage, cache })
+    const verifier = createVerifier({ db, payloads, reads: createStoredReads({ db, indexes: createStateIndexes(db) }) })
     assert.equal((await verifier.verify(await load(store, id))).integrity, 'VERIFIED')
     const { integrity, storageState } = await load(store, id)
     assert.deepEqual({ integrity, storageState }, { integrity: 'NOT_CHECKED', storageState: 'UNKNOWN' })

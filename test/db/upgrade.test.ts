@@ -12,7 +12,7 @@ import { query } from '../support/rows.ts'
 
 /** Takes back what migrations did that came with lists and deletions. */
 const BEFORE_0005 = `
-  drop table statelens_deletions, statelens_run_tags, statelens_stores;
+  drop table statelens_deletions, statelens_run_tags, statelens_stores, statelens_state_indexes;
   drop function statelens_give_up_object, statelens_replace_deleted_step, statelens_index_tags, statelens_next_seq, statelens_capture cascade;
   alter table state_snapshots drop column changed_xid;
   drop index state_snapshots_facets, state_snapshots_expires, statelens_runs_errors, statelens_runs_workflow_text,

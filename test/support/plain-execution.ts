@@ -8,9 +8,13 @@ import { createVariables } from '../../src/graphql/execution/variables.ts'
 import { createErrorMask } from '../../src/graphql/mask-error.ts'
 import { isLazy, type RawSource, toJsonSegments } from '../../src/graphql/raw-json.ts'
 import { schema } from '../../src/graphql/schema.ts'
+import { createStateIndexes } from '../../src/snapshots/indexes/state-indexes.ts'
 import { createLinks } from '../../src/snapshots/links.ts'
 import { createReader } from '../../src/snapshots/reader.ts'
+import { createAdmission } from '../../src/snapshots/source/admission.ts'
+import { createStoredReads } from '../../src/snapshots/upkeep/stored-reads.ts'
 import { createVerifier } from '../../src/snapshots/upkeep/verifier.ts'
+import { createParts } from '../../src/snapshots/views/parts.ts'
 import { createPayloads } from '../../src/snapshots/views/payloads.ts'
 import { createLinkSigner } from '../../src/storage/links/signed-link.ts'
 import { createStorage } from '../../src/storage/registry.ts'
@@ -44,12 +48,16 @@ export function createPlainExecution({ server, now }: PlainExecutionOptions): Pl
   const signer = createLinkSigner({ secrets: ['x'.repeat(32)], publicUrl: server.url, maxSeconds: 86_400, now })
   const maskError = createErrorMask(() => {})
   const payloads = createPayloads({ db, storage, cache })
+  const indexes = createStateIndexes(db)
+  const reads = createStoredReads({ db, indexes })
+  const parts = createParts({ payloads, indexes, reads, admission: createAdmission(), wholeMaxBytes: 1 })
   // Only mutations upload.
   const contextOf = (): Omit<Context, 'uploads'> => ({
     reader: createStrictReader(createReader(db)),
     writer: server.app.writer,
     payloads,
-    verifier: createVerifier({ db, payloads }),
+    parts: parts.forRequest(),
+    verifier: createVerifier({ db, payloads, reads }),
     links: createLinks({ storage, signer, maxSeconds: 86_400 }),
     payloadMaxBytes: 67_108_864,
     viewer: ANYONE,

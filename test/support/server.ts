@@ -25,7 +25,7 @@ export interface GraphqlAnswer<Data> {
   readonly errors?: readonly {
     readonly message: string
     readonly path?: readonly (string | number)[]
-    readonly extensions: { readonly code: string; readonly retryable?: boolean }
+    readonly extensions: { readonly code: string; readonly retryable?: boolean; readonly [name: string]: unknown }
   }[]
 }
 
@@ -36,6 +36,7 @@ export interface TestServerOptions {
   readonly store?: { readonly databaseUrl: string; readonly storagePath: string }
   readonly admission?: AppOptions['admission']
   readonly now?: AppOptions['now']
+  readonly partsWaitMillis?: AppOptions['partsWaitMillis']
   /** Nothing is logged when it is left out. */
   readonly log?: AppOptions['log']
 }
@@ -46,6 +47,7 @@ export async function startServer({
   store,
   admission,
   now,
+  partsWaitMillis,
   log = createLogger({ level: 'silent' }),
 }: TestServerOptions = {}): Promise<TestServer> {
   await using cleanup = new AsyncDisposableStack()
@@ -61,6 +63,7 @@ export async function startServer({
     onStatement: (text) => statements.push(text),
     admission,
     now,
+    partsWaitMillis,
   })
   cleanup.defer(() => app.close())
   const owned = cleanup.move()

@@ -5,6 +5,7 @@ import { sql } from 'kysely'
 import { createMemoryCache } from '../../src/cache/memory.ts'
 import { createDatabase, type Database } from '../../src/db/connect.ts'
 import { createWriter, type SnapshotWriter, type WriterOptions } from '../../src/snapshots/capture/writer.ts'
+import { createStateIndexes } from '../../src/snapshots/indexes/state-indexes.ts'
 import { createAdmission } from '../../src/snapshots/source/admission.ts'
 import type { SweepReport } from '../../src/snapshots/upkeep/sweep-objects.ts'
 import { createSweeper, type SweeperOptions } from '../../src/snapshots/upkeep/sweeper.ts'
@@ -62,6 +63,7 @@ export async function openStore(): Promise<TestStore> {
         db: faults.commit ? withCommit(db, faults.commit) : db,
         storage: faults.put ? withPut(storage, faults.put) : storage,
         cache: createMemoryCache({ maxBytes: 1024, maxEntryBytes: 1, ttlSeconds: 1 }),
+        indexes: createStateIndexes(db),
         sweeper: { sweep: () => assert.fail('a writer only wakes'), wake() {}, async stop() {} },
         inlineMaxBytes: 0,
         admission: createAdmission(),

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { Database } from '../connect.ts'
+import { hasLiveObject } from './state-indexes.ts'
 
 /** Declares that an object is about to be written, before its first byte. */
 export async function beginObject(db: Database, storageUri: string, snapshotId: string): Promise<void> {
@@ -88,12 +89,20 @@ export async function takeDoomedObjects(
 type TakenRow = [string, string | null, string | null, boolean, string]
 
 /**
- * The bytes of these objects are gone. One that was given up anew since it was taken stays, for its bytes may have come meanwhile.
+ * The bytes of these objects are gone, and with them the indexes of states that no live object has any more. One that was given up anew
+ * since it was taken stays, for its bytes may have come meanwhile.
  */
 export async function forgetObjects(db: Database, taken: readonly TakenObject[]): Promise<void> {
   const uris = taken.map(({ storageUri }) => storageUri)
   const tokens = taken.map(({ token }) => token)
   await sql`
-    delete from statelens_objects o using unnest(${uris}::text[], ${tokens}::timestamptz[]) as gone (storage_uri, token)
-    where o.storage_uri = gone.storage_uri and o.state = 'doomed' and o.not_before = gone.token`.execute(db.kysely)
+    with gone as (
+      delete from statelens_objects o using unnest(${uris}::text[], ${tokens}::timestamptz[]) as taken (storage_uri, token)
+      where o.storage_uri = taken.storage_uri and o.state = 'doomed' and o.not_before = taken.token
+      returning o.content_digest
+    )
+    delete from statelens_state_indexes i using gone
+    where i.key = gone.content_digest and i.snapshot_id is null and not ${hasLiveObject(sql.ref('i.key'))}`.execute(
+    db.kysely,
+  )
 }

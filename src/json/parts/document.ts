@@ -1,5 +1,12 @@
-import type { JsonIndex } from './json-index.ts'
+import { AppError } from '../../errors.ts'
+import { createCheckedBytes } from './checked-bytes.ts'
+import { readChildPage } from './child-pages.ts'
+import { createDescent } from './descent.ts'
+import { INDEX_ABOVE_BYTES, type JsonIndex } from './json-index.ts'
 import type { ChildPage, ChildrenOptions, FindOptions, FindPage, Place } from './place.ts'
+import { parsePointer } from './pointer.ts'
+import { createSpots, type Spot } from './spots.ts'
+import { previewOfValue } from './value-preview.ts'
 
 /** The bytes of a document, wherever they are. */
 export interface DocumentBytes {
@@ -24,7 +31,7 @@ export interface DocumentOptions extends DocumentBytes {
 export interface JsonDocument {
   /**
    * @param pointer RFC 6901. Of equal keys the last counts; keys are compared unescaped; `-` is no place.
-   * @throws AppError `BAD_REQUEST` for what is no pointer; `POINTER_NOT_FOUND` with `nearest` where nothing is.
+   * @throws AppError `BAD_REQUEST` for what is no pointer; `POINTER_NOT_FOUND` with `nearest` in its details where nothing is.
    */
   at(pointer: string): Promise<Place>
   /**
@@ -38,4 +45,66 @@ export interface JsonDocument {
   find(place: Place, options: FindOptions): Promise<FindPage>
 }
 
-export declare function openDocument(options: DocumentOptions): JsonDocument
+export function openDocument({ index, signal, ...source }: DocumentOptions): JsonDocument {
+  const { sizeBytes } = source
+  if (!index && sizeBytes > INDEX_ABOVE_BYTES) throw new RangeError('A large document is not read without its index')
+  const top = index?.top ?? {
+    from: 0,
+    to: sizeBytes,
+    ordinal: 0,
+    count: 1,
+    key: null,
+    node: null,
+    firstRun: 0,
+    runCount: 1,
+  }
+  const checked = createCheckedBytes({ source, runs: index?.runs ?? null })
+  const spots = createSpots({ index: { top, scalars: index?.scalars ?? new Float64Array() }, checked })
+  const descent = createDescent(spots, signal)
+
+  /** The spot of a place that may come from elsewhere. */
+  async function spotAt({ start }: Place): Promise<Spot> {
+    let spot = await spots.root()
+    while (spot.start !== start) {
+      const child = spot.childCount === null ? null : await descent.childAround(spot, start)
+      if (!child) throw new AppError('BAD_REQUEST', 'There is no such place in this state')
+      spot = child
+    }
+    return spot
+  }
+
+  return {
+    async at(pointer) {
+      let spot = await spots.root()
+      for (const token of parsePointer(pointer)) {
+        const child = await descent.child(spot, token)
+        if (!child) {
+          const details = { nearest: spot.pointer }
+          throw new AppError('POINTER_NOT_FOUND', 'The state has no value at this pointer', { details })
+        }
+        spot = child
+      }
+      return placeOf(spot)
+    },
+
+    async children(place, options) {
+      const parent = await spotAt(place)
+      const page = await readChildPage(spots, parent, options)
+      const children = page.spots.map((spot) => ({
+        place: placeOf(spot),
+        cursor: { container: parent.start, ordinal: spot.ordinal },
+      }))
+      return { children, hasNext: page.hasNext }
+    },
+
+    preview: (place) => previewOfValue(checked, place),
+
+    async find() {
+      throw new AppError('INTERNAL_SERVER_ERROR', 'Nothing can be searched yet')
+    },
+  }
+}
+
+function placeOf({ pointer, key, index, type, start, end, sizeBytes, childCount }: Spot): Place {
+  return { pointer, key, index, type, start, end, sizeBytes, childCount }
+}

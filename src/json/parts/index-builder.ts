@@ -2,7 +2,7 @@ import { createGrants } from './grants.ts'
 import { CHILD_BEGINS, CLOSES, createIndexEvents, GROUP_ENDS, type IndexEvent, OPENS } from './index-events.ts'
 import type { IndexEntry, IndexNode, JsonIndex } from './json-index.ts'
 import type { Note, NoteState } from './notes.ts'
-import { createRunHasher, type RunHasher } from './run-hasher.ts'
+import { createRunHasher } from './run-hasher.ts'
 
 type OpenEntry = { -readonly [Key in keyof IndexEntry]: IndexEntry[Key] }
 
@@ -32,6 +32,8 @@ export interface IndexBuilder {
 }
 
 const OBJECT = 0x7b
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
 /** Longer keys are left in the document. */
 const KEY_MAX_BYTES = 64
 const KEY_LOOK_BYTES = 256
@@ -78,6 +80,18 @@ export function createIndexBuilder(unit: number): IndexBuilder {
     entries.push(open)
   }
 
+  /** The key that comes first behind a bracket or comma, if it is short and no more than some whitespace is before it. */
+  function keyAt(start: number): Buffer | null {
+    // Not more than is there however the document is cut.
+    const bytes = hasher.bytesAt(start, start + Math.min(KEY_LOOK_BYTES, unit))
+    const from = bytes.indexOf(QUOTE) + 1
+    for (let at = from; from > 0 && at < Math.min(bytes.length, from + KEY_MAX_BYTES + 1); at++) {
+      if (bytes[at] === BACKSLASH) at++
+      else if (bytes[at] === QUOTE) return Buffer.from(bytes.subarray(from, at))
+    }
+    return null
+  }
+
   function cut(container: Container, event: IndexEvent): void {
     const node = container.node ?? becomeNode(container)
     const next = event.at + 1
@@ -85,7 +99,7 @@ export function createIndexBuilder(unit: number): IndexBuilder {
     hasher.cut()
     takeRun()
     finishEntry(node, event)
-    node.open = { ...entryFrom(next, event.ordinal), key: container.isObject ? keyAt(hasher, next) : null }
+    node.open = { ...entryFrom(next, event.ordinal), key: container.isObject ? keyAt(next) : null }
   }
 
   /** Where cuts that are not needed would be near to others, they are granted, or left out with all that they would have told. */
@@ -118,7 +132,7 @@ export function createIndexBuilder(unit: number): IndexBuilder {
     const { what, depth, start } = event
     if (what === OPENS) {
       const isObject = hasher.byteAt(start) === OBJECT
-      const firstKey = isObject ? keyAt(hasher, start + 1) : null
+      const firstKey = isObject ? keyAt(start + 1) : null
       containers.push({ depth, start, isObject, firstKey, node: null })
       return
     }
@@ -155,15 +169,4 @@ export function createIndexBuilder(unit: number): IndexBuilder {
 
 function entryFrom(from: number, ordinal: number): OpenEntry {
   return { from, to: from, ordinal, count: 0, key: null, node: null, firstRun: 0, runCount: 0 }
-}
-
-/** The key that comes first behind a bracket or comma, if it is short and no more than some whitespace is before it. */
-function keyAt(hasher: RunHasher, start: number): Buffer | null {
-  const bytes = hasher.bytesAt(start, start + KEY_LOOK_BYTES)
-  const from = bytes.indexOf(0x22) + 1
-  for (let at = from; from > 0 && at < Math.min(bytes.length, from + KEY_MAX_BYTES + 1); at++) {
-    if (bytes[at] === 0x5c) at++
-    else if (bytes[at] === 0x22) return Buffer.from(bytes.subarray(from, at))
-  }
-  return null
 }

@@ -7,9 +7,8 @@ import {
   NOTE_CONTAINER,
   NOTE_GROUP,
   NOTE_SCALAR,
-  type Note,
-  type NoteState,
-} from './notes.ts'
+} from '../wasm/noted.ts'
+import type { Note, NoteState } from './notes.ts'
 
 /** What happens at a byte; in this order where two fall on one. */
 export const OPENS = 0

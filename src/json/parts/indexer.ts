@@ -1,9 +1,11 @@
 import { carriesAt } from '../grammar.ts'
-import { type Scan, type ScanState, scanBytes } from '../scan-bytes.ts'
+import type { Scan } from '../scan-bytes.ts'
 import { IN_NUMBER } from '../wasm/carries.ts'
+import { FRAME_SIZE } from '../wasm/noted.ts'
 import { createIndexBuilder } from './index-builder.ts'
 import { INDEX_ABOVE_BYTES, type JsonIndex, UNIT_BYTES } from './json-index.ts'
-import { FRAME_SIZE, groupRules, type NoteState, noteBytes, noteScalar } from './notes.ts'
+import { groupRules, type NoteState, noteScalar } from './notes.ts'
+import { type CreateNotingScan, createBlockNotes } from './noting-scan.ts'
 
 /** Makes the index of one document while it is scanned, in constant memory. Single use. */
 export interface Indexer {
@@ -14,16 +16,18 @@ export interface Indexer {
 }
 
 export interface IndexerOptions {
-  /** `UNIT_BYTES` when left out; at least 64. */
+  /** `UNIT_BYTES` when left out; a multiple of 128. */
   readonly unitBytes?: number
   /** `INDEX_ABOVE_BYTES` when left out. */
   readonly aboveBytes?: number
+  /** How it is done, which is told by nothing but the speed; `createBlockNotes` when left out. */
+  readonly createScan?: CreateNotingScan
 }
 
 const DEEPEST = 1024
 
 export function createIndexer(options: IndexerOptions = {}): Indexer {
-  const { unitBytes = UNIT_BYTES, aboveBytes = INDEX_ABOVE_BYTES } = options
+  const { unitBytes = UNIT_BYTES, aboveBytes = INDEX_ABOVE_BYTES, createScan = createBlockNotes } = options
   const builder = createIndexBuilder(unitBytes)
   const state: NoteState = {
     rules: groupRules(unitBytes),
@@ -34,20 +38,18 @@ export function createIndexer(options: IndexerOptions = {}): Indexer {
     last: Buffer.alloc(8),
     take: builder.note,
   }
+  const scanPiece = createScan(state)
   let row = 0
-
-  function scanPiece(scanned: ScanState, bytes: Uint8Array): void {
-    const carries = carriesAt(scanned.row)
-    scanBytes(scanned, bytes)
-    builder.push(bytes)
-    noteBytes(state, bytes, carries)
-    builder.follow(state)
-    row = scanned.row
-  }
 
   return {
     scan(scanned, bytes) {
-      for (let at = 0; at < bytes.length; at += unitBytes) scanPiece(scanned, bytes.subarray(at, at + unitBytes))
+      for (let at = 0; at < bytes.length; at += unitBytes) {
+        const piece = bytes.subarray(at, at + unitBytes)
+        scanPiece(scanned, piece)
+        builder.push(piece)
+        builder.follow(state)
+      }
+      row = scanned.row
     },
     end() {
       if ((carriesAt(row) & IN_NUMBER) !== 0) noteScalar(state, state.offset)

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto'
 import { type IndexEntry, type IndexNode, type JsonIndex, RUN_HASH_BYTES } from './json-index.ts'
 
 /**
- * Hashes over the tree of an index, each made when it is first asked for: 128 bits as 16 characters of latin1, to be compared by `===`.
- * Equal hashes mean equal bytes, of the entry or node and of what its runs hold around it; bytes that are equal may have other hashes
- * where what is around them differs, which costs a look and hides nothing.
+ * Hashes over the tree of an index, each made when it is first asked for: 128 bits and a length as a short text, to be compared by
+ * `===`. Equal hashes mean equal bytes, of the entry or node and of what its runs hold around it; bytes that are equal may have other
+ * hashes where what is around them differs, which costs a look and hides nothing.
  */
 export interface TreeHashes {
   ofEntry(entry: IndexEntry): string
@@ -20,9 +20,11 @@ export function createTreeHashes({ runs }: Pick<JsonIndex, 'runs'>): TreeHashes 
 
   function ofEntry(entry: IndexEntry): string {
     const own = ofRuns(entry)
-    if (!entry.node && entry.runCount === 1) return own.toString('latin1')
-    const inside = entry.node ? Buffer.from(ofNode(entry.node), 'latin1') : Buffer.alloc(0)
-    return hashOf(entry.node ? 'N' : 'E', [inside, own])
+    // A run may begin before what it is taken for, in the middle of something: where that begins in it follows from its length.
+    const length = `:${entry.to - entry.from}`
+    if (!entry.node && entry.runCount === 1) return own.toString('latin1') + length
+    const inside = Buffer.from(entry.node ? ofNode(entry.node) : '', 'latin1')
+    return hashOf(entry.node ? 'N' : 'E', [inside, own]) + length
   }
 
   function ofNode(node: IndexNode): string {

@@ -1,3 +1,4 @@
+import { FRAME_SIZE, RULES_SIZE } from './noted.ts'
 import { SCANNER_WASM } from './scanner-wasm.ts'
 
 /** An instance of `scanner.as.ts`. It keeps nothing between two calls, so that one is enough for all scans. */
@@ -9,22 +10,35 @@ export interface BlockScanner {
   /** A byte for each open container, the outermost first: 1 where it stands in an object. */
   readonly stack: Uint8Array
   readonly maxDepth: number
+  /** The eight bytes before `input`, and what else notes are taken by: the numbers of `noted.ts`. */
+  readonly before: Uint8Array
+  readonly frames: Float64Array
+  readonly rules: Float64Array
+  readonly notes: Float64Array
   /**
    * Scans so many blocks of 64 bytes.
    * @param carries where the document stands, in the bits of `carries.ts`; not inside of a literal
    * @returns where it stands then; -1 where the bytes may be no JSON, or nest deeper than `maxDepth`
    */
   scan(blocks: number, carries: number, depth: number, maxDepth: number): number
+  /** The same, with notes; of less than a unit at once. */
+  scanNoting(blocks: number, carries: number, depth: number, maxDepth: number): number
+  /** How many notes the last call took. */
+  noted(): number
   /** After the last call. */
   depth(): number
   /** In the last call. */
   deepest(): number
 }
 
-interface Exports extends Pick<BlockScanner, 'scan' | 'depth' | 'deepest'> {
+interface Exports extends Pick<BlockScanner, 'scan' | 'scanNoting' | 'depth' | 'deepest' | 'noted'> {
   readonly memory: { readonly buffer: ArrayBuffer }
   readonly STACK: { readonly value: number }
   readonly STACK_SIZE: { readonly value: number }
+  readonly FRAMES: { readonly value: number }
+  readonly RULES: { readonly value: number }
+  readonly NOTES: { readonly value: number }
+  readonly NOTES_SIZE: { readonly value: number }
   readonly INPUT: { readonly value: number }
   readonly LOOK_AHEAD: { readonly value: number }
 }
@@ -41,10 +55,14 @@ export function openBlockScanner(): BlockScanner | null {
   if (!WebAssembly) return null
   try {
     const module = new WebAssembly.Module(Buffer.from(SCANNER_WASM, 'base64'))
-    const { memory, STACK, STACK_SIZE, INPUT, LOOK_AHEAD, ...functions } = new WebAssembly.Instance(module)
-      .exports as Exports
+    const exports = new WebAssembly.Instance(module).exports as Exports
+    const { memory, STACK, STACK_SIZE, INPUT, LOOK_AHEAD, FRAMES, RULES, NOTES, NOTES_SIZE, ...functions } = exports
     return {
       ...functions,
+      before: new Uint8Array(memory.buffer, INPUT.value - 8, 8),
+      frames: new Float64Array(memory.buffer, FRAMES.value, STACK_SIZE.value * FRAME_SIZE),
+      rules: new Float64Array(memory.buffer, RULES.value, RULES_SIZE),
+      notes: new Float64Array(memory.buffer, NOTES.value, NOTES_SIZE.value / Float64Array.BYTES_PER_ELEMENT),
       input: new Uint8Array(memory.buffer, INPUT.value),
       lookAhead: LOOK_AHEAD.value,
       stack: new Uint8Array(memory.buffer, STACK.value, STACK_SIZE.value),

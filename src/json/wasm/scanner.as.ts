@@ -6,13 +6,25 @@
  * the stack of what is open lies in memory, where the caller puts it and takes it.
  *
  * Doubtful is refused: the caller looks at what was refused again, byte by byte.
+ *
+ * The same pass takes notes for an index of the document where it is asked to (`../parts/notes.ts` has the words, and does it byte by
+ * byte): it is compiled twice.
  */
 import * as carry from './carries'
+import * as words from './noted'
 
 /** For each open container one byte: 1 where it stands in an object. A block may go 64 levels past either end. */
 export const STACK: i32 = 1024
 export const STACK_SIZE: i32 = 1024
-export const INPUT: i32 = 2112
+/** For each open container `FRAME_SIZE` numbers, with room for 64 more before and behind. */
+export const FRAMES: i32 = 4352
+/** What notes are taken by: `RULES_SIZE` numbers. */
+export const RULES: i32 = 39232
+/** Those of the last call, `NOTE_SIZE` numbers each: at most three of each container that was open, and one for each of a call's bytes by the unit. */
+export const NOTES: i32 = 39296
+export const NOTES_SIZE: i32 = 196608
+/** The eight bytes before it are those before the input. */
+export const INPUT: i32 = 235968
 /** Bytes that must lie behind the last block: a literal is looked at whole. */
 export const LOOK_AHEAD: i32 = 8
 
@@ -26,6 +38,12 @@ export function depth(): i32 {
 /** In the last call. */
 export function deepest(): i32 {
   return deepestOfAll
+}
+
+let notesAtEnd: i32 = 0
+/** In the last call. */
+export function noted(): i32 {
+  return notesAtEnd
 }
 
 @inline function bits(a: v128, b: v128, c: v128, d: v128): u64 {
@@ -98,6 +116,89 @@ v128.store(UPPER_HEX, i8x16(0, 0, 0, 1, 2, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0))
   return <u64>((carries & bit) != 0)
 }
 
+@inline function rule(which: i32): f64 {
+  return load<f64>(RULES + (which << 3))
+}
+@inline function frameAt(depth: i32): usize {
+  return <usize>(FRAMES + (depth << 5))
+}
+function note(kind: f64, depth: i32, start: f64, first: f64, second: f64, third: f64): void {
+  const to: usize = <usize>(NOTES + notesAtEnd * (words.NOTE_SIZE << 3))
+  store<f64>(to, kind)
+  store<f64>(to, <f64>depth, 8)
+  store<f64>(to, start, 16)
+  store<f64>(to, first, 24)
+  store<f64>(to, second, 32)
+  store<f64>(to, third, 40)
+  notesAtEnd++
+}
+@inline function sample(low: u32, high: u32, length: u32): u32 {
+  let mixed: u32 = (low ^ (high * 0x85ebca6b) ^ (length * 0x9e3779b1)) * 0xc2b2ae35
+  mixed = (mixed ^ (mixed >> 15)) * 0x2c1b3c6d
+  return mixed ^ (mixed >> 13)
+}
+/**
+ * Offset in the document of a place in the input. It is made where it is needed: numbers that are kept would take the registers of
+ * vectors that are.
+ */
+@inline function offsetOf(at: usize): f64 {
+  return rule(words.RULE_OFFSET) + <f64>(<i32>at - INPUT)
+}
+/** Commas of one container in a block, from where on a group may end. */
+function noteGroups(depth: i32, commas: u64, at: usize): void {
+  const frame = frameAt(depth - 1), start = load<f64>(frame), offset = offsetOf(at)
+  const unit = rule(words.RULE_UNIT), smallest = rule(words.RULE_SMALLEST), largest = rule(words.RULE_LARGEST), chance = rule(words.RULE_CHANCE)
+  let child = load<f64>(frame, 8), group = load<f64>(frame, 16), ordinal = load<f64>(frame, 24)
+  while (commas != 0) {
+    const place = <usize>ctz(commas), comma = offset + <f64>place, length = comma - child
+    if (comma - group >= smallest) {
+      if (length >= unit) {
+        note(words.NOTE_CHILD, depth, start, child, comma, ordinal)
+        group = comma + 1
+      } else if (
+        comma - group >= largest ||
+        <f64>sample(load<u32>(at + place - 8), load<u32>(at + place - 4), <u32>length) < length * chance
+      ) {
+        note(words.NOTE_GROUP, depth, start, comma, ordinal + 1, 0)
+        group = comma + 1
+      }
+    }
+    child = comma + 1
+    ordinal += 1
+    commas &= commas - 1
+  }
+  store<f64>(frame, child, 8)
+  store<f64>(frame, group, 16)
+  store<f64>(frame, ordinal, 24)
+}
+/** Without a branch that nobody can foretell: commas come or do not. */
+@inline function noteCommas(depth: i32, commas: u64, at: usize): void {
+  const frame = frameAt(depth - 1), behind = offsetOf(at + 64 - <usize>clz(commas))
+  if (behind > load<f64>(frame, 16) + rule(words.RULE_SMALLEST)) noteGroups(depth, commas, at)
+  else {
+    // As whole numbers: of floats, a choice is a branch.
+    store<i64>(frame, select<i64>(reinterpret<i64>(behind), load<i64>(frame, 8), commas != 0), 8)
+    store<f64>(frame, load<f64>(frame, 24) + <f64>(<i32>popcnt(commas)), 24)
+  }
+}
+/** A frame for what opens there; for what closes, it is above those that are open. */
+@inline function noteBracket(depth: i32, at: f64): void {
+  const frame = frameAt(depth)
+  store<f64>(frame, at)
+  store<f64>(frame, at + 1, 8)
+  store<f64>(frame, at + rule(words.RULE_FIRST), 16)
+  store<f64>(frame, 0, 24)
+}
+function noteContainer(depth: i32, at: f64, isEmpty: bool): void {
+  const frame = frameAt(depth - 1), start = load<f64>(frame), child = load<f64>(frame, 8), ordinal = load<f64>(frame, 24)
+  if (depth <= 0) return
+  if (at - child >= rule(words.RULE_UNIT)) note(words.NOTE_CHILD, depth, start, child, 0, ordinal)
+  note(words.NOTE_CONTAINER, depth, start, at + 1, isEmpty ? 0 : ordinal + 1, 0)
+}
+function noteScalar(start: f64, end: f64): void {
+  if (end - start >= rule(words.RULE_UNIT)) note(words.NOTE_SCALAR, 0, start, end, 0, 0)
+}
+
 /**
  * Scans `blocks` blocks of 64 bytes from INPUT on.
  * @param carries at the first byte, which is in no literal
@@ -105,6 +206,16 @@ v128.store(UPPER_HEX, i8x16(0, 0, 0, 1, 2, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0))
  * @returns the carries after the last block; -1 where the bytes are refused
  */
 export function scan(blocks: i32, carries: i32, open: i32, maxDepth: i32): i32 {
+  return scanAs<i32>(blocks, carries, open, maxDepth)
+}
+/** The same, with notes: of less than a unit. */
+export function scanNoting(blocks: i32, carries: i32, open: i32, maxDepth: i32): i32 {
+  notesAtEnd = 0
+  return scanAs<f64>(blocks, carries, open, maxDepth)
+}
+
+/** With notes where the type is that of a float. */
+function scanAs<Noting>(blocks: i32, carries: i32, open: i32, maxDepth: i32): i32 {
   let kOpenComma = carried(carries, carry.AFTER_OPENER_OR_COMMA), kComma = carried(carries, carry.AFTER_COMMA)
   let kColon = carried(carries, carry.AFTER_COLON), kKey = carried(carries, carry.AFTER_KEY)
   let inString: u64 = 0 - carried(carries, carry.IN_STRING), kKeyString = carried(carries, carry.IN_KEY)
@@ -116,6 +227,10 @@ export function scan(blocks: i32, carries: i32, open: i32, maxDepth: i32): i32 {
   let kScalar = kNumber, kLetters: u64 = 0, lastWord: u32 = 0
   let inObject = carried(carries, carry.IN_OBJECT), d = open, deep = open
   let bad: u64 = 0
+  const unit = isFloat<Noting>() ? <i32>rule(words.RULE_UNIT) : 0
+  // As a place in the input. What began long before began at least a unit before.
+  const firstToken = isFloat<Noting>() ? INPUT + <i32>max<f64>(rule(words.RULE_TOKEN) - rule(words.RULE_OFFSET), -0x10000000) : 0
+  let token = firstToken
 
   const end: usize = <usize>(INPUT + (blocks << 6))
   const quotes = v128.load(QUOTE), backslashes = v128.load(BACKSLASH), lastControl = v128.load(LAST_CONTROL)
@@ -141,6 +256,7 @@ export function scan(blocks: i32, carries: i32, open: i32, maxDepth: i32): i32 {
       kBackslash = (code & backslash) >> 63
     } else kBackslash = 0
     const quote = bits(q0, q1, q2, q3) & ~escaped
+    const wasInString = inString != 0
     // From an opening quote up to the byte before the closing one.
     let inside = quote
     inside ^= inside << 1
@@ -181,6 +297,15 @@ export function scan(blocks: i32, carries: i32, open: i32, maxDepth: i32): i32 {
     const opening = quote & inside
     const scalar = out & ~(quote | openers | closers | comma | colon | gap)
     const scalarStart = scalar & ~((scalar << 1) | kScalar)
+    if (isFloat<Noting>()) {
+      if (<i32>at + 64 - token >= unit) {
+        const start = token == firstToken ? rule(words.RULE_TOKEN) : offsetOf(<usize>token)
+        if (wasInString) noteScalar(start, offsetOf(at + <usize>ctz(quote) + 1))
+        else if (kScalar != 0 && ~scalar != 0) noteScalar(start, offsetOf(at + <usize>ctz(~scalar)))
+      }
+      const tokens = opening | scalarStart
+      token = select(<i32>at + 63 - <i32>clz(tokens), token, tokens != 0)
+    }
     const value = openers | opening | scalarStart
     kScalar = scalar >> 63
 
@@ -228,6 +353,7 @@ export function scan(blocks: i32, carries: i32, open: i32, maxDepth: i32): i32 {
     while (braces != 0) {
       const less = braces - 1
       const upTo = braces ^ less
+      if (isFloat<Noting>()) noteCommas(d, comma & upTo & ~seen, at)
       objects |= upTo & ~seen & (0 - inObject)
       if (d == 0) bad |= upTo & (comma | (braces & (0 - braces) & closers))
       seen = upTo
@@ -235,6 +361,13 @@ export function scan(blocks: i32, carries: i32, open: i32, maxDepth: i32): i32 {
       // Both differ from their likes in one bit.
       const opens = (byte >> 1) & 1, curly = (byte >> 5) & 1
       bad |= (opens ^ 1) & (curly ^ inObject)
+      if (isFloat<Noting>()) {
+        const bracket = offsetOf(at + <usize>ctz(braces))
+        noteBracket(d, bracket)
+        if (<i32>(opens ^ 1) & <i32>(bracket - load<f64>(frameAt(d - 1)) >= rule(words.RULE_UNIT) - 1)) {
+          noteContainer(d, bracket, (braces & (0 - braces) & afterOpenComma & ~afterComma) != 0)
+        }
+      }
       store<u8>(STACK + d, <u8>inObject)
       d += <i32>(opens << 1) - 1
       deep = max(deep, d)
@@ -243,6 +376,7 @@ export function scan(blocks: i32, carries: i32, open: i32, maxDepth: i32): i32 {
       braces &= less
     }
     if (d < 0 || deep > maxDepth) return -1
+    if (isFloat<Noting>()) noteCommas(d, comma & ~seen, at)
     if (d == 0) bad |= ~seen & comma
     objects |= ~seen & (0 - inObject)
     bad |= objects & ((afterOpenComma & ~(opening | closers)) | (afterKey & ~colon))
@@ -328,6 +462,7 @@ export function scan(blocks: i32, carries: i32, open: i32, maxDepth: i32): i32 {
 
   depthAtEnd = d
   deepestOfAll = deep
+  if (isFloat<Noting>() && token != firstToken) store<f64>(RULES + (words.RULE_TOKEN << 3), offsetOf(<usize>token))
   if (bad != 0) return -1
   // In an array every string stands where a key may.
   kKey &= inObject

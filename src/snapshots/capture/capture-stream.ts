@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
 import { AppError } from '../../errors.ts'
+import { createIndexer, type Indexer } from '../../json/parts/indexer.ts'
+import { INDEX_ABOVE_BYTES, type JsonIndex } from '../../json/parts/json-index.ts'
 import { previewOf } from '../../json/preview.ts'
 import { createJsonScanner } from '../../json/scanner.ts'
 import { streamed } from '../../storage/streamed-bytes.ts'
@@ -38,15 +40,20 @@ export interface CaptureStream {
   rest(): AsyncGenerator<Uint8Array, void, undefined>
   /** Of a payload that was read to its end. */
   measured(): Measured
+  /** Of the same payload; null where it is small enough to be read whole. */
+  index(): JsonIndex | null
   /** Of the chunks as they came; null where `rest` did not give them: they are in no object then. */
   stored(): StoredBytes | null
   /** Lets everything go; to be called on every way out. */
   close(): void
 }
 
-export function openCapture({ chunks, encoding }: PayloadStream): CaptureStream {
+export function openCapture({ chunks, encoding, sizeBytes }: PayloadStream): CaptureStream {
   const source = chunks[Symbol.asyncIterator]()
-  const meter = createMeter()
+  const isSmall = encoding === undefined && sizeBytes !== undefined && sizeBytes <= INDEX_ABOVE_BYTES
+  // It holds more than most small payloads have.
+  const indexer = isSmall ? undefined : createIndexer()
+  const meter = createMeter(indexer)
   /** As they came; and what they decode to, while that fits. */
   let held: Uint8Array[] = []
   let whole: Uint8Array[] = []
@@ -103,6 +110,7 @@ export function openCapture({ chunks, encoding }: PayloadStream): CaptureStream 
       if (!measured) throw new AppError('INTERNAL_SERVER_ERROR', 'The payload was not read to its end')
       return measured
     },
+    index: () => indexer?.end() ?? null,
     stored: () => stored,
     close() {
       tap.close()
@@ -117,8 +125,8 @@ function createTap(encoding: Encoding | undefined, onBytes: (bytes: Uint8Array) 
   return { write: async (chunk) => onBytes(chunk), end: async () => {}, close() {} }
 }
 
-function createMeter() {
-  const scanner = createJsonScanner()
+function createMeter(indexer: Indexer | undefined) {
+  const scanner = createJsonScanner({ scan: indexer?.scan })
   const hash = createHash('sha256')
   const head = Buffer.alloc(PREVIEW_MAX_BYTES)
   let sizeBytes = 0

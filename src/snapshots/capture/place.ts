@@ -1,4 +1,5 @@
 import type { NewSnapshot } from '../../db/queries/captures.ts'
+import type { JsonIndex } from '../../json/parts/json-index.ts'
 import type { Admission } from '../source/admission.ts'
 import { describeCapture, type NamedInput } from './capture-rules.ts'
 import { type CaptureStream, openCapture, type PayloadStream } from './capture-stream.ts'
@@ -23,7 +24,10 @@ export interface ToPlace {
  * until `store` has settled.
  * @throws what the stream, the store and `store` throw; AppError `OVERLOADED` where there was no room.
  */
-export type Place = <T>(toPlace: ToPlace, store: (placed: NewSnapshot) => Promise<T>) => Promise<T>
+export type Place = <T>(
+  toPlace: ToPlace,
+  store: (placed: NewSnapshot, index: JsonIndex | null) => Promise<T>,
+) => Promise<T>
 
 export function createPlace({ objects, admission, inlineMaxBytes }: PlaceOptions): Place {
   async function putObject({ input, payload, signal }: ToPlace, stream: CaptureStream, onPut: () => void) {
@@ -60,7 +64,7 @@ export function createPlace({ objects, admission, inlineMaxBytes }: PlaceOptions
       const placed = whole
         ? { ...describeCapture(input, stream.measured()), payload: whole.toString() }
         : await putObject(toPlace, stream, held.free)
-      return await store(placed)
+      return await store(placed, whole ? null : stream.index())
     } finally {
       stream.close()
       held.free()

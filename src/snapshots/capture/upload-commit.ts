@@ -3,9 +3,12 @@ import { findEarlierCapture, type NewSnapshot } from '../../db/queries/captures.
 import { abandonObject, beginObject } from '../../db/queries/objects.ts'
 import { endUpload, findUpload, type Upload } from '../../db/queries/uploads.ts'
 import { AppError, type ErrorCode, isAppError } from '../../errors.ts'
+import type { JsonIndex } from '../../json/parts/json-index.ts'
 import type { Captured } from '../../model/snapshot.ts'
 import type { Storage } from '../../storage/registry.ts'
 import { formatStorageUri } from '../../storage/uri.ts'
+import { subjectOfDigest } from '../indexes/index-subject.ts'
+import type { StateIndexes } from '../indexes/state-indexes.ts'
 import type { Admission } from '../source/admission.ts'
 import type { Sweeper } from '../upkeep/sweeper.ts'
 import { describeCapture, insertOrFind, objectKey, repeatOf } from './capture-rules.ts'
@@ -18,11 +21,18 @@ export interface CommitOptions {
   readonly db: Database
   readonly storage: Storage
   readonly sweeper: Pick<Sweeper, 'wake'>
+  readonly indexes: Pick<StateIndexes, 'keepSoon'>
   /** Bounds the commits that read or copy bytes at once. */
   readonly admission: Pick<Admission, 'commits'>
   readonly inlineMaxBytes: number
   /** Seconds between signs of life of what is under way. */
   readonly renewSeconds?: number
+}
+
+/** What is to be stored of an upload that has arrived. */
+interface ReadBack {
+  readonly snapshot: NewSnapshot
+  readonly index: JsonIndex | null
 }
 
 /** What a commit itself finds out about an upload: it can never become a snapshot. Nothing else ends one. */
@@ -46,7 +56,7 @@ export interface Refused {
  * the signal, which cancels it.
  */
 export function createCommit({ copies, ...options }: CommitOptions & { readonly copies: StoredCopies }) {
-  const { db, storage, sweeper, admission, inlineMaxBytes, renewSeconds } = options
+  const { db, storage, sweeper, indexes, admission, inlineMaxBytes, renewSeconds } = options
 
   async function abandon(storageUri: string, snapshotId: string): Promise<void> {
     // Without this note the sweeper finds the object as well, when the time of the upload is over. A live one it leaves alone.
@@ -76,7 +86,7 @@ export function createCommit({ copies, ...options }: CommitOptions & { readonly 
   }
 
   /** Reads the object once, in constant memory. */
-  async function readObject(upload: Upload, storageUri: string, signal: AbortSignal): Promise<NewSnapshot> {
+  async function readObject(upload: Upload, storageUri: string, signal: AbortSignal): Promise<ReadBack> {
     const { backend, uri } = storage.resolve(storageUri)
     await refusedBy(['BAD_REQUEST'], async () => backend.directUploads?.complete(uri, upload, { signal }))
     const { sizeBytes, body } = await backend.get(uri, { signal })
@@ -91,7 +101,8 @@ export function createCommit({ copies, ...options }: CommitOptions & { readonly 
       const measured = stream.measured()
       if (!measured.contentDigest.equals(upload.contentDigest)) throw otherBytes()
       const described = describeCapture(upload.input, measured)
-      return whole ? { ...described, payload: whole.toString() } : { ...described, storageUri, stored: stream.stored() }
+      if (whole) return { snapshot: { ...described, payload: whole.toString() }, index: null }
+      return { snapshot: { ...described, storageUri, stored: stream.stored() }, index: stream.index() }
     } finally {
       stream.close()
       body.destroy()
@@ -105,7 +116,10 @@ export function createCommit({ copies, ...options }: CommitOptions & { readonly 
   }
 
   async function fromObject(upload: Upload, storageUri: string, signal: AbortSignal): Promise<Captured | null> {
-    return await insert(upload, await readObject(upload, storageUri, signal))
+    const { snapshot, index } = await readObject(upload, storageUri, signal)
+    const captured = await insert(upload, snapshot)
+    if (captured?.created && index) await indexes.keepSoon(subjectOfDigest(captured.snapshot), index)
+    return captured
   }
 
   /** Of bytes that never were on the way. */

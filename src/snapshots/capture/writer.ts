@@ -10,6 +10,8 @@ import { type ErrorInfo, type Run, type RunChange, requireTags } from '../../mod
 import type { Captured, CaptureInput } from '../../model/snapshot.ts'
 import type { Step, StepChange } from '../../model/step.ts'
 import type { Storage } from '../../storage/registry.ts'
+import { subjectOfDigest } from '../indexes/index-subject.ts'
+import type { StateIndexes } from '../indexes/state-indexes.ts'
 import { formatDigest } from '../measure.ts'
 import type { Admission } from '../source/admission.ts'
 import type { Sweeper } from '../upkeep/sweeper.ts'
@@ -71,6 +73,7 @@ export interface WriterOptions {
   readonly storage: Storage
   readonly cache: ByteCache
   readonly sweeper: Sweeper
+  readonly indexes: Pick<StateIndexes, 'keepSoon'>
   readonly inlineMaxBytes: number
   /** Bounds what is on its way into storage, and what is held until it is clear where it goes. */
   readonly admission: Pick<Admission, 'uploads' | 'memory'>
@@ -79,16 +82,17 @@ export interface WriterOptions {
 }
 
 export function createWriter(options: WriterOptions): SnapshotWriter {
-  const { db, storage, cache, sweeper, inlineMaxBytes, admission, renewSeconds } = options
+  const { db, storage, cache, sweeper, indexes, inlineMaxBytes, admission, renewSeconds } = options
   const objects = createObjectPut({ db, storage, sweeper, renewSeconds })
   const place = createPlace({ objects, admission, inlineMaxBytes })
 
   async function store(input: NamedInput, payload: Buffer | PayloadStream, signal?: AbortSignal): Promise<Captured> {
     // A sweeper that took the object for abandoned wins; its key is never used again. A stream cannot be read again either.
     for (let attempts = Buffer.isBuffer(payload) ? 3 : 1; attempts > 0; attempts--) {
-      const captured = await place({ input, payload: toStream(payload), signal }, async (placed) => {
+      const captured = await place({ input, payload: toStream(payload), signal }, async (placed, index) => {
         const captured = await insert(placed)
         if (!captured) return await settle(placed)
+        if (captured.created && index) await indexes.keepSoon(subjectOfDigest(captured.snapshot), index)
         if (placed.storageUri !== null && Buffer.isBuffer(payload)) {
           cache.set(formatDigest(placed.contentDigest), payload)
         }

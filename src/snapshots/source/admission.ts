@@ -23,6 +23,10 @@ export interface Admission {
   readonly uploads: Gate
   /** Uploads that are read back, or copied by the store, as fast as it does that: perhaps nobody waits for them any more. */
   readonly commits: Gate
+  /** States that are read to their end for an index: whoever waits for it may leave. */
+  readonly indexing: Gate
+  /** Searches through states, one for each page of matches. */
+  readonly searches: Gate
   /** Bytes that are held until their last reader has them. */
   readonly memory: Gate
 }
@@ -30,6 +34,11 @@ export interface Admission {
 /** Most objects that are read whole at once. */
 export const READS_MAX = 32
 const COMMITS_MAX = 12
+/** Each of them keeps a core busy. */
+const INDEXING_MAX = 2
+const SEARCHES_MAX = 4
+/** Whoever waits is told how far it is, long before. */
+const INDEXING_QUEUE_MILLIS = 600_000
 const DEFAULTS: Required<AdmissionOptions> = {
   payloadStreamsMax: 64,
   uploadStreamsMax: 24,
@@ -47,6 +56,8 @@ export function createAdmission(options: AdmissionOptions = {}): Admission {
     // Whoever sends has begun already, and would have to send it anew.
     uploads: createGate({ ...limits, capacity: limits.uploadStreamsMax, queueMillis: 5 * limits.queueMillis }),
     commits: gate(Math.min(COMMITS_MAX, limits.uploadStreamsMax)),
+    indexing: createGate({ ...limits, capacity: INDEXING_MAX, queueMillis: INDEXING_QUEUE_MILLIS }),
+    searches: createGate({ ...limits, capacity: SEARCHES_MAX, queueMillis: 5 * limits.queueMillis }),
     memory: gate(limits.memoryMaxBytes),
   }
 }

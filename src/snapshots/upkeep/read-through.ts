@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { AppError, isAppError } from '../../errors.ts'
+import { createIndexer, type Indexer } from '../../json/parts/indexer.ts'
+import type { JsonIndex } from '../../json/parts/json-index.ts'
 import { createJsonScanner } from '../../json/scanner.ts'
+import type { ObjectStat } from '../../storage/backend.ts'
 import { formatDigest } from '../measure.ts'
 import type { Gate } from '../source/gate.ts'
 import type { ObjectSource } from '../source/source.ts'
@@ -19,12 +22,18 @@ export interface ReadThrough {
   readonly isJson: boolean
   /** Of the bytes as they lie, where nothing was known of them. */
   readonly stored?: StoredBytes | undefined
+  /** The object as it lay there. */
+  readonly version: ObjectStat
+  /** Where one was wanted; null as well of a payload that is not JSON, or too small for one. */
+  readonly index: JsonIndex | null
 }
 
 export interface ReadObjectOptions extends VerifyOptions {
   readonly gate: Gate | null
   /** Whether it is known what the bytes are as they lie. */
   readonly isMeasured: boolean
+  /** Whether an index is to be made of it. */
+  readonly wantsIndex: boolean
 }
 
 /**
@@ -33,10 +42,12 @@ export interface ReadObjectOptions extends VerifyOptions {
  */
 export async function readObject(source: ObjectSource, options: ReadObjectOptions): Promise<ReadThrough> {
   const meter = options.isMeasured ? undefined : createStoredBytesMeter()
-  const json = source.kind === 'own' ? undefined : createJsonCheck()
+  const indexer = options.wantsIndex ? createIndexer() : undefined
+  const json = source.kind === 'own' && !indexer ? undefined : createJsonCheck(indexer)
   const hash = createHash('sha256')
+  const version = { etag: null, sizeBytes: 0 }
   let sizeBytes = 0
-  for await (const chunk of decodedChunks(source, options, meter)) {
+  for await (const chunk of decodedChunks(source, { ...options, version }, meter)) {
     options.signal?.throwIfAborted()
     sizeBytes += chunk.length
     hash.update(chunk)
@@ -44,12 +55,17 @@ export async function readObject(source: ObjectSource, options: ReadObjectOption
     await options.onBytes?.(chunk.length)
   }
   const digest = formatDigest(hash.digest())
-  return { sizeBytes, digest, isJson: json?.end() ?? true, stored: meter?.end() }
+  const isJson = json?.end() ?? true
+  const index = isJson ? (indexer?.end() ?? null) : null
+  return { sizeBytes, digest, isJson, stored: meter?.end(), version, index }
 }
+
+/** Its version is filled in by the first answer. */
+type Reading = ReadObjectOptions & { readonly version: { etag: string | null; sizeBytes: number } }
 
 function decodedChunks(
   source: ObjectSource,
-  options: ReadObjectOptions,
+  options: Reading,
   meter: StoredBytesMeter | undefined,
 ): AsyncIterable<Buffer> {
   const { contentEncoding, sizeBytes } = source
@@ -65,8 +81,8 @@ async function* measured(chunks: AsyncIterable<Buffer>, meter: StoredBytesMeter 
   }
 }
 
-async function* storedChunks(source: ObjectSource, options: ReadObjectOptions): AsyncGenerator<Buffer> {
-  const { gate, signal, onBreak } = options
+async function* storedChunks(source: ObjectSource, options: Reading): AsyncGenerator<Buffer> {
+  const { gate, signal, onBreak, version } = options
   let from = source
   let at = 0
   let end = Number.POSITIVE_INFINITY
@@ -74,6 +90,8 @@ async function* storedChunks(source: ObjectSource, options: ReadObjectOptions): 
     try {
       const object = await from.get({ gate, signal, range: at === 0 ? undefined : { start: at, end } })
       end = object.sizeBytes
+      version.etag = object.etag
+      version.sizeBytes = object.sizeBytes
       // Two versions are never read as one.
       if (object.etag !== null) from = source.pin(object.etag)
       for await (const chunk of object.body as AsyncIterable<Buffer>) {
@@ -94,8 +112,8 @@ function replaced(cause: AppError): AppError {
 }
 
 /** Goes on after the first byte that is not JSON: the digest is of all of them. */
-function createJsonCheck() {
-  const scanner = createJsonScanner()
+function createJsonCheck(indexer: Indexer | undefined) {
+  const scanner = createJsonScanner({ scan: indexer?.scan })
   let isJson = true
   const attempt = (step: () => void) => {
     if (!isJson) return

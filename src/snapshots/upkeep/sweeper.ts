@@ -1,4 +1,5 @@
 import type { Database } from '../../db/connect.ts'
+import { sweepStateIndexes } from '../../db/queries/state-indexes.ts'
 import { forgetEndedUploads } from '../../db/queries/uploads.ts'
 import { Departure } from '../../errors.ts'
 import type { Storage } from '../../storage/registry.ts'
@@ -38,17 +39,21 @@ export interface SweeperOptions {
 
 const PARALLEL = 8
 const UPLOADS_BATCH = 500
+/** Those that nobody needs are few: each pass looks at some, and the next one goes on behind them. */
+const INDEXES_BATCH = 1000
 
 export function createSweeper(options: SweeperOptions): Sweeper {
   const { db, storage, graceSeconds = GRACE_SECONDS, intervalSeconds = 60, onProblem } = options
   const stopping = new AbortController()
   let running: Promise<unknown> | undefined
   let again = false
+  let sweptIndex: Buffer | null = null
 
   async function sweep({ signal: ownSignal, parallel = PARALLEL }: SweepOptions = {}): Promise<SweepReport> {
     const signal = ownSignal ? AbortSignal.any([stopping.signal, ownSignal]) : stopping.signal
     await sweepDeletions({ db, signal }).catch(onProblem)
     await sweepUploads(signal).catch(onProblem)
+    if (!signal.aborted) await sweepIndexes().catch(onProblem)
     const report = await sweepObjects({ db, storage, graceSeconds, parallel, onProblem, signal })
     return report
   }
@@ -58,6 +63,10 @@ export function createSweeper(options: SweeperOptions): Sweeper {
     for (let forgotten = UPLOADS_BATCH; forgotten === UPLOADS_BATCH && !signal.aborted; ) {
       forgotten = await forgetEndedUploads(db, { graceSeconds, limit: UPLOADS_BATCH })
     }
+  }
+
+  async function sweepIndexes(): Promise<void> {
+    sweptIndex = await sweepStateIndexes(db, { after: sweptIndex, limit: INDEXES_BATCH, graceSeconds })
   }
 
   function wake(): void {

@@ -1,17 +1,16 @@
 import { createHash } from 'node:crypto'
 import type { Database } from '../../db/connect.ts'
 import { recordVerification, settleOnCopy, settleOnObject, type Verified } from '../../db/queries/snapshot-findings.ts'
-import { recordStoredBytes } from '../../db/queries/stored-bytes.ts'
 import { isAppError } from '../../errors.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
 import { formatDigest } from '../measure.ts'
 import type { Admission } from '../source/admission.ts'
-import { isObject, type ObjectSource, type RowSource } from '../source/source.ts'
+import { isObject, type RowSource } from '../source/source.ts'
 import { isLost } from '../source/sources.ts'
 import { chunksOf } from '../views/payload-bytes.ts'
 import type { Payloads } from '../views/payloads.ts'
-import { corrupt } from '../views/verified-body.ts'
-import { type ReadThrough, readObject } from './read-through.ts'
+import type { ReadThrough } from './read-through.ts'
+import type { StoredReads } from './stored-reads.ts'
 
 export interface Verification {
   readonly integrity: 'VERIFIED' | 'MISMATCH' | 'NOT_VERIFIABLE'
@@ -45,11 +44,14 @@ export interface VerifierOptions {
   readonly payloads: Pick<Payloads, 'resolveStored' | 'open' | 'read'>
   /** Bounds the objects that are read at once; left out, nothing does. */
   readonly admission?: Admission | undefined
+  readonly reads: StoredReads
 }
+
+type Read = Pick<ReadThrough, 'sizeBytes' | 'digest' | 'isJson'>
 
 const ON_COPY: Verification = { integrity: 'NOT_VERIFIABLE', sizeBytes: null, isJson: true }
 
-export function createVerifier({ db, payloads, admission }: VerifierOptions): Verifier {
+export function createVerifier({ db, payloads, admission, reads }: VerifierOptions): Verifier {
   async function verifyOne(snapshot: Snapshot, options: VerifyOptions): Promise<Verification> {
     try {
       const { sizeBytes, digest, isJson } = await readThrough(snapshot, options)
@@ -78,24 +80,14 @@ export function createVerifier({ db, payloads, admission }: VerifierOptions): Ve
     return ON_COPY
   }
 
-  async function readThrough(snapshot: Snapshot, options: VerifyOptions): Promise<ReadThrough> {
+  async function readThrough(snapshot: Snapshot, options: VerifyOptions): Promise<Read> {
     const source = payloads.resolveStored(snapshot)
     if (!isObject(source)) return await readRow(source, options)
-    return await payloads.read(source, (coded) => readStored(coded, options))
+    const gate = admission?.streams ?? null
+    return await payloads.read(source, (coded) => reads.read(coded, { ...options, gate }))
   }
 
-  async function readStored(source: ObjectSource, options: VerifyOptions): Promise<ReadThrough> {
-    const { storageUri, kind } = source
-    const isMeasured = kind === 'foreign' || (await source.stored()) !== null
-    const read = await readObject(source, { ...options, gate: admission?.streams ?? null, isMeasured })
-    const isRight = read.digest === source.digest && (source.sizeBytes ?? read.sizeBytes) === read.sizeBytes
-    // What was stored before such notes were made can be read in parts from now on.
-    if (read.stored && isRight) await recordStoredBytes(db, storageUri, read.stored)
-    if (source.digest !== null && !isRight) throw corrupt()
-    return read
-  }
-
-  async function readRow(source: RowSource, { signal, onBytes }: VerifyOptions): Promise<ReadThrough> {
+  async function readRow(source: RowSource, { signal, onBytes }: VerifyOptions): Promise<Read> {
     const { body, release } = await payloads.open(source, { signal })
     const hash = createHash('sha256')
     let sizeBytes = 0

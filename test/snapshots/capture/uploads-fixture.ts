@@ -8,6 +8,7 @@ import {
   type Uploads,
   type UploadsOptions,
 } from '../../../src/snapshots/capture/uploads.ts'
+import { createStateIndexes } from '../../../src/snapshots/indexes/state-indexes.ts'
 import { createAdmission } from '../../../src/snapshots/source/admission.ts'
 import type { StorageBackend } from '../../../src/storage/backend.ts'
 import { createUploadLinkSigner } from '../../../src/storage/links/upload-link.ts'
@@ -31,6 +32,7 @@ export function uploadsOf(store: TestStore, faults: Faults = {}): Uploads {
     db: store.db,
     storage: store.storage,
     sweeper: { wake() {} },
+    indexes: createStateIndexes(store.db),
     admission: createAdmission(),
     signer: createUploadLinkSigner({ secrets: [SECRET], publicUrl: 'http://localhost', maxSeconds: 3600 }),
     inlineMaxBytes: 0,

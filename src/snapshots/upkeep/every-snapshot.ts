@@ -4,18 +4,19 @@ import { loadForVerification } from '../../db/queries/snapshot-findings.ts'
 import { type ErrorCode, isAppError } from '../../errors.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
 import type { Storage } from '../../storage/registry.ts'
-import type { Verification, Verifier } from './verifier.ts'
+import type { VerifyOptions } from './verifier.ts'
 
-/** What came of one snapshot: what its payload is, or why it cannot be read. */
-export interface VerifyResult {
+/** What came of one snapshot: what its visit found, or why its payload cannot be read. */
+export interface Visited<Found> {
   readonly snapshot: Pick<Snapshot, 'snapshotId' | 'runId' | 'seq'>
-  readonly found: Verification | { readonly code: ErrorCode }
+  readonly found: Found | { readonly code: ErrorCode }
 }
 
-export interface VerifyAllOptions {
+export interface EverySnapshotOptions<Found> {
   readonly db: Database
   readonly storage: Storage
-  readonly verifier: Verifier
+  /** Reads the payload of one, within what it is given. */
+  readonly visit: (snapshot: Snapshot, options: VerifyOptions) => Promise<Found>
   /** Snapshots up to this one are left out. */
   readonly afterSeq: string | number
   /** Of this run alone. */
@@ -25,7 +26,7 @@ export interface VerifyAllOptions {
   readonly signal: AbortSignal
   /** Milliseconds before the first of four more attempts, doubled for each after it; 500 when left out. */
   readonly pauseMs?: number
-  readonly onResult: (result: VerifyResult) => void
+  readonly onResult: (result: Visited<Found>) => void
 }
 
 const BATCH = 100
@@ -34,11 +35,11 @@ const RETRIES = 4
 const LEAST_WAIT_MS = 5
 
 /**
- * Verifies every snapshot in the order of `seq`, one after the other.
+ * Visits every snapshot in the order of `seq`, one after the other.
  * @throws the failure of a storage or a database that does not come back: what was not read is not called missing. Also the
  * signal's reason. The last result then tells from where to go on.
  */
-export async function verifyAll(options: VerifyAllOptions): Promise<void> {
+export async function visitEverySnapshot<Found>(options: EverySnapshotOptions<Found>): Promise<void> {
   const { db, runId, signal, onResult } = options
   const onBytes = createPace(options)
   let { afterSeq } = options
@@ -46,7 +47,7 @@ export async function verifyAll(options: VerifyAllOptions): Promise<void> {
     const batch = await patiently(options, () => loadForVerification(db, { afterSeq, runId, limit: BATCH }))
     for (const snapshot of batch) {
       signal.throwIfAborted()
-      onResult({ snapshot, found: await verifyOne(snapshot, options, onBytes) })
+      onResult({ snapshot, found: await visitOne(snapshot, options, onBytes) })
       afterSeq = snapshot.seq
     }
     read = batch.length
@@ -55,19 +56,19 @@ export async function verifyAll(options: VerifyAllOptions): Promise<void> {
 
 type OnBytes = (count: number) => Promise<void>
 
-async function verifyOne(
+async function visitOne<Found>(
   snapshot: Snapshot,
-  options: VerifyAllOptions,
+  options: EverySnapshotOptions<Found>,
   onBytes: OnBytes,
-): Promise<VerifyResult['found']> {
-  const { verifier, signal } = options
+): Promise<Visited<Found>['found']> {
+  const { visit, signal } = options
   try {
     // Within an object it goes on where it broke; what breaks before is begun again.
     const onBreak = async (error: unknown, fruitless: number) => {
       if (fruitless >= RETRIES) throw error
       await delay((options.pauseMs ?? 500) * 2 ** fruitless, undefined, { signal })
     }
-    return await patiently(options, () => verifier.verify(snapshot, { signal, onBytes, onBreak }))
+    return await patiently(options, () => visit(snapshot, { signal, onBytes, onBreak }))
   } catch (error) {
     signal.throwIfAborted()
     if (!isAppError(error) || error.code.startsWith('DATABASE_') || error.code === 'OVERLOADED') throw error
@@ -77,7 +78,10 @@ async function verifyOne(
 }
 
 /** Whether the store of a payload answers: then it is this payload that cannot be read. */
-async function isUp({ storageUri }: Snapshot, { storage, signal }: VerifyAllOptions): Promise<boolean> {
+async function isUp(
+  { storageUri }: Snapshot,
+  { storage, signal }: Pick<EverySnapshotOptions<unknown>, 'storage' | 'signal'>,
+): Promise<boolean> {
   if (storageUri === null) return true
   return await storage
     .resolve(storageUri)
@@ -93,7 +97,9 @@ function isOfDatabase(error: unknown): boolean {
   return isAppError(error) && error.isRetryable && error.code.startsWith('DATABASE_')
 }
 
-async function patiently<T>({ signal, pauseMs = 500 }: VerifyAllOptions, work: () => Promise<T>): Promise<T> {
+type Patient = Pick<EverySnapshotOptions<unknown>, 'signal' | 'pauseMs'>
+
+async function patiently<T>({ signal, pauseMs = 500 }: Patient, work: () => Promise<T>): Promise<T> {
   for (let retry = 0; ; retry++) {
     try {
       return await work()
@@ -106,7 +112,10 @@ async function patiently<T>({ signal, pauseMs = 500 }: VerifyAllOptions, work: (
 }
 
 /** A wait after each chunk that came too early; time in which nothing came is not made up for. */
-function createPace({ maxBytesPerSecond, signal }: VerifyAllOptions): OnBytes {
+function createPace({
+  maxBytesPerSecond,
+  signal,
+}: Pick<EverySnapshotOptions<unknown>, 'maxBytesPerSecond' | 'signal'>): OnBytes {
   if (maxBytesPerSecond === undefined) return async () => {}
   let due = 0
   return async (count) => {

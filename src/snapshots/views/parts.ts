@@ -1,0 +1,164 @@
+import { hash } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import { AppError } from '../../errors.ts'
+import { INDEX_ABOVE_BYTES, type JsonIndex } from '../../json/parts/json-index.ts'
+import type { Snapshot } from '../../model/snapshot.ts'
+import { createFirstLooks } from '../indexes/first-looks.ts'
+import { indexBytes } from '../indexes/index-bytes.ts'
+import { type IndexSubject, nameOf, subjectOf } from '../indexes/index-subject.ts'
+import type { StateIndexes } from '../indexes/state-indexes.ts'
+import { formatDigest } from '../measure.ts'
+import type { Admission } from '../source/admission.ts'
+import { isObject, type ObjectSource, type Source } from '../source/source.ts'
+import type { ResolveOptions } from '../source/sources.ts'
+import type { StoredReads } from '../upkeep/stored-reads.ts'
+import { discard, type OpenPayload } from './open-payload.ts'
+import { createPartReader, readerOfBytes } from './part-reader.ts'
+import type { Payloads } from './payloads.ts'
+import { createKeptSpans } from './shared-ranges.ts'
+import { createStateDocument, type DocumentSource, type StateDocument } from './state-document.ts'
+
+/** Places in states of any size, read without the rest. */
+export interface Parts {
+  forRequest(signal?: AbortSignal): RequestParts
+  /** Ends what is read for later requests. */
+  close(): void
+}
+
+/** A snapshot whose state is looked into. */
+export type Asked = Snapshot & Pick<ResolveOptions, 'useCache'>
+
+/** What one request reads of states: it shares documents, indexes and ranges. */
+export interface RequestParts {
+  /**
+   * The document of a snapshot's payload, wherever it lies. One without an index is read to its end first, once for all who ask.
+   * @throws AppError `STORAGE_TIMEOUT` with `progress` where that takes longer than this request waits; what `Payloads` throw.
+   */
+  open(snapshot: Asked): Promise<StateDocument>
+  /** Lets go of what is held of memory; to be called when nothing more is asked. */
+  close(): void
+}
+
+export interface PartsOptions {
+  readonly payloads: Pick<Payloads, 'resolve' | 'read' | 'openJson'>
+  readonly indexes: StateIndexes
+  readonly reads: StoredReads
+  readonly admission: Pick<Admission, 'reads' | 'streams' | 'searches' | 'indexing'>
+  /** Coded states up to so many bytes are decoded into memory. */
+  readonly wholeMaxBytes: number
+  /** How long a request waits for an index that is being made, in milliseconds; 20,000 when left out. */
+  readonly waitMillis?: number
+}
+
+const WAIT_MILLIS = 20_000
+/** Of documents that one request has open: bytes of those that are in memory. */
+const OPEN_MAX_BYTES = 32 * 1_048_576
+/** What one may keep of an object that is not in memory. */
+const OPEN_BYTES = 1_048_576
+/** Of a payload that has to be read whole, as nothing tells one version of it from another. */
+const WHOLE_MAX_BYTES = 64 * 1_048_576
+
+/** A document, and what it holds. */
+interface Opened {
+  readonly document: StateDocument
+  release(): void
+}
+
+export function createParts(options: PartsOptions): Parts {
+  const { payloads, indexes, reads: storedReads, admission, wholeMaxBytes, waitMillis = WAIT_MILLIS } = options
+  const firstLooks = createFirstLooks({ reads: storedReads, admission })
+
+  function openForRequest(signal: AbortSignal | undefined) {
+    const kept = createKeptSpans()
+    const until = performance.now() + waitMillis
+    const reads = { kept, searches: admission.searches, signal }
+
+    async function indexOf(source: ObjectSource, subject: IndexSubject): Promise<JsonIndex> {
+      const known = await indexes.find(subject)
+      return known ?? (await firstLooks.indexOf(source, subject, { signal, waitMillis: until - performance.now() }))
+    }
+
+    async function openWhole(source: Source, useCache: boolean | undefined): Promise<Opened> {
+      const maxBytes = isObject(source) ? WHOLE_MAX_BYTES : undefined
+      const opened = await payloads.openJson(source, { maxBytes, useCache, signal })
+      const bytes = inMemory(opened)
+      const { digest, digestOf } = source.snapshot
+      const index = bytes.length > INDEX_ABOVE_BYTES ? await indexBytes(bytes) : null
+      const version = digest !== null && digestOf === 'PAYLOAD' ? digest : formatDigest(hash('sha256', bytes, 'buffer'))
+      const place = { version, sizeBytes: bytes.length, index, reader: readerOfBytes(bytes), onFailure: () => {} }
+      return { document: createStateDocument(place, reads), release: opened.release }
+    }
+
+    async function openObject(source: ObjectSource, useCache: boolean | undefined): Promise<Opened> {
+      if (source.kind === 'own' && isSmall(source)) return await openWhole(source, useCache)
+      const version = source.kind === 'own' ? null : await source.stat(signal)
+      const subject = subjectOf(source, version)
+      const isPlain = source.contentEncoding === 'identity'
+      if (!subject || (version && isPlain && version.sizeBytes <= INDEX_ABOVE_BYTES))
+        return await openWhole(source, useCache)
+      refuseInvalid(source, version?.etag)
+      // Of another writer's only the version that the index is of is read.
+      const pinned = version ? source.pin(version.etag) : source
+      const index = await indexOf(pinned, subject)
+      if (isPlain && version && index.sizeBytes !== version.sizeBytes) throw replaced()
+      const reader = createPartReader(pinned, admission)
+      const onFailure = (error: unknown) => source.note(Promise.reject(error), { checks: false })
+      const place: DocumentSource = { version: nameOf(subject), sizeBytes: index.sizeBytes, index, reader, onFailure }
+      return { document: createStateDocument(place, reads), release() {} }
+    }
+
+    const isSmall = ({ sizeBytes, contentEncoding }: ObjectSource) =>
+      sizeBytes !== null && sizeBytes <= (contentEncoding === 'identity' ? INDEX_ABOVE_BYTES : wholeMaxBytes)
+
+    return async ({ useCache, ...snapshot }: Asked): Promise<Opened> => {
+      const source = await payloads.resolve(snapshot, { useCache, signal })
+      if (!isObject(source)) return await openWhole(source, useCache)
+      return await payloads.read(source, (coded) => openObject(coded, useCache))
+    }
+  }
+
+  return {
+    forRequest(signal) {
+      const open = openForRequest(signal)
+      const documents = new LRUCache<string, Promise<Opened>>({
+        maxSize: OPEN_MAX_BYTES,
+        dispose: (opened) => void opened.then(({ release }) => release()).catch(() => {}),
+      })
+      return {
+        async open(snapshot) {
+          const { snapshotId, sizeBytes, storageUri, useCache = true } = snapshot
+          const name = `${snapshotId} ${useCache}`
+          const known = documents.get(name)
+          if (known) return (await known).document
+          const opening = open(snapshot)
+          const isWhole = storageUri === null || (sizeBytes !== null && sizeBytes <= wholeMaxBytes)
+          const size = isWhole ? (sizeBytes ?? INDEX_ABOVE_BYTES) : OPEN_BYTES
+          documents.set(name, opening, { size: Math.min(Math.max(size, 1), OPEN_MAX_BYTES) })
+          opening.catch(() => documents.delete(name))
+          return (await opening).document
+        },
+        close: () => documents.clear(),
+      }
+    },
+    close: () => firstLooks.close(),
+  }
+}
+
+/** @throws AppError `OVERLOADED` where there was no room for all of it. */
+function inMemory(opened: OpenPayload): Buffer {
+  if (Buffer.isBuffer(opened.body)) return opened.body
+  discard(opened)
+  throw new AppError('OVERLOADED', 'Too many payloads are held: try again')
+}
+
+/** @throws AppError `INVALID_PAYLOAD` where that was found of just this version. */
+function refuseInvalid({ snapshot }: ObjectSource, etag: string | null | undefined): void {
+  const { jsonVerdict } = snapshot
+  if (jsonVerdict && !jsonVerdict.isJson && jsonVerdict.etag === etag) {
+    throw new AppError('INVALID_PAYLOAD', 'The object is not JSON')
+  }
+}
+
+function replaced(): AppError {
+  return new AppError('STORAGE_UNAVAILABLE', 'The object was replaced while it was read')
+}
