@@ -9,6 +9,7 @@ import { claimStore, hasObjectsIn, lookAtStore, replaceStore } from './db/querie
 import type { Logger } from './log.ts'
 import { CAPTURE_PATH, createCaptureRoute } from './server/capture-route.ts'
 import { createCors } from './server/cors.ts'
+import { createDiffRoute } from './server/diff-route.ts'
 import { createGraphiql } from './server/graphiql.ts'
 import { createGraphqlRoute, graphqlFailure } from './server/graphql-route.ts'
 import { createHealth, type Dependency } from './server/health.ts'
@@ -182,6 +183,7 @@ function createRoutes(built: Built, options: AppOptions, draining: AbortSignal):
     },
     { path: /^\/snapshots\/([^/]+)\/payload$/, methods: createPayloadRoute({ reader, payloads, links }) },
     { path: /^\/snapshots\/([^/]+)\/value$/, methods: createValueRoute({ reader, parts, links }) },
+    { path: /^\/snapshots\/([^/]+)\/diff$/, methods: createDiffRoute({ reader, parts }) },
     {
       path: CAPTURE_PATH,
       methods: createCaptureRoute({ writer, senders, basePath }),

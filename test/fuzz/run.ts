@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { openDiffs } from './diff.ts'
 import { openExecutors } from './executors.ts'
 import { openScanner } from './scanner.ts'
 
@@ -13,7 +14,11 @@ export interface Fuzz extends AsyncDisposable {
   told(): string
 }
 
-const OPEN: Readonly<Record<string, () => Promise<Fuzz>>> = { executors: openExecutors, scanner: openScanner }
+const OPEN: Readonly<Record<string, () => Promise<Fuzz>>> = {
+  diff: openDiffs,
+  executors: openExecutors,
+  scanner: openScanner,
+}
 const REPORT_EVERY = 100
 
 const { values, positionals } = parseArgs({

@@ -7,19 +7,19 @@ export interface Limits {
 export interface Budget {
   /** Whether so many bytes may still be read. The first time always: who goes on must come further. */
   mayRead(bytes: number): boolean
-  isSpent(): boolean
+  isLate(): boolean
 }
 
 export function createBudget({ maxBytes, maxMillis }: Limits): Budget {
   const end = performance.now() + maxMillis
   let [spent, asked] = [0, 0]
-  const isSpent = () => performance.now() > end || spent > maxBytes
+  const isLate = () => performance.now() > end
   return {
     mayRead(bytes) {
-      if (asked++ > 0 && (isSpent() || spent + bytes > maxBytes)) return false
+      if (asked++ > 0 && (isLate() || spent + bytes > maxBytes)) return false
       spent += bytes
       return true
     },
-    isSpent,
+    isLate,
   }
 }

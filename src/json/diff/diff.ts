@@ -80,7 +80,7 @@ async function pageOf(compared: Compared, options: ChangesOptions): Promise<Chan
       isTruncated = true
       hasNext = true
       end = walk.trail()
-    } else if (changes.length === options.first || (budget.isSpent() && changes.length > 0)) {
+    } else if (changes.length === options.first || (budget.isLate() && changes.length > 0)) {
       isTruncated = changes.length < options.first
       hasNext = true
       break
