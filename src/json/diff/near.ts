@@ -72,5 +72,5 @@ function* foundBy(step: Step, paths: Paths, crossing: Crossing): Generator<Found
 }
 
 function located(item: Item, parent: Path): Located {
-  return { item, path: { parent, step: item.key ?? item.ordinal } }
+  return { item, path: { parent, step: item.key ?? item.ordinal, item } }
 }

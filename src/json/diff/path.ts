@@ -1,8 +1,12 @@
+import type { Item } from './source.ts'
+
 /** The way from the root to a value, as steps that share their beginnings; null at the root. */
 export type Path = PathStep | null
 
-interface PathStep {
+export interface PathStep {
   readonly parent: Path
+  /** What stands there; left out for a place at which nothing does. */
+  readonly item?: Item
   /** A place in an array, or the canonical text of a key. */
   readonly step: number | string
 }
@@ -21,13 +25,4 @@ function partOf(step: number | string): string {
 /** The key that a canonical text stands for. */
 export function keyOf(text: string): string {
   return JSON.parse(Buffer.from(text, 'latin1').toString())
-}
-
-export function samePath(one: Path, two: Path): boolean {
-  let [left, right] = [one, two]
-  while (left && right && left !== right && left.step === right.step) {
-    left = left.parent
-    right = right.parent
-  }
-  return left === right
 }

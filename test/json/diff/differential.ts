@@ -6,7 +6,7 @@ import { createIndexer } from '../../../src/json/parts/indexer.ts'
 import type { Place } from '../../../src/json/parts/place.ts'
 import { createJsonScanner } from '../../../src/json/scanner.ts'
 import { randomPair } from './random-pairs.ts'
-import { applyPatch, type Model, modelAt, modelOf } from './reference.ts'
+import { applyMergePatch, applyPatch, hasNull, type Model, modelAt, modelOf } from './reference.ts'
 
 /** How fine the indexes are, and how much is compared at once. */
 export interface Grain {
@@ -108,6 +108,10 @@ export async function checkRandomDiff(seed: number, grain: Grain): Promise<{ cha
   for (const change of whole.changes) checkChange(change, { from, to, before, after })
   await checkPages(diff, whole, seed)
   await checkSummary(diff, before, after)
+  const merge = await diff.mergePatch()
+  if (merge)
+    assert.ok(areEqual(applyMergePatch(before, modelOf(await textOf(merge))), after), 'so does the merge patch')
+  else assert.ok(hasNull(after), 'it has words for all but a null')
   return { changes: whole.changes.length, isSame }
 }
 

@@ -92,3 +92,19 @@ export function modelAt(document: Model, pointer: string): Model {
     return found
   }, document)
 }
+
+/** Applies a patch of RFC 7396, word for word as it is written there. */
+export function applyMergePatch(target: Model, patch: Model): Model {
+  if (!(patch instanceof Map)) return patch
+  const members = new Map<string, Model>(target instanceof Map ? target : [])
+  for (const [name, value] of patch as ReadonlyMap<string, Model>) {
+    if (value === null) members.delete(name)
+    else members.set(name, applyMergePatch(members.get(name) ?? null, value))
+  }
+  return members
+}
+
+/** Whether a member of an object is null, but for objects in arrays. */
+export function hasNull(model: Model): boolean {
+  return model instanceof Map && [...model.values()].some((value) => value === null || hasNull(value))
+}
