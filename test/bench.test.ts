@@ -45,11 +45,11 @@ describe('the bars of the bench', () => {
 
   it('have a place in the README for every part that writes there', async () => {
     const readme = await readFile(join(BENCH, 'README.md'), 'utf8')
-    const sources = ['run.ts', 'lib/payload-parts.ts', 'adopt.ts', 'deletion.ts', 'scale.ts', 'upload.ts']
+    const sources = ['run.ts', 'lib/payload-parts.ts', 'adopt.ts', 'deletion.ts', 'scale.ts', 'upload.ts', 'places.ts']
     const texts = await Promise.all(sources.map((path) => readFile(join(BENCH, path), 'utf8')))
     const places = /\{ name: '([\w-]+)', beside|endPart\('([\w-]+)'/g
     const names = texts.flatMap((text) => [...text.matchAll(places)].map(([, part, command]) => part ?? command))
-    assert.equal(names.length, 12)
+    assert.equal(names.length, 13)
     for (const name of names) assert.match(readme, new RegExp(`<!-- bench: ${name} -->[^]*<!-- end of ${name} -->`))
   })
 })

@@ -13,10 +13,12 @@ interface Block {
 }
 
 const README = await readFile('README.md', 'utf8')
-const BLOCKS: Block[] = [...README.matchAll(/^```(\w+)\n(.*?)^```/gms)].map(([, language = '', text = '']) => ({
-  language,
-  text,
-}))
+const BLOCKS = blocksOf(README)
+const PARTS = blocksOf(await readFile('docs/parts.md', 'utf8'))
+
+function blocksOf(markdown: string): Block[] {
+  return [...markdown.matchAll(/^```(\w+)\n(.*?)^```/gms)].map(([, language = '', text = '']) => ({ language, text }))
+}
 
 describe('the README', () => {
   let server: TestServer
@@ -33,10 +35,11 @@ describe('the README', () => {
   })
 
   it('shows only operations that work, and their true answers', async () => {
-    const operations = BLOCKS.flatMap((block, index) =>
-      block.language === 'graphql' ? [{ block, next: BLOCKS[index + 1] }] : [],
+    const blocks = [...BLOCKS, ...PARTS]
+    const operations = blocks.flatMap((block, index) =>
+      block.language === 'graphql' ? [{ block, next: blocks[index + 1] }] : [],
     )
-    assert.ok(operations.length >= 2)
+    assert.ok(operations.length >= 6)
     for (const { block, next } of operations) {
       const answer = await server.graphql(block.text)
       assert.equal(answer.errors, undefined, block.text)

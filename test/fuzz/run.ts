@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { openDiffs } from './diff.ts'
 import { openExecutors } from './executors.ts'
+import { openParts } from './parts.ts'
 import { openScanner } from './scanner.ts'
 
 /*
@@ -17,6 +18,7 @@ export interface Fuzz extends AsyncDisposable {
 const OPEN: Readonly<Record<string, () => Promise<Fuzz>>> = {
   diff: openDiffs,
   executors: openExecutors,
+  parts: openParts,
   scanner: openScanner,
 }
 const REPORT_EVERY = 100

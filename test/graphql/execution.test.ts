@@ -8,6 +8,7 @@ import { createPlainExecution, type GraphqlOperation, type PlainExecution } from
 import { fillSample, now, SAMPLE } from '../support/sample-store.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 
+const PART = 'pointer key index type sizeBytes childCount preview raw(maxBytes: 1000) value'
 const RUN = `__typename id runId workflowName status tags { __typename key value } startedAt endedAt durationMs createdAt
   updatedAt expiresAt error { __typename message type stack } stats { stepCount snapshotCount objectCount goldenCount totalBytes }`
 const STEP = `__typename id runId stepId index name kind status attempt startedAt endedAt durationMs
@@ -83,6 +84,10 @@ describe('the same answer from interpreted, compiled and plain execution', () =>
       `{ snapshotById(snapshotId: "${OBJECT}") { ${SNAPSHOT} signedUrl(filename: "ü.json", disposition: INLINE) } }`,
       `{ snapshotById(snapshotId: "${OBJECT}") { download(filename: "ü.json") { url method headers { name value } expiresAt direct
         filename sizeBytes digest contentType contentEncoding } } }`,
+      `{ snapshotById(snapshotId: "${OBJECT}") { at { ${PART} children(first: 1) { edges { cursor node { ${PART} } } totalCount
+        nodes { key value } pageInfo { hasNextPage endCursor } } } none: at(pointer: "/none") { type } } }`,
+      `{ snapshotById(snapshotId: "${OBJECT}") { find(text: "IND") { edges { cursor node { in node { pointer } excerpt start end } }
+        nodes { in } pageInfo { hasNextPage } totalCount scannedBytes complete } } }`,
       `{ node(id: "${RUN_ID}") { __typename id ... on Run { runId } ... on Step { stepId } } }`,
       `{ nodes(ids: ["${SNAPSHOT_ID}", "${RUN_ID}", "${encodeGlobalId('Run', 'none')}"]) { id ... on Run { status } } }`,
       `{ _entities(representations: [{ __typename: "Run", runId: "run 1" }, { __typename: "Snapshot", id: "${SNAPSHOT_ID}" },

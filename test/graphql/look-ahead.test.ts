@@ -90,6 +90,8 @@ const WAYS: Readonly<Record<'Run' | 'Step' | 'Snapshot', readonly Way[]>> = {
 
 /** What is selected below a field that leads to another type. */
 const BELOW: Readonly<Record<string, string>> = {
+  JsonNode: 'type childCount value',
+  JsonMatchConnection: 'nodes { excerpt node { pointer } } scannedBytes',
   Run: 'status',
   Step: 'name',
   Snapshot: 'seq',
@@ -102,11 +104,13 @@ const BELOW: Readonly<Record<string, string>> = {
 }
 
 /** Each field of the type by its name, as it is selected. */
+const ARGUMENTS: Readonly<Record<string, string>> = { 'Run.step': '(stepId: "b")', 'Snapshot.find': '(text: "a", first: 2)' }
+
 function fieldsOf(typeName: string): [name: string, text: string][] {
   const type = schema.getType(typeName)
   assert.ok(isObjectType(type))
   return Object.values(type.getFields()).map(({ name, type: of }) => {
-    const argument = name === 'step' && typeName === 'Run' ? '(stepId: "b")' : ''
+    const argument = ARGUMENTS[`${typeName}.${name}`] ?? ''
     const below = isLeafType(getNamedType(of)) ? '' : ` { ${BELOW[getNamedType(of).name]} }`
     return [name, `${name}${argument}${below}`]
   })

@@ -77,6 +77,10 @@ await describeWith('a place in a state of 24 MB in S3', s3, (service) => {
     const values = Object.values(same.snapshotById).map(({ value }) => value)
     assert.deepEqual(new Set(values), new Set([documents[31_234]?.text]))
     assert.ok(reads.length <= 3, 'what is the same is read once')
+    assert.ok(
+      reads.every(({ ifMatch }) => ifMatch),
+      'all of one version',
+    )
   })
 
   it('is OBJECT_CORRUPT where its bytes are not those that were captured, and others are as they were', async () => {

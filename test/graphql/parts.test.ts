@@ -7,7 +7,7 @@ import { type MemoryS3, startMemoryS3 } from '../support/memory-s3.ts'
 import { s3Env } from '../support/objects.ts'
 import { insertOldRow } from '../support/old-system.ts'
 import { put, storedOf } from '../support/put.ts'
-import { insertForeign } from '../support/rows.ts'
+import { insertForeign, query } from '../support/rows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { ITEMS, itemText, lookInto, STATE, STATE_TEXT } from './parts-fixture.ts'
 
@@ -177,14 +177,14 @@ describe('places in a state', () => {
     }
     const byCursor: number[] = []
     for (let after: string | null = null, more = true; more; ) {
-      const { edges, pageInfo }: Page = await page({ after })
+      const { edges, pageInfo }: Page = await page(after === null ? { skip: 2500 } : { after })
       byCursor.push(...edges.map(({ node }) => node.index))
       after = pageInfo.endCursor
       more = pageInfo.hasNextPage
     }
     assert.deepEqual(
       byCursor,
-      Array.from({ length: ITEMS }, (_, index) => index),
+      Array.from({ length: ITEMS - 2500 }, (_, index) => 2500 + index),
     )
     const { edges } = await page({ skip: 1990 })
     assert.deepEqual([edges[0]?.node.index, edges.at(-1)?.node.index], [1990, 2089])
@@ -218,6 +218,27 @@ describe('places in a state', () => {
       const answer = await page(snapshotId, pointer, cursor)
       assert.deepEqual(codesByPath(answer), { 'snapshotById.at.children': 'BAD_REQUEST' })
     }
+  })
+
+  it('are null at their own place where one state of a list is lost, and the others stand', async () => {
+    const runId = randomUUID()
+    const ids: string[] = []
+    for (let index = 0; index < 3; index++) {
+      const bytes = Buffer.from(STATE_TEXT.replace('embed', `step ${index}`))
+      ids.push(storedOf(await put(server.url, bytes, { runId, stepId: `${index}` })).snapshotId)
+    }
+    const [row] = await query<{ uri: string }>(
+      server.databaseUrl,
+      'select storage_uri as uri from state_snapshots where id = $1',
+      [ids[1]],
+    )
+    store.objects.delete(row?.uri.slice('s3://memory/'.length) ?? '')
+    const answer = await server.graphql(
+      `{ run(runId: "${runId}") { snapshots { nodes { at(pointer: "/step") { value } } } } }`,
+    )
+    assert.deepEqual(codesByPath(answer), { 'run.snapshots.nodes.1.at': 'OBJECT_MISSING' })
+    const nodes = [{ at: { value: 'step 0' } }, { at: null }, { at: { value: 'step 2' } }]
+    assert.deepEqual(answer.data, { run: { snapshots: { nodes } } })
   })
 
   it('are refused with a code of their own where a request asks for what cannot be', async () => {

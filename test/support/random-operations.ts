@@ -217,6 +217,8 @@ function createDocument(
         return oneOf([0, 1, 2, 5, 1000])
       case 'DateTime':
         return oneOf(['2020-01-01T00:00:00Z', '2099-01-01T00:00:00+02:00'])
+      case 'JSONPointer':
+        return oneOf(['', '', '/text', '/index', '/none', '/a/0'])
       case '_Any':
         return reference()
       default:

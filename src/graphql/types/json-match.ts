@@ -15,7 +15,7 @@ const TEXT_MAX_LENGTH = 1024
 /** A page ends when so much was searched, however little it found. */
 const PAGE_BYTES = 67_108_864
 /** A page of a search weighs as much as so many other reads. */
-const PARTS_OF_PAGE = 100
+const PARTS_OF_PAGE = 50
 
 /** One place that a search found. */
 interface MatchNode extends Pick<FindMatch, 'in' | 'excerpt' | 'start' | 'end'> {

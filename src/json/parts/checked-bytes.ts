@@ -3,8 +3,6 @@ import { AppError } from '../../errors.ts'
 import type { DocumentBytes } from './document.ts'
 import { type IndexRuns, RUN_HASH_BYTES } from './json-index.ts'
 
-/** What lies nearer to each other is read as one. */
-const NEAR_BYTES = 64 * 1024
 /** What is kept of what was read. */
 const KEPT_BYTES = 4 * 1024 * 1024
 
@@ -28,13 +26,15 @@ interface Options {
   readonly source: DocumentBytes
   /** Null where all is read at once, and was checked. */
   readonly runs: IndexRuns | null
+  /** What lies nearer to each other is read as one. */
+  readonly nearBytes: number
 }
 
 export function corrupt(): AppError {
   return new AppError('OBJECT_CORRUPT', 'The stored state is not the one that was captured')
 }
 
-export function createCheckedBytes({ source, runs }: Options): CheckedBytes {
+export function createCheckedBytes({ source, runs, nearBytes }: Options): CheckedBytes {
   const ends = runs?.ends ?? new Float64Array([source.sizeBytes])
   /** Bytes of runs, the ones longest known first. */
   const known = new Map<number, Promise<Buffer>>()
@@ -86,7 +86,7 @@ export function createCheckedBytes({ source, runs }: Options): CheckedBytes {
       let last = at
       const endOf = (index: number) => rangeOf(missing[index] ?? 0).end
       const startOf = (index: number) => rangeOf(missing[index] ?? 0).start
-      while (last + 1 < missing.length && startOf(last + 1) - endOf(last) < NEAR_BYTES) last++
+      while (last + 1 < missing.length && startOf(last + 1) - endOf(last) < nearBytes) last++
       readRuns(missing[at] ?? 0, missing[last] ?? 0)
       at = last + 1
     }

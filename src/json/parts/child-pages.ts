@@ -48,7 +48,9 @@ async function fromText(
   const found: Spot[] = []
   if (!page.text) return found
   for (const value of page.text.children(insideOf(parent))) {
-    if (value.ordinal >= page.first) found.push(await spots.inText(parent, page.text, value))
+    if (value.ordinal < page.first) continue
+    const spot = spots.inText(parent, page.text, value)
+    found.push(spot instanceof Promise ? await spot : spot)
     if (found.length === page.wanted) break
   }
   return found
@@ -80,7 +82,9 @@ async function fromNode(spots: Spots, parent: Spot, node: IndexNode, page: Page)
     if (known) found.push(known)
     for (const value of text?.children(startOf(parent, entry)) ?? []) {
       if (found.length === page.wanted) return found
-      if (text && value.ordinal >= page.first) found.push(await spots.inText(parent, text, value))
+      if (!text || value.ordinal < page.first) continue
+      const spot = spots.inText(parent, text, value)
+      found.push(spot instanceof Promise ? await spot : spot)
     }
   }
   return found

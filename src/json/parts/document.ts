@@ -2,7 +2,8 @@ import { AppError } from '../../errors.ts'
 import { createCheckedBytes } from './checked-bytes.ts'
 import { readChildPage } from './child-pages.ts'
 import { createDescent } from './descent.ts'
-import { INDEX_ABOVE_BYTES, type JsonIndex } from './json-index.ts'
+import { findInPlace } from './find.ts'
+import { INDEX_ABOVE_BYTES, type JsonIndex, UNIT_BYTES } from './json-index.ts'
 import type { ChildPage, ChildrenOptions, FindOptions, FindPage, Place } from './place.ts'
 import { parsePointer } from './pointer.ts'
 import { createSpots, type Spot } from './spots.ts'
@@ -58,18 +59,24 @@ export function openDocument({ index, signal, ...source }: DocumentOptions): Jso
     firstRun: 0,
     runCount: 1,
   }
-  const checked = createCheckedBytes({ source, runs: index?.runs ?? null })
+  const checked = createCheckedBytes({ source, runs: index?.runs ?? null, nearBytes: index?.unitBytes ?? UNIT_BYTES })
   const spots = createSpots({ index: { top, scalars: index?.scalars ?? new Float64Array() }, checked })
   const descent = createDescent(spots, signal)
 
-  /** The spot of a place that may come from elsewhere. */
-  async function spotAt({ start }: Place): Promise<Spot> {
+  /** The innermost spot that begins at an offset or around it; or the one whose key holds it. */
+  async function spotAround(offset: number): Promise<Spot> {
     let spot = await spots.root()
-    while (spot.start !== start) {
-      const child = spot.childCount === null ? null : await descent.childAround(spot, start)
-      if (!child) throw new AppError('BAD_REQUEST', 'There is no such place in this state')
+    while (spot.start < offset && spot.childCount !== null) {
+      const child = await descent.childAround(spot, offset)
+      if (!child) break
       spot = child
     }
+    return spot
+  }
+
+  async function spotAt({ start }: Place): Promise<Spot> {
+    const spot = await spotAround(start)
+    if (spot.start !== start) throw new AppError('BAD_REQUEST', 'There is no such place in this state')
     return spot
   }
 
@@ -99,8 +106,10 @@ export function openDocument({ index, signal, ...source }: DocumentOptions): Jso
 
     preview: (place) => previewOfValue(checked, place),
 
-    async find() {
-      throw new AppError('INTERNAL_SERVER_ERROR', 'Nothing can be searched yet')
+    find: (place, options) => {
+      const placeAround = async (offset: number) => placeOf(await spotAround(offset))
+      const stream = (start: number, end: number) => source.stream(start, end)
+      return findInPlace({ checked, stream, signal, placeAround }, place, options)
     },
   }
 }

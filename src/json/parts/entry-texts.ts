@@ -9,7 +9,7 @@ export type EntryRange = Pick<IndexEntry, 'from' | 'to' | 'node'>
 export interface EntryTexts {
   /** In the same order; read together. @throws AppError `OBJECT_CORRUPT` */
   load(entries: readonly EntryRange[]): Promise<readonly TextWalker[]>
-  /** How many bytes that takes. */
+  /** How many bytes must be read for it: whole runs. */
   sizeOf(entry: EntryRange): number
 }
 
@@ -59,6 +59,10 @@ export function createEntryTexts(checked: CheckedBytes, scalars: Float64Array): 
     return { holes, ranges }
   }
 
+  function readFor({ start, end }: ByteRange): number {
+    return checked.rangeOf(checked.runAt(end - 1)).end - checked.rangeOf(checked.runAt(start)).start
+  }
+
   async function read(entries: readonly EntryRange[]): Promise<readonly TextWalker[]> {
     const plans = entries.map(plan)
     const bytes = await checked.take(plans.flatMap(({ ranges }) => ranges))
@@ -80,6 +84,6 @@ export function createEntryTexts(checked: CheckedBytes, scalars: Float64Array): 
       for (const entry of [...walked.keys()].slice(0, -KEPT_TEXTS)) walked.delete(entry)
       return texts
     },
-    sizeOf: (entry) => plan(entry).ranges.reduce((size, { start, end }) => size + end - start, 0),
+    sizeOf: (entry) => plan(entry).ranges.reduce((size, range) => size + readFor(range), 0),
   }
 }

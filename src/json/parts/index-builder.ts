@@ -108,7 +108,7 @@ export function createIndexBuilder(unit: number): IndexBuilder {
     if (node || what === GROUP_ENDS) return true
     // Otherwise one entry would hold two nodes.
     if (what === CHILD_BEGINS && (filling().node?.start ?? -1) > start) return true
-    return at + 1 - hasher.from() >= unit || grants.node(at)
+    return at + 1 - hasher.from() >= unit / 2 || grants.node(at)
   }
 
   function close({ node: growing, ...container }: Container, event: IndexEvent): void {

@@ -30,7 +30,8 @@ export interface Spots {
   root(): Promise<Spot>
   /** The child of a node that an entry is, if the index tells all of it. */
   known(parent: Spot, entry: IndexEntry): Spot | null
-  inText(parent: Spot, text: TextWalker, value: TextValue): Promise<Spot>
+  /** At once, unless its key is so long that it must be read. */
+  inText(parent: Spot, text: TextWalker, value: TextValue): Spot | Promise<Spot>
   /** Between its quotes. */
   keySource(text: TextWalker, value: TextValue): Buffer | Promise<Buffer>
 }
@@ -81,11 +82,16 @@ export function createSpots({ index, checked }: Options): Spots {
       return key && { ...nameIn(parent, { key: unescapeText(key), index: null, ordinal }), ...spotOfNode(node) }
     },
 
-    async inText(parent, text, value) {
+    inText(parent, text, value) {
       const { ordinal } = value
-      const isArray = parent.type === 'ARRAY'
-      const key = isArray ? null : unescapeText(await keySource(text, value))
-      return { ...nameIn(parent, { key, index: isArray ? ordinal : null, ordinal }), ...spotOfValue(value), text }
+      const spot = { ...spotOfValue(value), text }
+      if (parent.type === 'ARRAY') return { ...nameIn(parent, { key: null, index: ordinal, ordinal }), ...spot }
+      const named = (source: Buffer) => ({
+        ...nameIn(parent, { key: unescapeText(source), index: null, ordinal }),
+        ...spot,
+      })
+      const source = keySource(text, value)
+      return source instanceof Promise ? source.then(named) : named(source)
     },
   }
 }

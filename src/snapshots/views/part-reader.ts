@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
+import type { LRUCache } from 'lru-cache'
 import { AppError, isAppError } from '../../errors.ts'
 import type { ByteRange, StoredObject } from '../../storage/backend.ts'
 import type { Gate } from '../source/gate.ts'
@@ -19,7 +20,8 @@ export interface PartReader {
   stream(range: ByteRange, signal?: AbortSignal): AsyncGenerator<Buffer>
 }
 
-export interface PartGates {
+export interface PartAccess {
+  readonly etags: KnownEtags
   /** Of ranges that are read as fast as the store gives them. */
   readonly reads: Gate
   /** Of streams that a client takes. */
@@ -29,9 +31,9 @@ export interface PartGates {
 /** Where a place of a coded state lies further behind than this, it is not looked for: each look decodes all that is before it. */
 const REACH_MAX_BYTES = 4 * 2 ** 30
 
-export function createPartReader(source: ObjectSource, gates: PartGates): PartReader {
-  const open = createOpening(source)
-  return source.contentEncoding === 'identity' ? plainReader(open, gates) : codedReader(open, source, gates)
+export function createPartReader(source: ObjectSource, access: PartAccess): PartReader {
+  const open = createOpening(source, access.etags)
+  return source.contentEncoding === 'identity' ? plainReader(open, access) : codedReader(open, source, access)
 }
 
 /** Bytes that are all here. */
@@ -51,22 +53,44 @@ const SLICE_BYTES = 262_144
 
 type Opening = (options: Parameters<ObjectSource['get']>[0]) => Promise<StoredObject>
 
+/** Tags of objects that were read lately, by their URIs: so also the first read of a request is of one version. */
+export type KnownEtags = LRUCache<string, string>
+
 /** Every read is of the version that the first one found. */
-function createOpening(source: ObjectSource): Opening {
+function createOpening(source: ObjectSource, etags: KnownEtags): Opening {
+  const { storageUri } = source
   let pinned = source
-  return async (options) => {
+  /** Whether it is only thought to be that version: it may have been moved, or restored, with the same bytes. */
+  let isGuessed = false
+  const known = source.isPinned ? undefined : etags.get(storageUri)
+  if (known !== undefined) {
+    pinned = source.pin(known)
+    isGuessed = true
+  }
+
+  return async function open(options) {
     try {
       const object = await pinned.get(options)
-      if (!pinned.isPinned && object.etag !== null) pinned = pinned.pin(object.etag)
+      isGuessed = false
+      if (!pinned.isPinned && object.etag !== null) {
+        pinned = source.pin(object.etag)
+        etags.set(storageUri, object.etag)
+      }
       return object
     } catch (error) {
       if (!isAppError(error, 'CONFLICT')) throw error
-      throw new AppError('STORAGE_UNAVAILABLE', 'The object was replaced while it was read', { cause: error })
+      if (!isGuessed) {
+        throw new AppError('STORAGE_UNAVAILABLE', 'The object was replaced while it was read', { cause: error })
+      }
+      isGuessed = false
+      etags.delete(storageUri)
+      pinned = source
+      return await open(options)
     }
   }
 }
 
-function plainReader(open: Opening, { reads, streams }: PartGates): PartReader {
+function plainReader(open: Opening, { reads, streams }: PartAccess): PartReader {
   async function read(range: ByteRange, signal?: AbortSignal): Promise<Buffer> {
     const { body } = await open({ gate: reads, range, signal })
     const bytes = await readAtMost(body, range.end - range.start)
@@ -83,7 +107,7 @@ function plainReader(open: Opening, { reads, streams }: PartGates): PartReader {
 }
 
 /** There is no way into the middle: it is decoded from its beginning up to the last place that is asked for. */
-function codedReader(open: Opening, { contentEncoding }: ObjectSource, { reads, streams }: PartGates): PartReader {
+function codedReader(open: Opening, { contentEncoding }: ObjectSource, { reads, streams }: PartAccess): PartReader {
   async function* decoded(gate: Gate, end: number, signal?: AbortSignal): AsyncGenerator<Buffer> {
     if (end > REACH_MAX_BYTES) throw outOfReach()
     const { body } = await open({ gate, signal })

@@ -13,7 +13,8 @@ import { isObject, type ObjectSource, type Source } from '../source/source.ts'
 import type { ResolveOptions } from '../source/sources.ts'
 import type { StoredReads } from '../upkeep/stored-reads.ts'
 import { discard, type OpenPayload } from './open-payload.ts'
-import { createPartReader, readerOfBytes } from './part-reader.ts'
+import { createPartReader, type KnownEtags, readerOfBytes } from './part-reader.ts'
+import { readAtMost } from './payload-bytes.ts'
 import type { Payloads } from './payloads.ts'
 import { createKeptSpans } from './shared-ranges.ts'
 import { createStateDocument, type DocumentSource, type StateDocument } from './state-document.ts'
@@ -58,6 +59,10 @@ const OPEN_BYTES = 1_048_576
 /** Of a payload that has to be read whole, as nothing tells one version of it from another. */
 const WHOLE_MAX_BYTES = 64 * 1_048_576
 
+const ETAGS_MAX = 10_000
+/** What comes as a stream is held up to here. */
+const STREAMED_MAX_BYTES = 4 * 1_048_576
+
 /** A document, and what it holds. */
 interface Opened {
   readonly document: StateDocument
@@ -67,6 +72,7 @@ interface Opened {
 export function createParts(options: PartsOptions): Parts {
   const { payloads, indexes, reads: storedReads, admission, wholeMaxBytes, waitMillis = WAIT_MILLIS } = options
   const firstLooks = createFirstLooks({ reads: storedReads, admission })
+  const etags: KnownEtags = new LRUCache({ max: ETAGS_MAX })
 
   function openForRequest(signal: AbortSignal | undefined) {
     const kept = createKeptSpans()
@@ -81,7 +87,7 @@ export function createParts(options: PartsOptions): Parts {
     async function openWhole(source: Source, useCache: boolean | undefined): Promise<Opened> {
       const maxBytes = isObject(source) ? WHOLE_MAX_BYTES : undefined
       const opened = await payloads.openJson(source, { maxBytes, useCache, signal })
-      const bytes = inMemory(opened)
+      const bytes = await inMemory(opened)
       const { digest, digestOf } = source.snapshot
       const index = bytes.length > INDEX_ABOVE_BYTES ? await indexBytes(bytes) : null
       const version = digest !== null && digestOf === 'PAYLOAD' ? digest : formatDigest(hash('sha256', bytes, 'buffer'))
@@ -101,7 +107,7 @@ export function createParts(options: PartsOptions): Parts {
       const pinned = version ? source.pin(version.etag) : source
       const index = await indexOf(pinned, subject)
       if (isPlain && version && index.sizeBytes !== version.sizeBytes) throw replaced()
-      const reader = createPartReader(pinned, admission)
+      const reader = createPartReader(pinned, { etags, reads: admission.reads, streams: admission.streams })
       const onFailure = (error: unknown) => source.note(Promise.reject(error), { checks: false })
       const place: DocumentSource = { version: nameOf(subject), sizeBytes: index.sizeBytes, index, reader, onFailure }
       return { document: createStateDocument(place, reads), release() {} }
@@ -144,9 +150,11 @@ export function createParts(options: PartsOptions): Parts {
   }
 }
 
-/** @throws AppError `OVERLOADED` where there was no room for all of it. */
-function inMemory(opened: OpenPayload): Buffer {
-  if (Buffer.isBuffer(opened.body)) return opened.body
+/** @throws AppError `OVERLOADED` for a large one that there was no room for; what its body breaks with. */
+async function inMemory(opened: OpenPayload): Promise<Buffer> {
+  const { sizeBytes, body } = opened
+  if (Buffer.isBuffer(body)) return body
+  if (sizeBytes <= STREAMED_MAX_BYTES) return await readAtMost(body, sizeBytes)
   discard(opened)
   throw new AppError('OVERLOADED', 'Too many payloads are held: try again')
 }

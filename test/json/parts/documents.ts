@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto'
 import { type JsonDocument, openDocument } from '../../../src/json/parts/document.ts'
 import { createIndexer } from '../../../src/json/parts/indexer.ts'
 import type { JsonIndex } from '../../../src/json/parts/json-index.ts'
+import { type CreateNotingScan, createBlockNotes } from '../../../src/json/parts/noting-scan.ts'
 import { createJsonScanner } from '../../../src/json/scanner.ts'
 import { createRandom } from '../../support/random.ts'
 
@@ -10,12 +10,16 @@ export const SMALL_UNIT = 128
 
 export interface IndexingOptions {
   readonly unitBytes?: number
+  readonly createScan?: CreateNotingScan
   /** Sizes of the chunks, again and again. */
   readonly steps?: readonly number[]
 }
 
-export function indexOf(bytes: Buffer, { unitBytes = SMALL_UNIT, steps = [1000] }: IndexingOptions = {}): JsonIndex {
-  const indexer = createIndexer({ unitBytes, aboveBytes: 0 })
+export function indexOf(
+  bytes: Buffer,
+  { unitBytes = SMALL_UNIT, steps = [1000], createScan = createBlockNotes }: IndexingOptions = {},
+): JsonIndex {
+  const indexer = createIndexer({ unitBytes, aboveBytes: 0, createScan })
   const scanner = createJsonScanner({ scan: indexer.scan })
   for (let at = 0, turn = 0; at < bytes.length; turn++) {
     const step = steps[turn % steps.length] ?? 1
@@ -49,10 +53,6 @@ export function open(bytes: Buffer, index: JsonIndex | null): Opened {
     },
   })
   return { document, reads }
-}
-
-export function sha256(bytes: Uint8Array): Buffer {
-  return createHash('sha256').update(bytes).digest()
 }
 
 const KEYS = ['', 'a', 'b', 'key', '~0', '~1', 'a/b', 'm~n', '0', '1', '-', '00', 'é', '日本', '😀', ' ']
@@ -89,22 +89,25 @@ export function randomJson(seed: number): Buffer {
     `"${Array.from({ length: upTo(4) }, () => pick(['text', 'é', '語', '😀', ...RAW_KEYS, '{[,:]}', 'x'.repeat(upTo(300))])).join('')}"`
   const number = () => pick([`${upTo(1e6)}`, `-${upTo(100)}.${upTo(100)}e${upTo(9)}`, '9'.repeat(1 + upTo(200))])
 
-  let left = 200
+  let left = 80
   function value(depth: number): string {
     left--
     if (depth >= deep || left < 0 || upTo(4) === 0) return pick([() => pick(SCALARS), string, number])()
     const isArray = upTo(2) === 0
-    const member = () => gap() + (isArray ? '' : key() + gap() + ':' + gap()) + value(depth + 1) + gap()
+    const member = () => `${gap()}${isArray ? '' : `${key()}${gap()}:${gap()}`}${value(depth + 1)}${gap()}`
     const inside = gap() + Array.from({ length: upTo(wide) }, member).join(',')
     return isArray ? `[${inside}]` : `{${inside}}`
   }
-  const wraps = upTo(4) === 0 ? upTo(60) : 0
-  const opens = Array.from({ length: wraps }, () => pick(['[', '[0,', '{"w":', '["xxxxxxxxxxxxxxxxxxxx",']))
-  const ends = opens.toReversed().map(
-    (open) =>
-      pick(['', ',1', ',2,3', `,${'7'.repeat(upTo(80) + 1)}`])
-        .replace(/^,/, open[0] === '{' ? ',"t":' : ',')
-        .replace(/,3$/, open[0] === '{' ? '' : ',3') + (open[0] === '{' ? '}' : ']'),
-  )
-  return Buffer.from(gap() + opens.join('') + value(0) + ends.join('') + gap())
+  const filler = () => pick(['1', '2,3', '7'.repeat(upTo(80) + 1), '"xxxxxxxxxxxxxxxxxxxx"'])
+  let text = value(0)
+  for (let wraps = upTo(4) === 0 ? upTo(60) : 0; wraps > 0; wraps--) {
+    text = pick([
+      () => `[${text}]`,
+      () => `[${filler()},${text}]`,
+      () => `[${text},${filler()}]`,
+      () => `{"w":${text}}`,
+      () => `{"a":0,"w":${text},"t":[${filler()}]}`,
+    ])()
+  }
+  return Buffer.from(gap() + text + gap())
 }

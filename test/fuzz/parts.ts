@@ -1,0 +1,15 @@
+import { checkRandomParts } from '../json/parts/differential.ts'
+import type { Fuzz } from './run.ts'
+
+/** Random documents, indexed by blocks and byte by byte, and read beside the simplest parser. */
+export async function openParts(): Promise<Fuzz> {
+  let documents = 0
+  return {
+    async check(seed) {
+      await checkRandomParts(seed)
+      documents++
+    },
+    told: () => `${documents} documents read in parts`,
+    async [Symbol.asyncDispose]() {},
+  }
+}
