@@ -10,7 +10,7 @@ import { describeMachine, endPart, formatNumber, note, print, printTable } from 
 
 /*
  * What it takes to tell two states apart: by their indexes, and by libraries, which parse both. `node bench/diff.ts [--megabytes 53]
- * [--peers] [--write]`. Each in a process of its own; the figures are its CPU and its peak, and bytes that were read.
+ * [--only leaf] [--peers] [--write]`. Each in a process of its own; the figures are its CPU and its peak, and bytes that were read.
  */
 const PEERS = ['JSON.parse alone', 'microdiff', 'json-diff-ts', 'jsondiffpatch'] as const
 const WAY = join(import.meta.dirname, 'lib', 'diff-way.ts')
@@ -56,6 +56,7 @@ function costOf(result: WayResult | null): string {
 const { values } = parseArgs({
   options: {
     megabytes: { type: 'string', default: '53' },
+    only: { type: 'string', default: '' },
     peers: { type: 'boolean', default: false },
     write: { type: 'boolean', default: false },
   },
@@ -66,7 +67,8 @@ if (values.peers) await installPeers()
 const folder = await mkdtemp(join(tmpdir(), 'statelens-bench-diff-'))
 try {
   const rows: string[][] = []
-  for (const edit of createEdits(megabytes * 1e6)) rows.push(...(await measure(edit, folder)))
+  const edits = createEdits(megabytes * 1e6).filter(({ name }) => name.includes(values.only))
+  for (const edit of edits) rows.push(...(await measure(edit, folder)))
   print(await describeMachine([`states of ${megabytes} MB`]))
   print()
   printTable(['edit', 'read of either', 'reads', 'of the prototype', 'changes', 'by indexes', ...peers], rows)

@@ -1,8 +1,8 @@
 import { open, readFile } from 'node:fs/promises'
 import { openDiff } from '../../src/json/diff/diff.ts'
 import type { DiffDocument } from '../../src/json/diff/side.ts'
-import { decodeIndex } from '../../src/json/parts/index-codec.ts'
 import { openDocument } from '../../src/json/parts/document.ts'
+import { decodeIndex } from '../../src/json/parts/index-codec.ts'
 
 /*
  * One way to compare two documents, in a process of its own: `node bench/lib/diff-way.ts <way> <from> <to>`. Prints what it took.

@@ -104,7 +104,10 @@ const BELOW: Readonly<Record<string, string>> = {
 }
 
 /** Each field of the type by its name, as it is selected. */
-const ARGUMENTS: Readonly<Record<string, string>> = { 'Run.step': '(stepId: "b")', 'Snapshot.find': '(text: "a", first: 2)' }
+const ARGUMENTS: Readonly<Record<string, string>> = {
+  'Run.step': '(stepId: "b")',
+  'Snapshot.find': '(text: "a", first: 2)',
+}
 
 function fieldsOf(typeName: string): [name: string, text: string][] {
   const type = schema.getType(typeName)
