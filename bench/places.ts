@@ -39,13 +39,14 @@ async function measure(ways: readonly PartWay[], messages: number): Promise<Map<
   const taken = new Map(ways.map((way) => [way, [] as Taken[]]))
   for (let round = 0; round < rounds; round++) {
     const index = placeOf(messages, round)
-    const found = new Set<string>()
+    const found: string[] = []
     for (const way of ways) {
       const one = await way.take(index)
-      found.add(JSON.stringify(JSON.parse(one.found), sorted))
+      found.push(JSON.stringify(JSON.parse(one.found), sorted))
       taken.get(way)?.push(one)
     }
-    if (found.size !== 1) throw new Error(`Not all ways found the same at ${index}`)
+    const other = found.findIndex((text) => text !== found[0])
+    if (other > 0) throw new Error(`${ways[other]?.name} found ${found[other]} at ${index}, and not ${found[0]}`)
   }
   return taken
 }

@@ -7,7 +7,10 @@ import { INDEX_ABOVE_BYTES, type JsonIndex, UNIT_BYTES } from './json-index.ts'
 import { groupRules, type NoteState, noteScalar } from './notes.ts'
 import { type CreateNotingScan, createBlockNotes } from './noting-scan.ts'
 
-/** Makes the index of one document while it is scanned, in constant memory. Single use. */
+/**
+ * Makes the index of one document while it is scanned, in memory for what is kept and some 200 KiB. Single use; worth while only where
+ * the document may be larger than `INDEX_ABOVE_BYTES`, and for scans of at most 1,024 levels.
+ */
 export interface Indexer {
   /** To be given to `createJsonScanner`: checks the bytes as any scan does, and takes notes. The bytes are neither changed nor kept. */
   readonly scan: Scan

@@ -87,12 +87,18 @@ export function createParts(options: PartsOptions): Parts {
     async function openWhole(source: Source, useCache: boolean | undefined): Promise<Opened> {
       const maxBytes = isObject(source) ? WHOLE_MAX_BYTES : undefined
       const opened = await payloads.openJson(source, { maxBytes, useCache, signal })
-      const bytes = await inMemory(opened)
-      const { digest, digestOf } = source.snapshot
-      const index = bytes.length > INDEX_ABOVE_BYTES ? await indexBytes(bytes) : null
-      const version = digest !== null && digestOf === 'PAYLOAD' ? digest : formatDigest(hash('sha256', bytes, 'buffer'))
-      const place = { version, sizeBytes: bytes.length, index, reader: readerOfBytes(bytes), onFailure: () => {} }
-      return { document: createStateDocument(place, reads), release: opened.release }
+      try {
+        const bytes = await inMemory(opened)
+        const { digest, digestOf } = source.snapshot
+        const index = bytes.length > INDEX_ABOVE_BYTES ? await indexBytes(bytes) : null
+        const isOfPayload = digest !== null && digestOf === 'PAYLOAD'
+        const version = isOfPayload ? digest : formatDigest(hash('sha256', bytes, 'buffer'))
+        const place = { version, sizeBytes: bytes.length, index, reader: readerOfBytes(bytes), onFailure: () => {} }
+        return { document: createStateDocument(place, reads), release: opened.release }
+      } catch (error) {
+        discard(opened)
+        throw error
+      }
     }
 
     async function openObject(source: ObjectSource, useCache: boolean | undefined): Promise<Opened> {
@@ -155,7 +161,6 @@ async function inMemory(opened: OpenPayload): Promise<Buffer> {
   const { sizeBytes, body } = opened
   if (Buffer.isBuffer(body)) return body
   if (sizeBytes <= STREAMED_MAX_BYTES) return await readAtMost(body, sizeBytes)
-  discard(opened)
   throw new AppError('OVERLOADED', 'Too many payloads are held: try again')
 }
 

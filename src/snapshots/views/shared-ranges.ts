@@ -1,9 +1,10 @@
 import { LRUCache } from 'lru-cache'
+import { UNIT_BYTES } from '../../json/parts/json-index.ts'
 import type { ByteRange } from '../../storage/backend.ts'
 import type { PartReader } from './part-reader.ts'
 
 /** Ranges nearer to each other than this are read as one: another request costs more than the bytes between. */
-const NEAR_BYTES = 65_536
+const NEAR_BYTES = UNIT_BYTES
 /** Of one request, all documents together. */
 const KEPT_BYTES = 8 * 1_048_576
 

@@ -1,7 +1,8 @@
 import { Readable } from 'node:stream'
 import { isAppError } from '../../errors.ts'
+import { createCheckedBytes } from '../../json/parts/checked-bytes.ts'
 import { openDocument } from '../../json/parts/document.ts'
-import type { JsonIndex } from '../../json/parts/json-index.ts'
+import { type JsonIndex, UNIT_BYTES } from '../../json/parts/json-index.ts'
 import type { ChildPage, ChildrenOptions, FindOptions, FindPage, Place } from '../../json/parts/place.ts'
 import type { ByteRange } from '../../storage/backend.ts'
 import type { Gate } from '../source/gate.ts'
@@ -51,13 +52,13 @@ export interface DocumentReads {
 export function createStateDocument(source: DocumentSource, { kept, searches, signal }: DocumentReads): StateDocument {
   const { version, sizeBytes, index, reader, onFailure } = source
   const readRange = shareRanges(reader, kept, signal)
-  const document = openDocument({
-    index,
+  const bytes = {
     sizeBytes,
-    signal,
     read: readRange,
-    stream: (start, end) => reader.stream({ start, end }, signal),
-  })
+    stream: (start: number, end: number) => reader.stream({ start, end }, signal),
+  }
+  const document = openDocument({ index, signal, ...bytes })
+  const checked = createCheckedBytes({ source: bytes, runs: index?.runs ?? null, nearBytes: UNIT_BYTES })
 
   async function noting<T>(reading: Promise<T>): Promise<T> {
     reading.catch((error: unknown) => {
@@ -66,24 +67,16 @@ export function createStateDocument(source: DocumentSource, { kept, searches, si
     return await reading
   }
 
-  async function read(range: ByteRange): Promise<Buffer> {
-    if (!index) return await readRange(range.start, range.end)
-    const runs = wholeRuns(index, range)
-    const bytes = await readRange(runs.start, runs.end)
-    return Buffer.concat(await Array.fromAsync(checkedRuns(once(bytes), index, range)))
-  }
-
-  function stream(range: ByteRange): AsyncGenerator<Buffer> {
-    return index
-      ? checkedRuns(reader.stream(wholeRuns(index, range), signal), index, range)
-      : reader.stream(range, signal)
+  async function read({ start, end }: ByteRange): Promise<Buffer> {
+    const [text] = await checked.take([{ start, end }])
+    return text ?? Buffer.alloc(0)
   }
 
   async function open(place: Pick<Place, 'start' | 'end' | 'sizeBytes'>, range?: ByteRange): Promise<OpenPayload> {
     const { start, end, sizeBytes: placeBytes } = place
     if (range) requireWithin(range, placeBytes)
     const wanted = range ? { start: start + range.start, end: start + range.end } : { start, end }
-    const chunks = stream(wanted)
+    const chunks = checkedRuns(reader.stream(wholeRuns(checked, wanted), signal), checked, wanted)
     // What can fail before the first byte fails here.
     const first = await chunks.next()
     const body = Readable.from(joined(first, chunks), { objectMode: false })
@@ -120,8 +113,4 @@ async function* joined(
   if (first.done) return
   yield first.value
   yield* rest
-}
-
-async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes
 }
