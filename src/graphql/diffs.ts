@@ -41,8 +41,10 @@ function open(node: DiffNode, { parts }: Context): Promise<Opened> {
   return opening
 }
 
-export async function diffOf(node: DiffNode, context: Context): Promise<StateDiff> {
-  return (await open(node, context)).diff
+/** Asks the difference of two states something, when that has its turn. */
+export async function askDiff<T>(node: DiffNode, context: Context, ask: (diff: StateDiff) => Promise<T>): Promise<T> {
+  const { diff } = await open(node, context)
+  return await context.parts.inTurn(() => ask(diff))
 }
 
 export interface ChangesArgs {
@@ -63,7 +65,7 @@ export async function pageOfChanges(node: DiffNode, args: ChangesArgs, context: 
   const encode = (trail: Trail) => encodeCursor(LIST, [binding, numbersOf(trail).join('.')])
   const after = args.after == null ? null : readCursor(args.after, binding)
   const before = diff.bytesRead()
-  const page = await diff.changes({ ...DIFF_LIMITS, first, after })
+  const page = await context.parts.inTurn(() => diff.changes({ ...DIFF_LIMITS, first, after }))
   const partOf = (snapshot: Asked | null, document: StateDocument | null, place: PartNode['place'] | null) =>
     place && snapshot && document && { snapshot, version: document.version, place }
   const edges = page.changes.map(({ op, pointer, fromPointer, trail, ...change }) => ({

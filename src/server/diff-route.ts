@@ -60,6 +60,7 @@ async function compare(
   [old, made]: readonly [Snapshot | null, Snapshot],
   pointer: string,
 ): Promise<StateDiff> {
+  await reads.enterStream()
   const [from, to] = await Promise.all([old && reads.open(old), reads.open(made)])
   return await openStateDiff({ from, to, pointer })
 }

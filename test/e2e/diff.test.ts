@@ -68,15 +68,17 @@ describe('statelens diff', () => {
   })
 
   it('ends with 2 where it cannot compare', async () => {
-    for (const [args, said] of [
+    const cases = [
       [[randomUUID()], /no snapshot/],
       [['--nonsense'], /diff --help/],
-      [[], /diff --help/],
-    ] as const) {
+    ] as const
+    const ends = cases.map(async ([args, said]) => {
       await using child = startProcess({ args: ['diff', ...args], env })
       assert.equal((await child.exited).code, 2)
       assert.match(child.stderr(), said)
       assert.equal(child.stdout(), '')
-    }
+    })
+    await Promise.all(ends)
+    await assert.rejects(diff([]), /diff --help/)
   })
 })

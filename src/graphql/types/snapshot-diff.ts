@@ -8,7 +8,7 @@ import { DIFF_LIMITS } from '../../snapshots/views/state-diff.ts'
 import { builder } from '../builder.ts'
 import type { Context } from '../context.ts'
 import { costing } from '../cost.ts'
-import { type ChangesArgs, type DiffNode, diffOf, isSameState, pageOfChanges } from '../diffs.ts'
+import { askDiff, type ChangesArgs, type DiffNode, isSameState, pageOfChanges } from '../diffs.ts'
 import { loadNeighbour, loadSnapshot, STATE_NEEDS, snapshotNeeds } from '../loaders.ts'
 import { selectionOf } from '../look-ahead.ts'
 import type { PartNode } from '../parts.ts'
@@ -17,8 +17,8 @@ import { StepComparisonRef } from './run-comparison.ts'
 import { SnapshotRef } from './snapshot.ts'
 
 /** A page of changes reads as much as so many other places; the other fields less. */
-const PARTS_OF_PAGE = 100
-const PARTS_OF_LOOK = 20
+const PARTS_OF_PAGE = 50
+const PARTS_OF_LOOK = 10
 
 const DiffOpRef = builder.enumType('DiffOp', {
   description: 'What became of a value.',
@@ -157,7 +157,7 @@ const SnapshotDiffRef = builder.objectRef<DiffNode>('SnapshotDiff').implement({
         'Whether both have the same value. Known by digests or indexes where it is; false as well where so much is written in other words that one request cannot tell.',
       extensions: costing({ parts: PARTS_OF_LOOK }),
       resolve: async (node, _args, context) =>
-        isSameState(node) || (await (await diffOf(node, context)).isIdentical(DIFF_LIMITS)),
+        isSameState(node) || (await askDiff(node, context, (diff) => diff.isIdentical(DIFF_LIMITS))),
     }),
     summary: t.field({
       type: [DiffSummaryRef],
@@ -166,7 +166,7 @@ const SnapshotDiffRef = builder.objectRef<DiffNode>('SnapshotDiff').implement({
         'What became of each member, in the order of the new object; null where not both are objects, or too much is in them.',
       extensions: costing({ items: 2 * MEMBERS_MAX, isNode: false, parts: PARTS_OF_LOOK }),
       resolve: async (node, _args, context) => {
-        const summary = await (await diffOf(node, context)).summary()
+        const summary = await askDiff(node, context, (diff) => diff.summary())
         return summary && [...summary]
       },
     }),
