@@ -13,6 +13,7 @@ import type { Logger } from './log.ts'
 import { auditTo } from './server/audit.ts'
 import { CAPTURE_PATH, createCaptureRoute } from './server/capture-route.ts'
 import { createCors } from './server/cors.ts'
+import { createDiffRoute } from './server/diff-route.ts'
 import { createGraphiql } from './server/graphiql.ts'
 import { createGraphqlRoute, graphqlFailure } from './server/graphql-route.ts'
 import { type GraphqlSocketOptions, serveSocket } from './server/graphql-socket.ts'
@@ -243,6 +244,7 @@ function createRoutes(
       needs: 'nothing',
     },
     { path: /^\/snapshots\/([^/]+)\/value$/, methods: createValueRoute({ readers, parts, links }), needs: 'nothing' },
+    { path: /^\/snapshots\/([^/]+)\/diff$/, methods: createDiffRoute({ readers, parts }) },
     {
       path: CAPTURE_PATH,
       methods: createCaptureRoute({

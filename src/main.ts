@@ -13,6 +13,7 @@ const HELP = `statelens <command>
   migrate   bring the database of DATABASE_URL to this version's tables, adopting those of the old system
   verify    read every payload back, and tell which are missing or corrupt
   index     make the indexes of older states, by which parts of them are read
+  diff      tell what leads from one state to another
   doctor    look at database, storage, links and cache, and say what is wrong and what to do
   tail      print the events of a run while they happen, until it ends
   token     make, list and end the tokens of AUTH_MODE=token
@@ -25,8 +26,10 @@ interface Command {
   /** Shown by --help. */
   readonly about: string
   readonly options?: NonNullable<ParseArgsConfig['options']>
-  /** Whether words may follow its name. */
+  /** Whether it takes words beside its options; default false. */
   readonly takesWords?: boolean
+  /** Exit code of a failure; default 1. */
+  readonly failureCode?: number
   /** @returns the exit code. */
   run(env: NodeJS.ProcessEnv, values: OptionValues, words: readonly string[]): Promise<number>
 }
@@ -80,6 +83,22 @@ Ends with 0 when every state that can have one has it, 2 when something is missi
 not read some: it then prints the --after that goes on from there.`,
     options: PASS_OPTIONS,
     run: (env, args) => pass(env, args, async () => (await import('./commands/index-states.ts')).runIndex),
+  },
+  diff: {
+    about: `statelens diff [options] [<old snapshot>] <snapshot>
+
+Tells what leads from one state to another, or to a state from the one before it in its run: what became of each member, then every
+change with its values, shortened. Equal are objects in any order, numbers by their value, and strings unescaped.
+
+  --pointer POINTER   below this place of both
+  --patch             as a patch of RFC 6902, which makes the new state of the old one
+  --no-color          without colours; so is what does not go to a terminal
+
+Ends with 0 when they are the same, 1 when they are not, and 2 when they could not be compared.`,
+    options: { pointer: { type: 'string' }, patch: { type: 'boolean' }, 'no-color': { type: 'boolean' } },
+    takesWords: true,
+    failureCode: 2,
+    run: diff,
   },
   doctor: {
     about: `Looks at the settings, and at the database, the storages, the links and the cache that they name, and reads one payload of
@@ -163,6 +182,28 @@ async function pass(env: NodeJS.ProcessEnv, args: OptionValues, load: () => Prom
   }
 }
 
+async function diff(env: NodeJS.ProcessEnv, values: OptionValues, snapshotIds: readonly string[]): Promise<number> {
+  const config = readConfig(env)
+  const signal = stopSignal(createLogger({ level: config.logLevel }))
+  const { runDiff } = await import('./commands/diff.ts')
+  const { openDatabase, requireMigrated } = await import('./commands/open-database.ts')
+  const database = await openDatabase(config)
+  try {
+    await requireMigrated(database.url)
+    return await runDiff({
+      config: { ...config, databaseUrl: database.url },
+      snapshotIds,
+      pointer: String(values['pointer'] ?? ''),
+      asPatch: values['patch'] === true,
+      isColoured: process.stdout.isTTY === true && values['no-color'] !== true && !env['NO_COLOR'],
+      output: process.stdout,
+      signal,
+    })
+  } finally {
+    await database.stop()
+  }
+}
+
 async function doctor(env: NodeJS.ProcessEnv): Promise<number> {
   const { runDoctor } = await import('./commands/doctor/doctor.ts')
   return await runDoctor({ env, print })
@@ -239,10 +280,16 @@ async function main([name = '', ...args]: readonly string[], env: NodeJS.Process
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (!command) throw new StartError(`No such command.\n\n${HELP}`)
-  const { values, words } = readOptions(name, args, command)
-  const { help, ...rest } = values
-  if (help) print(`statelens ${name}\n\n${command.about}`)
-  return help ? 0 : await command.run(env, rest, words)
+  try {
+    const { values, words } = readOptions(name, args, command)
+    const { help, ...options } = values
+    if (help) print(`statelens ${name}\n\n${command.about}`)
+    return help ? 0 : await command.run(env, options, words)
+  } catch (error) {
+    if (command.failureCode === undefined) throw error
+    process.stderr.write(`${describeFailure(error)}\n`)
+    return command.failureCode
+  }
 }
 
 async function readVersion(): Promise<string> {
@@ -263,15 +310,19 @@ function readEnvFile(): void {
   }
 }
 
-function readOptions(
-  name: string,
-  args: readonly string[],
-  { options = {}, takesWords: allowPositionals = false }: Command,
-): { readonly values: OptionValues; readonly words: readonly string[] } {
+interface Typed {
+  readonly values: OptionValues
+  readonly words: readonly string[]
+}
+
+function readOptions(name: string, args: readonly string[], { options = {}, takesWords = false }: Command): Typed {
   try {
-    const help = { type: 'boolean', short: 'h' } as const
-    const found = parseArgs({ args: [...args], options: { ...options, help }, allowPositionals })
-    return { values: found.values as OptionValues, words: found.positionals }
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: takesWords,
+      options: { ...options, help: { type: 'boolean', short: 'h' } },
+    })
+    return { values: values as OptionValues, words: positionals }
   } catch (error) {
     throw new StartError(`${error instanceof Error ? error.message : error}\nSee: statelens ${name} --help`)
   }

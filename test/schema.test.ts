@@ -125,8 +125,9 @@ describe('the schema', () => {
 
   it('has one kind of connection for each kind of thing', () => {
     const names = ownTypes().map(({ name }) => name)
-    for (const name of ['Run', 'Step', 'Snapshot']) assert.ok(names.includes(`${name}Connection`), name)
-    assert.equal(names.filter((name) => /^(Query|Run|Step|Snapshot).*Connection$/.test(name)).length, 3)
+    const things = ['Run', 'Step', 'Snapshot', 'StepComparison']
+    for (const name of things) assert.ok(names.includes(`${name}Connection`), name)
+    assert.equal(names.filter((name) => /^(Query|Run|Step|Snapshot).*Connection$/.test(name)).length, things.length)
   })
 
   it('takes no place of storage from a client', () => {

@@ -1,5 +1,6 @@
 import type { GraphQLResolveInfo } from 'graphql'
 import { AppError } from '../errors.ts'
+import type { Fields } from '../model/fields.ts'
 import { encodeStepKey, isOpaqueId, isUuid } from '../model/ids.ts'
 import type { Page, PageRequest } from '../model/page.ts'
 import { RUN_FIELDS, RUN_STATS_FIELDS, type Run, type RunStats } from '../model/run.ts'
@@ -46,6 +47,12 @@ const PAYLOAD_FIELDS = [
   'jsonVerdict',
 ] as const
 
+/** What places of a state are found by. */
+const STATE_FIELDS = [...PAYLOAD_FIELDS, 'digestOf', 'inlinePayload'] as const
+
+/** The same, of a state that is compared with another. */
+export const STATE_NEEDS = SNAPSHOT_FIELDS.pick(['snapshotId', ...STATE_FIELDS])
+
 export const snapshotNeeds = createNeeds<Snapshot>(SNAPSHOT_FIELDS, ['snapshotId'], {
   run: ['runId'],
   step: ['runId', 'stepId'],
@@ -53,8 +60,9 @@ export const snapshotNeeds = createNeeds<Snapshot>(SNAPSHOT_FIELDS, ['snapshotId
   next: ['runId', 'seq'],
   storageTier: ['storageUri'],
   payload: [...PAYLOAD_FIELDS, 'inlinePayload'],
-  at: [...PAYLOAD_FIELDS, 'digestOf', 'inlinePayload'],
-  find: [...PAYLOAD_FIELDS, 'digestOf', 'inlinePayload'],
+  at: STATE_FIELDS,
+  find: STATE_FIELDS,
+  diff: ['runId', 'seq', ...STATE_FIELDS],
   integrity: ['integrity', ...VERIFICATION_NEEDS],
   signedUrl: LINK_FIELDS,
   download: ['sizeBytes', 'digestOf', ...LINK_FIELDS],
@@ -79,6 +87,16 @@ export const loadSnapshot = createEntityLoader<string, Snapshot>({
     return alignTo(names, await reader.loadSnapshots(names.filter(isUuid), fields), ({ snapshotId }) => snapshotId)
   },
 })
+
+interface NeighbourArgs {
+  readonly side: 'previous' | 'next'
+  readonly fields: Fields<Snapshot>
+}
+
+export const loadNeighbour = createLoaderWithArgs<Snapshot, NeighbourArgs, Snapshot | null>(
+  (snapshots, args, { reader }) => reader.loadNeighbours(snapshots, args),
+  ({ snapshotId }) => snapshotId,
+)
 
 export const loadNewestOfStep = createEntityLoader<StepKey, Snapshot>({
   nameOf: nameOfStep,

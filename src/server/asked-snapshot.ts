@@ -27,24 +27,31 @@ export interface FindAskedOptions {
  */
 export type FindAsked = (context: RequestContext, link: string) => Promise<AskedSnapshot>
 
-export function createFindAsked({ readers, links }: FindAskedOptions): FindAsked {
-  async function find(snapshotId: string, viewer: Viewer, signal: AbortSignal): Promise<Snapshot | undefined> {
-    if (!isUuid(snapshotId)) return undefined
-    const [snapshot] = await readers.forViewer(viewer, signal).loadSnapshots([snapshotId], SNAPSHOT_METADATA)
-    return snapshot
-  }
+type SnapshotsReader = Pick<SnapshotReader, 'loadSnapshots'>
 
+/** The snapshot that a path or a query names. @throws AppError `NOT_FOUND`. */
+export async function findSnapshot(reader: SnapshotsReader, snapshotId: string): Promise<Snapshot> {
+  const snapshot = await lookFor(reader, snapshotId)
+  if (!snapshot) throw new AppError('NOT_FOUND', 'There is no such snapshot')
+  return snapshot
+}
+
+async function lookFor(reader: SnapshotsReader, snapshotId: string): Promise<Snapshot | undefined> {
+  const [snapshot] = isUuid(snapshotId) ? await reader.loadSnapshots([snapshotId], SNAPSHOT_METADATA) : []
+  return snapshot
+}
+
+export function createFindAsked({ readers, links }: FindAskedOptions): FindAsked {
   async function findForViewer({ params, viewer, signal }: RequestContext): Promise<AskedSnapshot> {
     requireScope(viewer, 'read')
-    const snapshot = await find(params[0] ?? '', viewer, signal)
-    if (!snapshot) throw new AppError('NOT_FOUND', 'There is no such snapshot')
+    const snapshot = await findSnapshot(readers.forViewer(viewer, signal), params[0] ?? '')
     return { ...PLAIN, snapshot, viewer }
   }
 
   /** By the right that a link carries, which is spelled in one way. */
   async function findByLink({ params, signal }: RequestContext, link: string): Promise<AskedSnapshot> {
     const snapshotId = params[0] ?? ''
-    const snapshot = await find(snapshotId, LINK_HOLDERS.whole, signal)
+    const snapshot = await lookFor(readers.forViewer(LINK_HOLDERS.whole, signal), snapshotId)
     if (snapshot?.snapshotId !== snapshotId) throw links.missing(link, snapshotId)
     const { access, ...presentation } = links.verify(link, snapshot)
     return { ...presentation, snapshot, viewer: LINK_HOLDERS[access] }

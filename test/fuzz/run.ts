@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { openDiffs } from './diff.ts'
 import { openExecutors } from './executors.ts'
 import { openMasker } from './masker.ts'
 import { openParts } from './parts.ts'
@@ -17,6 +18,7 @@ export interface Fuzz extends AsyncDisposable {
 }
 
 const OPEN: Readonly<Record<string, () => Promise<Fuzz>>> = {
+  diff: openDiffs,
   executors: openExecutors,
   masker: openMasker,
   parts: openParts,

@@ -1,7 +1,6 @@
 import { buffer } from 'node:stream/consumers'
 import { type GraphQLResolveInfo, responsePathAsArray } from 'graphql'
 import { AppError } from '../../errors.ts'
-import type { Fields } from '../../model/fields.ts'
 import { idOfType } from '../../model/ids.ts'
 import {
   SMALL_PAYLOAD_BYTES,
@@ -15,8 +14,15 @@ import { refuseAbove } from '../../snapshots/views/payload-bytes.ts'
 import { builder } from '../builder.ts'
 import type { Context } from '../context.ts'
 import { costing, PARTS } from '../cost.ts'
-import { createLoaderWithArgs } from '../loader.ts'
-import { loadNewestOfStep, loadSnapshot, loadStep, requireRun, snapshotNeeds, stepNeeds } from '../loaders.ts'
+import {
+  loadNeighbour,
+  loadNewestOfStep,
+  loadSnapshot,
+  loadStep,
+  requireRun,
+  snapshotNeeds,
+  stepNeeds,
+} from '../loaders.ts'
 import { selectionOf } from '../look-ahead.ts'
 import { type RawJson, rawJson } from '../raw-json.ts'
 import { RunRef } from './run.ts'
@@ -27,16 +33,6 @@ export interface SnapshotNode extends Snapshot {
   /** False where the query asked to read through to storage. */
   readonly useCache?: boolean
 }
-
-interface NeighbourArgs {
-  readonly side: 'previous' | 'next'
-  readonly fields: Fields<Snapshot>
-}
-
-const loadNeighbour = createLoaderWithArgs<Snapshot, NeighbourArgs, Snapshot | null>(
-  (snapshots, args, { reader }) => reader.loadNeighbours(snapshots, args),
-  ({ snapshotId }) => snapshotId,
-)
 
 export const SnapshotKindRef = builder.enumType('SnapshotKind', {
   description: 'What part a state plays in its step.',

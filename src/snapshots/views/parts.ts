@@ -38,6 +38,10 @@ export interface RequestParts {
    * @throws AppError `STORAGE_TIMEOUT` with `progress` where that takes longer than this request waits; what `Payloads` throw.
    */
   open(snapshot: Asked): Promise<StateDocument>
+  /** Does something that takes much of a core and of memory, when it has its turn. @throws AppError `OVERLOADED`. */
+  inTurn<T>(work: () => Promise<T>): Promise<T>
+  /** Takes a place among the answers that are streamed, until it is closed. @throws AppError `OVERLOADED`. */
+  enterStream(): Promise<void>
   /** Lets go of what is held of memory; to be called when nothing more is asked. */
   close(): void
 }
@@ -148,7 +152,15 @@ export function createParts(options: PartsOptions): Parts {
         maxSize: OPEN_MAX_BYTES,
         dispose: (opened) => void opened.then(({ release }) => release()).catch(() => {}),
       })
+      const held: (() => void)[] = []
       return {
+        async inTurn(work) {
+          const leave = await admission.searches.enter(signal)
+          return await work().finally(leave)
+        },
+        async enterStream() {
+          held.push(await admission.streams.enter(signal))
+        },
         async open(snapshot) {
           const { snapshotId, sizeBytes, storageUri, useCache = true } = snapshot
           const name = `${snapshotId} ${useCache}`
@@ -161,7 +173,10 @@ export function createParts(options: PartsOptions): Parts {
           opening.catch(() => documents.delete(name))
           return (await opening).document
         },
-        close: () => documents.clear(),
+        close() {
+          documents.clear()
+          for (const release of held.splice(0)) release()
+        },
       }
     },
     close: () => firstLooks.close(),

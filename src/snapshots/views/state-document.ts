@@ -16,6 +16,9 @@ import { type KeptSpans, shareRanges } from './shared-ranges.ts'
 export interface StateDocument {
   /** Names these bytes and no others. */
   readonly version: string
+  readonly sizeBytes: number
+  /** Null where all of it is at hand. */
+  readonly index: JsonIndex | null
   at(pointer: string): Promise<Place>
   children(place: Place, options: ChildrenOptions): Promise<ChildPage>
   preview(place: Place): Promise<string>
@@ -85,6 +88,8 @@ export function createStateDocument(source: DocumentSource, { kept, searches, si
 
   return {
     version,
+    sizeBytes,
+    index,
     at: (pointer) => noting(document.at(pointer)),
     children: (place, options) => noting(document.children(place, options)),
     preview: (place) => noting(document.preview(place)),
