@@ -124,7 +124,7 @@ function createParts(options: AppOptions, { authenticate, policies }: Access) {
   // Where nobody is asked, nobody could be named.
   const told = authenticate ? audit : undefined
   const payloads = createPayloads({ db, storage, cache, admission, mayRead, onWithheld: told?.withheld })
-  const writer = audit.writer(createWriter({ db, storage, cache, sweeper, inlineMaxBytes, admission }))
+  const writer = createWriter({ db, storage, cache, sweeper, inlineMaxBytes, admission })
   const signers = createSigners({ secrets: linkSecrets(config, log), maxSeconds, now: options.now }, publicUrl)
   return {
     db,
@@ -132,6 +132,7 @@ function createParts(options: AppOptions, { authenticate, policies }: Access) {
     cache,
     sweeper,
     admission,
+    audit,
     payloads,
     writer,
     readers: createReaders({ db, mayRead, authorize: options.authorize }),
@@ -147,10 +148,10 @@ function createRoutes(
   options: AppOptions & Pick<Access, 'documents'>,
   draining: AbortSignal,
 ): readonly Route[] {
-  const { readers, writer, payloads, verifier, links, uploads, basePath } = parts
+  const { readers, writer, payloads, verifier, links, uploads, audit, basePath } = parts
   const { config, log, authorize, documents } = options
   const { payloadMaxBytes } = config
-  const services = { readers, writer, payloads, verifier, links, uploads, payloadMaxBytes, authorize }
+  const services = { readers, writer, payloads, verifier, links, uploads, audit, payloadMaxBytes, authorize }
   const graphql = createGraphqlServer({
     services,
     onHiddenError: reportTo(log),

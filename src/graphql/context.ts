@@ -1,4 +1,5 @@
 import type { Viewer } from '../auth/viewer.ts'
+import type { Audit } from '../snapshots/audit.ts'
 import { type Authorize, changesFor } from '../snapshots/authorize.ts'
 import type { Uploads } from '../snapshots/capture/uploads.ts'
 import type { SnapshotWriter } from '../snapshots/capture/writer.ts'
@@ -17,6 +18,7 @@ export interface Services {
   readonly verifier: Verifier
   readonly links: Links
   readonly uploads: Uploads
+  readonly audit?: Pick<Audit, 'deleted'>
   /** Of the application around; undefined: scopes alone decide. */
   readonly authorize?: Authorize | undefined
   /** Largest payload in one answer, in bytes. */

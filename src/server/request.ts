@@ -129,18 +129,9 @@ export function runAs<Result>(context: RequestContext, work: () => Result): Resu
   return current.run(context, work)
 }
 
-/** The log of the request that this is done for; without one that of the server. */
-export function logOfRequest(log: Logger): Logger {
-  return current.getStore()?.log ?? log
-}
-
-export function viewerOfRequest(): Viewer | undefined {
-  return current.getStore()?.viewer
-}
-
 /** Tells the log of a failure whose cause clients do not see, by the name that the answer gives the request. */
 export function reportTo(log: Logger): (error: unknown) => void {
-  return (error) => logOfRequest(log).error({ err: error }, 'request failed')
+  return (error) => (current.getStore()?.log ?? log).error({ err: error }, 'request failed')
 }
 
 function idOf({ headers }: IncomingMessage): string {
