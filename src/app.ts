@@ -160,7 +160,7 @@ function build(options: AppOptions, { authenticate, policies }: Access) {
   const payloads = createPayloads({ db, storage, cache, admission, mayRead, onWithheld: told?.withheld })
   const indexes = createStateIndexes(db)
   const reads = createStoredReads({ db, indexes })
-  const writer = audit.writer(createWriter({ db, storage, cache, sweeper, indexes, inlineMaxBytes, admission }))
+  const writer = createWriter({ db, storage, cache, sweeper, indexes, inlineMaxBytes, admission })
   // A connection of its own: requests that take all others do not keep those waiting who watch.
   const watching = createDatabase({ url: config.databaseUrl, maxConnections: 1, applicationName: 'statelens events' })
   const onProblem = (error: unknown) => log.warn({ err: error }, 'looking for events failed')
@@ -173,6 +173,7 @@ function build(options: AppOptions, { authenticate, policies }: Access) {
     cache,
     sweeper,
     admission,
+    audit,
     payloads,
     parts: createParts({
       payloads,
@@ -201,9 +202,9 @@ function build(options: AppOptions, { authenticate, policies }: Access) {
 }
 
 function servicesOf(built: Built, { config, authorize }: AppOptions): Services {
-  const { readers, writer, payloads, parts, verifier, links, uploads, events } = built
+  const { readers, writer, payloads, parts, verifier, links, uploads, events, audit } = built
   const { payloadMaxBytes } = config
-  return { readers, writer, payloads, parts, verifier, links, uploads, events, authorize, payloadMaxBytes }
+  return { readers, writer, payloads, parts, verifier, links, uploads, events, audit, authorize, payloadMaxBytes }
 }
 
 function createGraphql(built: Built, options: AppOptions): GraphqlServer {

@@ -1,6 +1,7 @@
 import type { StopSignal } from '../abort.ts'
 import type { Viewer } from '../auth/viewer.ts'
 import type { Events } from '../events/events.ts'
+import type { Audit } from '../snapshots/audit.ts'
 import { type Authorize, changesFor } from '../snapshots/authorize.ts'
 import type { Uploads } from '../snapshots/capture/uploads.ts'
 import type { SnapshotWriter } from '../snapshots/capture/writer.ts'
@@ -22,6 +23,7 @@ export interface Services {
   readonly links: Links
   readonly uploads: Uploads
   readonly events: Events
+  readonly audit?: Pick<Audit, 'deleted'> | undefined
   /** Of the application around; undefined: scopes alone decide. */
   readonly authorize?: Authorize | undefined
   /** Largest payload in one answer, in bytes. */
@@ -76,6 +78,7 @@ class OperationContext implements Context {
   readonly links: Links
   readonly uploads: Uploads
   readonly events: Events
+  readonly audit: Services['audit']
   readonly authorize: Authorize | undefined
   readonly payloadMaxBytes: number
   readonly viewer: Viewer
@@ -95,6 +98,7 @@ class OperationContext implements Context {
     this.links = services.links
     this.uploads = uploads
     this.events = services.events
+    this.audit = services.audit
     this.authorize = authorize
     this.payloadMaxBytes = services.payloadMaxBytes
     this.viewer = viewer

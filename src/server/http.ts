@@ -9,7 +9,7 @@ import { refuseUnclear } from './framing.ts'
 import type { Hosts } from './hosts.ts'
 import type { Pace } from './pace.ts'
 import type { RateLimit } from './rate-limit.ts'
-import { askForBody, createRequestContext, type RequestContext, runAs, splitTarget } from './request.ts'
+import { askForBody, createRequestContext, type RequestContext, splitTarget } from './request.ts'
 import { startLine } from './request-log.ts'
 import { createSlowReaders } from './slow-readers.ts'
 import { boundRest, stopReading } from './unread-body.ts'
@@ -130,9 +130,7 @@ export function createFront({
       writeLine?.()
     })
     const isKnownHost = isRoutine || hosts === undefined || hosts(authority)
-    // Only where it matters who it was: elsewhere a request would pay for what nobody reads.
-    if (authenticate) runAs(context, () => serve(found, context, isKnownHost))
-    else serve(found, context, isKnownHost)
+    serve(found, context, isKnownHost)
   }
 }
 

@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createStop, type Stop, type StopSignal, toAbortSignal } from '../abort.ts'
@@ -172,22 +171,6 @@ class FrontContext implements OwnedContext {
 export function askForBody(response: ServerResponse): void {
   const { headers, httpVersion } = response.req
   if (headers.expect !== undefined && httpVersion !== '1.0') response.writeContinue()
-}
-
-const current = new AsyncLocalStorage<RequestContext>()
-
-/** Does the work of a request, so that whatever it leads to can be told with it. */
-export function runAs<Result>(context: RequestContext, work: () => Result): Result {
-  return current.run(context, work)
-}
-
-/** The log of the request that this is done for; without one that of the server. */
-export function logOfRequest(log: Logger): Logger {
-  return current.getStore()?.log ?? log
-}
-
-export function viewerOfRequest(): Viewer | undefined {
-  return current.getStore()?.viewer
 }
 
 function idOf({ headers }: IncomingMessage): string {

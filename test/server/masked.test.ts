@@ -283,7 +283,6 @@ describe('a state with personal data', () => {
         ['deleted', 'delete', undefined, undefined],
       ],
     )
-    assert.ok(audits.every(({ request }) => typeof request === 'string'))
     const log = lines.join('')
     for (const secret of [CANARY, tokens.token('read'), 'sig=', 'Bearer']) assert.ok(!log.includes(secret), secret)
     assert.match(log, /"viewer":"read"/)

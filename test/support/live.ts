@@ -7,7 +7,8 @@ import { createEvents, type Events, type EventsOptions } from '../../src/events/
 import type { Services } from '../../src/graphql/context.ts'
 import { type EventFrame, type EventStream, isEventStream } from '../../src/graphql/event-stream.ts'
 import { createGraphqlServer, type GraphqlServer, type YogaOptions } from '../../src/server/yoga.ts'
-import { createReader } from '../../src/snapshots/reader.ts'
+import { createMayRead } from '../../src/snapshots/may-read.ts'
+import { createReaders } from '../../src/snapshots/readers.ts'
 import { createPayloads } from '../../src/snapshots/views/payloads.ts'
 import { createStorage } from '../../src/storage/registry.ts'
 import { storageOptions } from './objects.ts'
@@ -54,10 +55,10 @@ export function startLive({ databaseUrl: url, storagePath = '/nowhere', mayWatch
   const storage = createStorage(storageOptions({ storagePath }))
   const cache = createMemoryCache({ maxBytes: 1, maxEntryBytes: 1, ttlSeconds: 1 })
   const events = createEvents({ db, watching, onProblem: (error) => problems.push(error), ...options })
-  const reader = createReader(db)
+  const readers = createReaders({ db, mayRead: createMayRead(() => new Map()) })
   const payloads = createPayloads({ db, storage, cache })
   // Subscriptions need no others.
-  const services = { reader, payloads, events, payloadMaxBytes: 67_108_864 } as unknown as Services
+  const services = { readers, payloads, events, payloadMaxBytes: 67_108_864 } as unknown as Services
   const graphql = createGraphqlServer({ services, onHiddenError: (error) => problems.push(error), mayWatch })
   const ask: Live['ask'] = (query, variables = {}, { viewer = ANYONE } = {}) =>
     graphql.subscribe(

@@ -3,6 +3,7 @@ import { encodeGlobalId, isUuid, requireText } from '../../model/ids.ts'
 import type { Captured } from '../../model/snapshot.ts'
 import type { DeleteResult } from '../../snapshots/capture/writer.ts'
 import { builder } from '../builder.ts'
+import type { Context } from '../context.ts'
 import type { JsonText } from '../json-text.ts'
 import { changing } from '../loader.ts'
 import { SnapshotKindRef, SnapshotRef } from './snapshot.ts'
@@ -95,7 +96,7 @@ builder.mutationFields((t) => ({
       named(
         encodeGlobalId('Snapshot', snapshotId.toLowerCase()),
         isUuid(snapshotId)
-          ? changing(context, context.writer.deleteSnapshot(snapshotId))
+          ? told(context, { snapshotId }, context.writer.deleteSnapshot(snapshotId))
           : { deleted: false, snapshotCount: 0 },
       ),
   }),
@@ -104,9 +105,19 @@ builder.mutationFields((t) => ({
     description: 'Deletes a run with its steps, its snapshots and their payloads.',
     args: { runId: t.arg.string({ required: true, description: "The run's own id." }) },
     resolve: (_root, { runId }, context) =>
-      named(encodeGlobalId('Run', runId), changing(context, context.writer.deleteRun(runId))),
+      named(encodeGlobalId('Run', runId), told(context, { runId }, context.writer.deleteRun(runId))),
   }),
 }))
+
+async function told(
+  context: Context,
+  what: { readonly runId?: string; readonly snapshotId?: string },
+  deletion: Promise<DeleteResult>,
+): Promise<DeleteResult> {
+  const result = await changing(context, deletion)
+  context.audit?.deleted({ ...what, viewer: context.viewer, deleted: result.deleted })
+  return result
+}
 
 async function named(deletedId: string, deletion: DeleteResult | Promise<DeleteResult>): Promise<Deletion> {
   return { ...(await deletion), deletedId }
