@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { printBars } from './lib/bars.ts'
 import { startDatabase } from './lib/database.ts'
-import { measureIdle, measureLatency } from './lib/live-streams.ts'
+import { measureIdleCpu, measureIdleMemory, measureLatency } from './lib/live-streams.ts'
 import { divideCores, startServer } from './lib/processes.ts'
 import { describeMachine, endPart, note, print } from './lib/report.ts'
 import { withSession } from './lib/session.ts'
@@ -32,14 +32,17 @@ await withSession(async (session) => {
     EVENT_STREAMS_MAX: '10000',
     EVENT_STREAMS_PER_VIEWER_MAX: '10000',
   }
-  const options = { name: 'statelens', args: ['src/main.ts', 'serve'], env, isProbed: true } as const
-  const server = await startServer(session, pin, options)
-  print(await describeMachine(['server on one core, subscribers and PostgreSQL on the rest']))
+  const options = { name: 'statelens', args: ['src/main.ts', 'serve'], env }
+  const plain = await startServer(session, pin, options)
+  const probed = await startServer(session, pin, { ...options, isProbed: true })
+  print(await describeMachine(['servers on one core, subscribers and PostgreSQL on the rest']))
   note(`${idle} streams on which nothing happens`)
-  const resting = await measureIdle({ server, databaseUrl, subscribers: idle, seconds })
+  const resting = { databaseUrl, subscribers: idle, seconds }
+  const cpu = await measureIdleCpu(plain, resting)
+  const memory = await measureIdleMemory(probed, resting)
   note(`${subscribers} subscribers while others commit`)
-  const active = await measureLatency({ server, databaseUrl, subscribers, seconds })
+  const active = await measureLatency(plain, { databaseUrl, subscribers, seconds })
   print(`\n${subscribers} subscribers of 20 runs, some 20 commits a second; then ${idle} streams.\n`)
-  printBars([...active, ...resting])
+  printBars([...active, memory, cpu])
   await endPart('live-clients', values)
 })

@@ -3,7 +3,7 @@ import { type ClientRequest, type IncomingMessage, request } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Measured } from './bars.ts'
 import { withClient } from './database.ts'
-import { cpuSeconds, memoryOf, type ProbedServer } from './processes.ts'
+import { cpuSeconds, memoryOf, type ProbedServer, type ServerProcess } from './processes.ts'
 import { quantile } from './statistics.ts'
 
 /** Subscribers, each on a connection of its own. */
@@ -22,7 +22,7 @@ const BETWEEN_MILLIS = 50
 
 /** @param onEvent told of every snapshot, as it arrives. */
 async function openStreams(
-  { origin }: ProbedServer,
+  { origin }: ServerProcess,
   count: number,
   onEvent: (snapshotId: string) => void,
 ): Promise<Streams> {
@@ -54,14 +54,16 @@ async function openStreams(
 }
 
 export interface LiveLoad {
-  readonly server: ProbedServer
   readonly databaseUrl: string
   readonly subscribers: number
   readonly seconds: number
 }
 
 /** From the answer to a commit of another process to each of those who watch its run. */
-export async function measureLatency({ server, databaseUrl, subscribers, seconds }: LiveLoad): Promise<Measured[]> {
+export async function measureLatency(
+  server: ServerProcess,
+  { databaseUrl, subscribers, seconds }: LiveLoad,
+): Promise<Measured[]> {
   const committedAt = new Map<string, number>()
   const arrivals: { readonly id: string; readonly at: number }[] = []
   const streams = await openStreams(server, subscribers, (id) => arrivals.push({ id, at: performance.now() }))
@@ -87,23 +89,37 @@ export async function measureLatency({ server, databaseUrl, subscribers, seconds
   ]
 }
 
-/** What streams take on which nothing happens: of memory each, and of a core all together. */
-export async function measureIdle({ server, subscribers, seconds }: LiveLoad): Promise<Measured[]> {
+/** After so long each of them has said once that nothing happened. */
+const ROUND_MILLIS = 16_000
+
+/**
+ * What streams take of a core, all together, on which nothing happens.
+ * @param server without a probe, which looks at the event loop a thousand times a second.
+ */
+export async function measureIdleCpu(server: ServerProcess, { subscribers, seconds }: LiveLoad): Promise<Measured> {
+  const streams = await openStreams(server, subscribers, () => {})
+  // What is done for the first time costs more.
+  await delay(ROUND_MILLIS)
+  const percent = await percentOfCore(server, seconds)
+  await streams.end()
+  return { bar: 'live-clients.idle.cpu', values: [percent] }
+}
+
+/** What each of them keeps. */
+export async function measureIdleMemory(server: ProbedServer, { subscribers }: LiveLoad): Promise<Measured> {
   // What the first ones make it load and compile is not theirs.
   await (await openStreams(server, 100, () => {})).end()
   await server.giveBackMemory()
   const before = (await memoryOf(server.pid)).resident
   const streams = await openStreams(server, subscribers, () => {})
-  // What the last ones made it do is over by then.
-  await delay(5000)
-  const used = await cpuSeconds(server.pid)
-  await delay(seconds * 1000)
-  const percent = (100 * ((await cpuSeconds(server.pid)) - used)) / seconds
   await server.giveBackMemory()
   const after = (await memoryOf(server.pid)).resident
   await streams.end()
-  return [
-    { bar: 'live-clients.idle.memory', values: [(1000 * (after - before)) / subscribers] },
-    { bar: 'live-clients.idle.cpu', values: [percent] },
-  ]
+  return { bar: 'live-clients.idle.memory', values: [(1000 * (after - before)) / subscribers] }
+}
+
+async function percentOfCore({ pid }: ServerProcess, seconds: number): Promise<number> {
+  const used = await cpuSeconds(pid)
+  await delay(seconds * 1000)
+  return (100 * ((await cpuSeconds(pid)) - used)) / seconds
 }
