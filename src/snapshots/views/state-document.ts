@@ -16,6 +16,8 @@ import { type KeptSpans, shareRanges } from './shared-ranges.ts'
 export interface StateDocument {
   /** Names these bytes and no others. */
   readonly version: string
+  /** Whether all of it is held, for as long as anything refers to the document. */
+  readonly isInMemory: boolean
   at(pointer: string): Promise<Place>
   children(place: Place, options: ChildrenOptions): Promise<ChildPage>
   preview(place: Place): Promise<string>
@@ -32,6 +34,7 @@ export interface StateDocument {
 
 export interface DocumentSource {
   readonly version: string
+  readonly isInMemory: boolean
   readonly sizeBytes: number
   /** Null where all of it is at hand, and was checked. */
   readonly index: JsonIndex | null
@@ -47,7 +50,7 @@ export interface DocumentReads {
 }
 
 export function createStateDocument(source: DocumentSource, { kept, searches, signal }: DocumentReads): StateDocument {
-  const { version, sizeBytes, index, reader, onFailure } = source
+  const { version, isInMemory, sizeBytes, index, reader, onFailure } = source
   const readRange = shareRanges(reader, kept, signal)
   const bytes = {
     sizeBytes,
@@ -85,6 +88,7 @@ export function createStateDocument(source: DocumentSource, { kept, searches, si
 
   return {
     version,
+    isInMemory,
     at: (pointer) => noting(document.at(pointer)),
     children: (place, options) => noting(document.children(place, options)),
     preview: (place) => noting(document.preview(place)),
