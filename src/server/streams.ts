@@ -112,6 +112,6 @@ function createPlaces({ streamsMax, perViewerMax }: StreamLimits): Streams['ente
 }
 
 /** By what one viewer is told from another: while nobody is asked who they are, the address that they come from. */
-export function whoAsks(_viewer: Viewer, address: string | undefined): string {
-  return address ?? ''
+export function whoAsks({ name }: Viewer, address: string | undefined): string {
+  return name === null ? `at ${address ?? ''}` : `as ${name}`
 }
