@@ -57,7 +57,11 @@ export function createWalk({ from, to, crossing, after, mayRead, limits = WINDOW
     if (!isInner) resumed = []
     let told = 0
     for (const event of found) {
-      if (told++ < skipped && event.op !== 'INEXACT') continue
+      if (told++ < skipped) {
+        // True of every page of this window.
+        if (event.op === 'INEXACT') yield event
+        continue
+      }
       trail = [...trail.slice(0, level), { position, told }]
       if (event.op === 'FAR') yield* compareFar(event, level + 1)
       else yield event
