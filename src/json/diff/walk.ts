@@ -104,7 +104,9 @@ export function createWalk({ from, to, crossing, after, mayRead, limits = WINDOW
 
   function containersOf(kind: '{' | '[', pair: FarPair): Containers {
     const [old, made] = [unitsOf(from, pair.from.item), unitsOf(to, pair.to.item)]
-    return { kind, from, to, limits, stretches: kind === '{' ? [unlike(old, made)] : stretchesOf(old, made) }
+    // Aligning takes longer than looking for keys.
+    const held = kind === '{' ? limits : { bytes: limits.bytes / 2, children: limits.children / 2 }
+    return { kind, from, to, limits: held, stretches: kind === '{' ? [unlike(old, made)] : stretchesOf(old, made) }
   }
 
   async function* compareContainers(containers: Containers, pair: FarPair, level: number): AsyncGenerator<WalkEvent> {
