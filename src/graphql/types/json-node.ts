@@ -1,5 +1,6 @@
 import { type GraphQLResolveInfo, responsePathAsArray } from 'graphql'
 import { AppError } from '../../errors.ts'
+import { INDEX_ABOVE_BYTES } from '../../json/parts/json-index.ts'
 import type { JsonType } from '../../json/parts/place.ts'
 import { MAX_PAGE_SIZE } from '../../model/page.ts'
 import { SMALL_PAYLOAD_BYTES } from '../../model/snapshot.ts'
@@ -158,8 +159,9 @@ async function readValue(node: PartNode, { maxBytes, context, info }: ValueReque
   const { sizeBytes } = place
   refuseAbove(limitOf(maxBytes, context.payloadMaxBytes), sizeBytes)
   const document = await documentOf(node, context)
-  // A copy: what it is cut out of may be much larger.
-  if (sizeBytes <= SMALL_PAYLOAD_BYTES) return rawJson(Buffer.from(await document.read(place)))
+  // What waits for its turn would hold all of a state that is in memory. A copy: what it is cut out of may be much larger.
+  const atHandBytes = document.isInMemory ? INDEX_ABOVE_BYTES : SMALL_PAYLOAD_BYTES
+  if (sizeBytes <= atHandBytes) return rawJson(Buffer.from(await document.read(place)))
   const open = () => document.open(place)
   return rawJson({ sizeBytes, open, nodes: info.fieldNodes, path: responsePathAsArray(info.path) })
 }

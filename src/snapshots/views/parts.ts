@@ -17,7 +17,7 @@ import { createPartReader, type KnownEtags, readerOfBytes } from './part-reader.
 import { readAtMost } from './payload-bytes.ts'
 import type { Payloads } from './payloads.ts'
 import { createKeptSpans } from './shared-ranges.ts'
-import { createStateDocument, type DocumentSource, type StateDocument } from './state-document.ts'
+import { createStateDocument, type StateDocument } from './state-document.ts'
 
 /** Places in states of any size, read without the rest. */
 export interface Parts {
@@ -97,8 +97,9 @@ export function createParts(options: PartsOptions): Parts {
         const index = bytes.length > INDEX_ABOVE_BYTES ? await indexBytes(bytes) : null
         const isOfPayload = digest !== null && digestOf === 'PAYLOAD'
         const version = isOfPayload ? digest : formatDigest(hash('sha256', bytes, 'buffer'))
-        const place = { version, sizeBytes: bytes.length, index, reader: readerOfBytes(bytes), onFailure: () => {} }
-        return { document: createStateDocument(place, reads), release: opened.release }
+        const reader = readerOfBytes(bytes)
+        const held = { version, isInMemory: true, sizeBytes: bytes.length, index, reader, onFailure: () => {} }
+        return { document: createStateDocument(held, reads), release: opened.release }
       } catch (error) {
         discard(opened)
         throw error
@@ -119,8 +120,9 @@ export function createParts(options: PartsOptions): Parts {
       if (isPlain && version && index.sizeBytes !== version.sizeBytes) throw replaced()
       const reader = createPartReader(pinned, { etags, reads: admission.reads, streams: admission.streams })
       const onFailure = (error: unknown) => source.note(Promise.reject(error), { checks: false })
-      const place: DocumentSource = { version: nameOf(subject), sizeBytes: index.sizeBytes, index, reader, onFailure }
-      return { document: createStateDocument(place, reads), release() {} }
+      const { sizeBytes } = index
+      const stored = { version: nameOf(subject), isInMemory: false, sizeBytes, index, reader, onFailure }
+      return { document: createStateDocument(stored, reads), release() {} }
     }
 
     const isSmall = ({ sizeBytes, contentEncoding }: ObjectSource) =>

@@ -19,6 +19,8 @@ export interface StateDocument {
   readonly sizeBytes: number
   /** Null where all of it is at hand. */
   readonly index: JsonIndex | null
+  /** Whether all of it is held, for as long as anything refers to the document. */
+  readonly isInMemory: boolean
   at(pointer: string): Promise<Place>
   children(place: Place, options: ChildrenOptions): Promise<ChildPage>
   preview(place: Place): Promise<string>
@@ -35,6 +37,7 @@ export interface StateDocument {
 
 export interface DocumentSource {
   readonly version: string
+  readonly isInMemory: boolean
   readonly sizeBytes: number
   /** Null where all of it is at hand, and was checked. */
   readonly index: JsonIndex | null
@@ -50,7 +53,7 @@ export interface DocumentReads {
 }
 
 export function createStateDocument(source: DocumentSource, { kept, searches, signal }: DocumentReads): StateDocument {
-  const { version, sizeBytes, index, reader, onFailure } = source
+  const { version, isInMemory, sizeBytes, index, reader, onFailure } = source
   const readRange = shareRanges(reader, kept, signal)
   const bytes = {
     sizeBytes,
@@ -90,6 +93,7 @@ export function createStateDocument(source: DocumentSource, { kept, searches, si
     version,
     sizeBytes,
     index,
+    isInMemory,
     at: (pointer) => noting(document.at(pointer)),
     children: (place, options) => noting(document.children(place, options)),
     preview: (place) => noting(document.preview(place)),
