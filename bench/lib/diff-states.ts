@@ -20,12 +20,24 @@ const WORDS = 'run step status input output retry model token content role messa
   ' ',
 )
 const BATCH_LENGTH = 65_536
+const POOL_LENGTH = 2 ** 20
+
+/** Text that contents are cut out of: words of their own would cost more than all that is measured. */
+const pool = (() => {
+  const random = createRandom(7)
+  const words: string[] = []
+  for (let length = 0; length < 2 * POOL_LENGTH; length += words.at(-1)?.length ?? 0) {
+    words.push(WORDS[Math.floor(random() * WORDS.length)] ?? '')
+  }
+  return words.join(' ')
+})()
 
 /** An answer of an agent, mostly of 0.5 to 4 KB. The same for the same number. */
 function message(number: number, input = number % 1000) {
   const random = createRandom(number + 1)
-  const length = 60 + Math.floor(random() * 600)
-  const content = Array.from({ length }, () => WORDS[Math.floor(random() * WORDS.length)]).join(' ')
+  const start = Math.floor(random() * POOL_LENGTH)
+  const length = 300 + Math.floor(random() * 3500)
+  const content = pool.slice(start, start + length)
   return { id: `m${number}`, role: number % 2 ? 'user' : 'assistant', content, usage: { input, output: length } }
 }
 

@@ -1,5 +1,5 @@
 import type { IndexEntry, IndexNode, JsonIndex } from '../parts/json-index.ts'
-import { createTreeHashes } from '../parts/tree-hashes.ts'
+import { createTreeHashes, type TreeHashes } from '../parts/tree-hashes.ts'
 import { assemble, type Extent, type Gap, gapsIn, keysAmong, type Reading, rangesOf, readRanges } from './extent.ts'
 import { type Item, itemsOf, type Source } from './source.ts'
 
@@ -33,10 +33,19 @@ export interface ValueRange {
 
 const NOTHING = new Float64Array()
 
+/** An index that is kept has its hashes kept with it. */
+const known = new WeakMap<JsonIndex, TreeHashes>()
+
+function hashesOf(index: JsonIndex): TreeHashes {
+  const hashes = known.get(index) ?? createTreeHashes(index)
+  known.set(index, hashes)
+  return hashes
+}
+
 /** @param name tells one of two documents from the other. */
 export function createSide(document: DiffDocument, name: string): Side {
   const { index } = document
-  const hashes = index && createTreeHashes(index)
+  const hashes = index && hashesOf(index)
   const reading: Reading = { read: document.read, nearBytes: index?.unitBytes ?? 0 }
   const gapsOf = (extent: Extent) => gapsIn(extent, index?.scalars ?? NOTHING)
 

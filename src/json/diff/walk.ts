@@ -57,7 +57,11 @@ export function createWalk({ from, to, crossing, after, mayRead, limits = WINDOW
     if (!isInner) resumed = []
     let told = 0
     for (const event of found) {
-      if (told++ < skipped && event.op !== 'INEXACT') continue
+      if (told++ < skipped) {
+        // True of every page of this window.
+        if (event.op === 'INEXACT') yield event
+        continue
+      }
       trail = [...trail.slice(0, level), { position, told }]
       if (event.op === 'FAR') yield* compareFar(event, level + 1)
       else yield event
@@ -100,7 +104,9 @@ export function createWalk({ from, to, crossing, after, mayRead, limits = WINDOW
 
   function containersOf(kind: '{' | '[', pair: FarPair): Containers {
     const [old, made] = [unitsOf(from, pair.from.item), unitsOf(to, pair.to.item)]
-    return { kind, from, to, limits, stretches: kind === '{' ? [unlike(old, made)] : stretchesOf(old, made) }
+    // Aligning takes longer than looking for keys.
+    const held = kind === '{' ? limits : { bytes: limits.bytes / 2, children: limits.children / 2 }
+    return { kind, from, to, limits: held, stretches: kind === '{' ? [unlike(old, made)] : stretchesOf(old, made) }
   }
 
   async function* compareContainers(containers: Containers, pair: FarPair, level: number): AsyncGenerator<WalkEvent> {

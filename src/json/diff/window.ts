@@ -1,12 +1,11 @@
-import { align } from './align.ts'
+import { type ContainersKind, CUTS } from './cut.ts'
 import { type Crossing, type Plan, planInPlace, planObject } from './plan.ts'
 import { planArray, type Stretch } from './plan-array.ts'
 import type { Side } from './side.ts'
 import type { Item } from './source.ts'
-import { canonical } from './text.ts'
 import { costOf, readUnits, type Unit, type UnitStretch } from './units.ts'
 
-/** What is held of either container at once: at least one unit, and otherwise no more than this. */
+/** What is held of either object at once, and half as much of either array: at least one unit, and otherwise no more than this. */
 export interface WindowLimits {
   readonly bytes: number
   readonly children: number
@@ -29,9 +28,9 @@ export interface Position {
 
 export const BEGINNING: Position = { stretch: 0, fromUnit: 0, fromChild: 0, toUnit: 0, toChild: 0, round: 0 }
 
-/** Two containers of one kind; `=`: two arrays, of which is asked only whether what stands at the same place is the same. */
+/** Two containers of one kind. */
 export interface Containers {
-  readonly kind: '{' | '[' | '='
+  readonly kind: ContainersKind
   readonly from: Side
   readonly to: Side
   readonly stretches: readonly UnitStretch[]
@@ -137,7 +136,7 @@ function windowOfPart({ kind, from, to, limits }: Containers, stretch: UnitStret
 }
 
 function planPart(
-  kind: Containers['kind'],
+  kind: ContainersKind,
   part: Stretch,
   { round, crossing }: { readonly round: number; readonly crossing: Crossing },
 ): Plan {
@@ -159,44 +158,6 @@ function fitting(units: readonly Unit[], limits: WindowLimits): readonly Unit[] 
 function placeOf({ to, place }: UnitStretch, items: readonly Item[]): number {
   const last = to.at(-1)
   return items[0]?.ordinal ?? (last ? last.ordinal + last.count : place)
-}
-
-interface Cut {
-  readonly from: number
-  readonly to: number
-  readonly isExact: boolean
-}
-
-/** Whether a side has nothing behind what is at hand. */
-interface Last {
-  readonly from: boolean
-  readonly to: boolean
-}
-
-type CutRule = (from: readonly Item[], to: readonly Item[], isLast: Last) => Cut
-
-const CUTS: Readonly<Record<Containers['kind'], CutRule>> = {
-  '{': cutWhereEqual(({ key }) => key ?? ''),
-  '[': cutWhereEqual(({ text }) => canonical(text)),
-  '=': (from, to) => {
-    const count = Math.min(from.length, to.length)
-    return { from: count, to: count, isExact: true }
-  },
-}
-
-/** How many children of either side can be told of, so that what follows begins where both sides agree. */
-function cutWhereEqual(nameOf: (item: Item) => string): CutRule {
-  return (from, to, isLast) => {
-    if (isLast.from && isLast.to) return { from: from.length, to: to.length, isExact: true }
-    const { places, isExact } = align(from.map(nameOf), to.map(nameOf))
-    const i = places.findLastIndex((at) => at !== -1)
-    const agreed = { from: i + 1, to: (places[i] ?? -1) + 1, isExact }
-    if (agreed.from * 2 >= from.length && agreed.to * 2 >= to.length && agreed.from > 0) return agreed
-    // The rest of what is known whole may stand for something further on.
-    if (isLast.from) return { from: agreed.from, to: to.length, isExact: isExact && agreed.from === from.length }
-    if (isLast.to) return { from: from.length, to: agreed.to, isExact: isExact && agreed.to === to.length }
-    return { from: from.length, to: to.length, isExact: false }
-  }
 }
 
 /** What one round over an object that is too large for one window tells. */
