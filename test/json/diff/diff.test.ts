@@ -87,7 +87,7 @@ describe('two documents', () => {
         { run_id: 'b', n: 1 },
         { run_id: 'a', n: 2 },
       ]),
-      ['MOVED /0 /1', 'CHANGED /1/n /0/n'],
+      ['CHANGED /1/n /0/n'],
     )
   })
 
