@@ -92,6 +92,7 @@ const WAYS: Readonly<Record<'Run' | 'Step' | 'Snapshot', readonly Way[]>> = {
 const BELOW: Readonly<Record<string, string>> = {
   JsonNode: 'type childCount value',
   JsonMatchConnection: 'nodes { excerpt node { pointer } } scannedBytes',
+  SnapshotDiff: 'identical from { seq } to { seq } summary { key status }',
   Run: 'status',
   Step: 'name',
   Snapshot: 'seq',
@@ -122,7 +123,8 @@ function fieldsOf(typeName: string): [name: string, text: string][] {
 describe('look-ahead', () => {
   let server: TestServer
   before(async () => {
-    server = await startServer({ env: { SNAPSHOT_INLINE_MAX_BYTES: '100' } })
+    const env = { SNAPSHOT_INLINE_MAX_BYTES: '100', QUERY_LIMITS: 'parts=100000,values=10000000' }
+    server = await startServer({ env })
     await fill(server)
   })
   after(() => server[Symbol.asyncDispose]())

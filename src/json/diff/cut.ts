@@ -37,7 +37,8 @@ function cutWhereEqual(nameOf: (item: Item) => string): CutRule {
     const { places, isExact } = align(from.map(nameOf), to.map(nameOf))
     const i = places.findLastIndex((at) => at !== -1)
     const agreed = { from: i + 1, to: (places[i] ?? -1) + 1, isExact }
-    if (agreed.from * 2 >= from.length && agreed.to * 2 >= to.length && agreed.from > 0) return agreed
+    // Of the side that reaches less far most is told of; the other is read again from there.
+    if (agreed.from > 0 && (agreed.from * 2 >= from.length || agreed.to * 2 >= to.length)) return agreed
     // The rest of what is known whole may stand for something further on.
     if (isLast.from) return { from: agreed.from, to: to.length, isExact: isExact && agreed.from === from.length }
     if (isLast.to) return { from: from.length, to: agreed.to, isExact: isExact && agreed.to === to.length }

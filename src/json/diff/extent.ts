@@ -21,7 +21,7 @@ export interface Gap {
 
 export type Range = readonly [start: number, end: number]
 
-const READS_AT_ONCE = 4
+const READS_AT_ONCE = 16
 
 /** The large values of an extent, in order. @param scalars start and end of each, in order. */
 export function gapsIn({ from, to, node }: Extent, scalars: Float64Array): Gap[] {

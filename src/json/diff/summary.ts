@@ -19,7 +19,7 @@ export interface DiffSummary {
 }
 
 /** An object with more members, or with more beside its large ones, is not summarized. */
-export const MEMBERS_MAX = 500
+export const MEMBERS_MAX = 200
 const READ_MAX_BYTES = 2 ** 20
 /** So much is read of what has another hash, to see whether it says the same; then it is taken for changed. */
 const LOOK_BYTES = 2 ** 20
