@@ -14,13 +14,6 @@ export interface DiffNode {
   readonly pointer: string
 }
 
-/** Whether the rows say already that both have the same bytes. */
-export function isSameState({ from, to }: DiffNode): boolean {
-  if (from?.snapshotId === to.snapshotId) return true
-  const isKnown = from !== null && from.digestOf === 'PAYLOAD' && to.digestOf === 'PAYLOAD'
-  return isKnown && from.digest !== null && from.digest === to.digest
-}
-
 interface Opened {
   readonly diff: StateDiff
   readonly from: StateDocument | null

@@ -8,7 +8,7 @@ import { DIFF_LIMITS } from '../../snapshots/views/state-diff.ts'
 import { builder } from '../builder.ts'
 import type { Context } from '../context.ts'
 import { costing } from '../cost.ts'
-import { askDiff, type ChangesArgs, type DiffNode, isSameState, pageOfChanges } from '../diffs.ts'
+import { askDiff, type ChangesArgs, type DiffNode, pageOfChanges } from '../diffs.ts'
 import { loadNeighbour, loadSnapshot, STATE_NEEDS, snapshotNeeds } from '../loaders.ts'
 import { selectionOf } from '../look-ahead.ts'
 import type { PartNode } from '../parts.ts'
@@ -156,8 +156,7 @@ const SnapshotDiffRef = builder.objectRef<DiffNode>('SnapshotDiff').implement({
       description:
         'Whether both have the same value. Known by digests or indexes where it is; false as well where so much is written in other words that one request cannot tell.',
       extensions: costing({ parts: PARTS_OF_LOOK }),
-      resolve: async (node, _args, context) =>
-        isSameState(node) || (await askDiff(node, context, (diff) => diff.isIdentical(DIFF_LIMITS))),
+      resolve: (node, _args, context) => askDiff(node, context, (diff) => diff.isIdentical(DIFF_LIMITS)),
     }),
     summary: t.field({
       type: [DiffSummaryRef],

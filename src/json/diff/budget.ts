@@ -6,7 +6,7 @@ export interface Limits {
 
 export interface Budget {
   /** Whether so many bytes may still be read. The first time always: who goes on must come further. */
-  mayRead(bytes: number): boolean
+  canAfford(bytes: number): boolean
   isLate(): boolean
 }
 
@@ -15,7 +15,7 @@ export function createBudget({ maxBytes, maxMillis }: Limits): Budget {
   let [spent, asked] = [0, 0]
   const isLate = () => performance.now() > end
   return {
-    mayRead(bytes) {
+    canAfford(bytes) {
       if (asked++ > 0 && (isLate() || spent + bytes > maxBytes)) return false
       spent += bytes
       return true

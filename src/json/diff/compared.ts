@@ -30,7 +30,7 @@ export interface CompareOptions {
   readonly crossing: Crossing
   readonly after?: Trail | null | undefined
   /** Anything may be read when it is left out. */
-  readonly mayRead?: (bytes: number) => boolean
+  readonly canAfford?: (bytes: number) => boolean
 }
 
 export function createCompared({ from, to, limits }: DiffOptions): Compared {
@@ -39,8 +39,8 @@ export function createCompared({ from, to, limits }: DiffOptions): Compared {
     ...sides,
     fromRoot: from.place,
     toRoot: to.place,
-    async walk({ mayRead = () => true, ...options }) {
-      const walk = createWalk({ ...sides, ...options, limits, mayRead })
+    async walk({ canAfford = () => true, ...options }) {
+      const walk = createWalk({ ...sides, ...options, limits, canAfford })
       const [old, made] = await Promise.all([sides.from.itemAt(from.place), sides.to.itemAt(to.place)])
       return { walk, events: walk.events({ item: old, path: null }, { item: made, path: null }) }
     },

@@ -63,14 +63,14 @@ export function openDiff(options: DiffOptions): JsonDiff {
 }
 
 async function isIdentical({ walk }: Compared, limits: Limits): Promise<boolean> {
-  const { events } = await walk({ crossing: 'moved', mayRead: createBudget(limits).mayRead })
+  const { events } = await walk({ crossing: 'moved', canAfford: createBudget(limits).canAfford })
   for await (const { op } of events) if (op !== 'INEXACT') return false
   return true
 }
 
 async function pageOf(compared: Compared, options: ChangesOptions): Promise<ChangePage> {
   const budget = createBudget(options)
-  const { walk, events } = await compared.walk({ crossing: 'moved', after: options.after, mayRead: budget.mayRead })
+  const { walk, events } = await compared.walk({ crossing: 'moved', after: options.after, canAfford: budget.canAfford })
   const changes: Change[] = []
   let [isTruncated, isApproximate, hasNext] = [false, false, false]
   let end = options.after ?? null

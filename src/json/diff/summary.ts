@@ -32,7 +32,7 @@ export async function summarize(compared: Compared): Promise<readonly DiffSummar
   const after = await membersOf(to, await to.itemAt(toRoot))
   if (!before || !after) return null
   let left = LOOK_BYTES
-  const mayRead = (bytes: number) => {
+  const canAfford = (bytes: number) => {
     left -= bytes
     return left >= 0
   }
@@ -48,7 +48,7 @@ export async function summarize(compared: Compared): Promise<readonly DiffSummar
         ? 'ADDED'
         : !item
           ? 'REMOVED'
-          : isChanged && (await differs(compared, [old, item], mayRead))
+          : isChanged && (await differs(compared, [old, item], canAfford))
             ? 'CHANGED'
             : 'EQUAL',
       fromSizeBytes: old ? old.end - old.start : null,
@@ -68,9 +68,9 @@ async function membersOf(side: Side, item: Item): Promise<Item[] | null> {
 async function differs(
   { from, to }: Compared,
   [old, made]: readonly [Item, Item],
-  mayRead: (bytes: number) => boolean,
+  canAfford: (bytes: number) => boolean,
 ): Promise<boolean> {
-  const walk = createWalk({ from, to, crossing: 'moved', mayRead })
+  const walk = createWalk({ from, to, crossing: 'moved', canAfford })
   for await (const { op } of walk.events({ item: old, path: null }, { item: made, path: null })) {
     if (op !== 'INEXACT') return true
   }

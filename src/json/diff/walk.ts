@@ -28,7 +28,7 @@ export interface WalkOptions {
   /** `WINDOW_LIMITS` when left out. */
   readonly limits?: WindowLimits | undefined
   /** Asked before so many bytes are read, but for what is read again to go on. */
-  mayRead(bytes: number): boolean
+  canAfford(bytes: number): boolean
 }
 
 /** The walk ended before everything was compared. */
@@ -45,7 +45,7 @@ export interface Walk {
 }
 
 /** Compares two values: what is at hand at once, and the rest from window to window, each read once. */
-export function createWalk({ from, to, crossing, after, mayRead, limits = WINDOW_LIMITS }: WalkOptions): Walk {
+export function createWalk({ from, to, crossing, after, canAfford, limits = WINDOW_LIMITS }: WalkOptions): Walk {
   let resumed: Trail = after ?? []
   let trail: readonly Mark[] = []
 
@@ -92,11 +92,11 @@ export function createWalk({ from, to, crossing, after, mayRead, limits = WINDOW
     if (!isShifted(old, made)) return false
     const stretches = stretchesInPlace(old, made)
     let left = IN_PLACE_BYTES
-    const mayReadHere = (bytes: number) => {
+    const canAffordHere = (bytes: number) => {
       left -= bytes
       return left >= 0
     }
-    const walk = createWalk({ from, to, crossing, limits, mayRead: mayReadHere })
+    const walk = createWalk({ from, to, crossing, limits, canAfford: canAffordHere })
     for await (const event of walk.within({ kind: '=', from, to, stretches, limits }, pair))
       if (event.op !== 'INEXACT') return false
     return true
@@ -114,7 +114,7 @@ export function createWalk({ from, to, crossing, after, mayRead, limits = WINDOW
     const paths = { from: pair.from.path, to: pair.to.path }
     for (let window = windowAt(containers, position); window; window = position && windowAt(containers, position)) {
       trail = [...trail.slice(0, level), { position: position ?? BEGINNING, told: 0 }]
-      if (resumed.length <= level && !mayRead(window.cost)) {
+      if (resumed.length <= level && !canAfford(window.cost)) {
         hasStopped = true
         yield STOPPED
         return
