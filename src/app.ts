@@ -14,6 +14,7 @@ import { auditTo } from './server/audit.ts'
 import { CAPTURE_PATH, createCaptureRoute } from './server/capture-route.ts'
 import { createCors } from './server/cors.ts'
 import { createDiffRoute } from './server/diff-route.ts'
+import { createExplorerRoutes } from './server/explorer-route.ts'
 import { createGraphiql } from './server/graphiql.ts'
 import { createGraphqlRoute, graphqlFailure } from './server/graphql-route.ts'
 import { type GraphqlSocketOptions, serveSocket } from './server/graphql-socket.ts'
@@ -264,6 +265,7 @@ function createRoutes(
       needs: 'nothing',
       discardMaxBytes: REFUSED_UPLOAD_BYTES,
     },
+    ...(config.explorer ? createExplorerRoutes() : []),
     {
       path: /^\/health\/live$/,
       methods: { GET: health.live, HEAD: health.live },

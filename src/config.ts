@@ -64,6 +64,8 @@ export interface Config extends AccessConfig {
   readonly signedUrlMaxSeconds: number
   /** Whether a browser that opens the address gets GraphiQL. */
   readonly graphiql: boolean
+  /** Whether the explorer is served, and a browser that opens `/` led there. */
+  readonly explorer: boolean
   /** Whether operations may ask for the schema. */
   readonly introspection: boolean
   /** Least severe lines that the log shows. */
@@ -146,6 +148,7 @@ export function readConfig(env: Env): Config {
     // No store signs for more than seven days.
     signedUrlMaxSeconds: read.integer('SIGNED_URL_MAX_SECONDS', { fallback: 86_400, min: 1, max: 604_800 }),
     graphiql: read.flag('GRAPHIQL') ?? true,
+    explorer: read.flag('EXPLORER') ?? true,
     introspection: read.flag('INTROSPECTION') ?? true,
     logLevel: read.choice('LOG_LEVEL', LOG_LEVELS),
     logRequests: read.flag('LOG_REQUESTS') ?? true,

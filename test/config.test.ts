@@ -67,6 +67,7 @@ describe('settings', () => {
       signedUrlSecrets: [],
       signedUrlMaxSeconds: 86_400,
       graphiql: true,
+      explorer: true,
       introspection: true,
       logLevel: 'info',
       logRequests: true,

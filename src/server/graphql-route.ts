@@ -11,7 +11,7 @@ import { isMarked } from './cors.ts'
 import { EVENTS, sendAsEvent, sendEvents } from './event-writer.ts'
 import { type AskedParams, decodeBody, isSubscription, paramsOfBody, paramsOfQuery } from './graphql-request.ts'
 import { type FailureAnswer, type Handler, readBody } from './http.ts'
-import { jsonTypeOf, readAccept, readCoding } from './negotiation.ts'
+import { jsonTypeOf, prefersPage, RESPONSE_JSON, readAccept, readCoding } from './negotiation.ts'
 import type { RequestContext } from './request.ts'
 import { type Streams, whoAsks } from './streams.ts'
 import type { TrustedDocuments } from './trusted-documents.ts'
@@ -22,10 +22,7 @@ const BODY_MAX_BYTES = 2_621_440
 
 /** Of payloads in an answer that goes out as one event: it is held until it is whole. */
 const EVENT_MAX_BYTES = 4_194_304
-
-const RESPONSE_JSON = 'application/graphql-response+json'
 const PLAIN_JSON = 'application/json'
-const PAGE = 'text/html'
 
 export interface GraphqlRouteOptions {
   readonly graphql: GraphqlServer
@@ -142,13 +139,6 @@ export const graphqlFailure: FailureAnswer = (failure, { request, status }) => {
 
 function isJson(headers: IncomingHttpHeaders): boolean {
   return jsonTypeOf(headers) === PLAIN_JSON
-}
-
-/** Browsers name it; whoever takes anything is no browser. */
-function prefersPage(headers: IncomingHttpHeaders): boolean {
-  const { weightOf, namedWeightOf } = readAccept(headers)
-  const wish = namedWeightOf(PAGE)
-  return wish > 0 && wish >= Math.max(weightOf(PLAIN_JSON), namedWeightOf(RESPONSE_JSON))
 }
 
 /**

@@ -28,6 +28,15 @@ export function readAccept({ accept = '' }: IncomingHttpHeaders): MediaWishes {
   }
 }
 
+export const RESPONSE_JSON = 'application/graphql-response+json'
+
+/** Whether a browser asks that would show a page: browsers name `text/html`, and whoever takes anything is no browser. */
+export function prefersPage(headers: IncomingHttpHeaders): boolean {
+  const { weightOf, namedWeightOf } = readAccept(headers)
+  const wish = namedWeightOf('text/html')
+  return wish > 0 && wish >= Math.max(weightOf('application/json'), namedWeightOf(RESPONSE_JSON))
+}
+
 /** Clients send the same few headers again and again. */
 const knownWeights = new LRUCache<string, ReadonlyMap<string, number>>({ max: 64 })
 const knownTypes = new LRUCache<string, { readonly type: string | undefined }>({ max: 64 })
