@@ -5,6 +5,8 @@
 FROM node:24-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
+# The installation builds the explorer.
+COPY src/explorer ./src/explorer
 RUN npm ci
 COPY tsconfig.json tsconfig.build.json ./
 COPY src ./src

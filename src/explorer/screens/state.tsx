@@ -1,0 +1,60 @@
+import { Fault } from '../api/fault.ts'
+import { useAsk } from '../api/use-ask.ts'
+import { SnapshotDocument, type SnapshotQuery } from '../generated/documents.ts'
+import { go, params, setParams, toState } from '../location.ts'
+import { FaultView } from '../parts/fault-view.tsx'
+import { type KeyMap, useKeys } from '../parts/keys.ts'
+import { notify } from '../parts/notices.tsx'
+import { Waiting } from '../parts/waiting.tsx'
+import { DiffView } from './diff.tsx'
+import { StateBody } from './state-body.tsx'
+import { StateHead } from './state-head.tsx'
+
+export type SnapshotHead = NonNullable<SnapshotQuery['snapshotById']>
+
+export interface StateScreenProps {
+  readonly runId: string
+  readonly snapshotId: string
+}
+
+/** One state: what is known of it, and then itself, or what it changed. */
+export function StateScreen({ snapshotId }: StateScreenProps) {
+  const { data, fault, isLoading, again } = useAsk(SnapshotDocument, { id: snapshotId })
+  const snapshot = data?.snapshotById
+  const isDiff = params.value.has('vs')
+  useKeys(keysOf(snapshot, isDiff))
+  return (
+    <section class="page state">
+      {fault && <FaultView fault={fault} onRetry={again} />}
+      {data?.snapshotById === null && (
+        <FaultView fault={new Fault('NOT_FOUND', 'There is no such state')} onRetry={again} />
+      )}
+      {!data && isLoading && <Waiting rows={12} what="Reading the state" />}
+      {snapshot && <StateHead snapshot={snapshot} />}
+      {snapshot &&
+        (isDiff ? <DiffView snapshot={snapshot} /> : <StateBody key={snapshot.snapshotId} snapshot={snapshot} />)}
+    </section>
+  )
+}
+
+/** The state before or after in the run, at the same place, with what has changed since marked. */
+export function toNeighbour(snapshot: SnapshotHead, neighbour: { readonly snapshotId: string }): string {
+  const kept = Object.fromEntries(['at', 'view', 'vs'].flatMap((name) => pick(name)))
+  const was: Readonly<Record<string, string>> = 'vs' in kept ? {} : { was: snapshot.snapshotId }
+  return toState(snapshot.runId, neighbour.snapshotId, { ...kept, ...was })
+}
+
+function pick(name: string): [string, string][] {
+  const value = params.value.get(name)
+  return value === null ? [] : [[name, value]]
+}
+
+function keysOf(snapshot: SnapshotHead | null | undefined, isDiff: boolean): KeyMap {
+  if (!snapshot) return {}
+  const { previous, next } = snapshot
+  return {
+    ',': () => (previous ? go(toNeighbour(snapshot, previous)) : notify('This is the first state of the run')),
+    '.': () => (next ? go(toNeighbour(snapshot, next)) : notify('This is the last state of the run')),
+    d: () => setParams({ vs: isDiff ? null : (params.value.get('was') ?? 'previous') }),
+  }
+}
