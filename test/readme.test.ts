@@ -55,7 +55,7 @@ describe('the README', () => {
       await promisify(execFile)('sh', ['-ec', command], { cwd: folder.path })
     }
     const state = JSON.parse(await readFile(`${folder.path}/state.json`, 'utf8'))
-    assert.equal(state.data.snapshot.digest, 'sha256:a010cca4ea3bb4c51bb7671dc3792090ea3d0878edbad0f610ce0467eb5edf64')
+    assert.equal(state.data.snapshot.digest, 'sha256:c1d37d30888dfdb4b2137790f7773494ac9814563559c9ac3a5d9adfc7c11cd1')
     const { data } = await server.graphql('{ step(runId: "my-run", stepId: "embed") { snapshot { storageTier } } }')
     assert.deepEqual(data, { step: { snapshot: { storageTier: 'OBJECT' } } })
   })

@@ -1,126 +1,157 @@
 import type { RunChange } from '../model/run.ts'
+import type { SnapshotKind } from '../model/snapshot.ts'
 import type { StepChange } from '../model/step.ts'
 
 export interface DemoRun extends RunChange {
+  /** Runs of one topic begin alike. */
+  readonly topic: string
+  /** Ids of all steps that it means to take. */
+  readonly plan: readonly string[]
+  /** The step from which on its states hold a note, and so differ from those of another run. */
+  readonly notedFrom?: number
   readonly steps: readonly DemoStep[]
 }
 
-interface DemoStep extends Omit<StepChange, 'runId'> {
-  /** About this many bytes of state. */
-  readonly stateBytes: number
+export interface DemoStep extends Omit<StepChange, 'runId'> {
+  readonly stepId: string
+  /** What is captured of it, in order; about so many bytes each. */
+  readonly states: readonly { readonly kind: SnapshotKind; readonly sizeBytes: number }[]
 }
 
 const KB = 1000
 const MB = 1_000_000
+const MINUTE = 60_000
 
-/** One run that went well, with states of every size; one that failed last night; one that is under way. */
-export const DEMO_RUNS: readonly DemoRun[] = [
-  {
+/**
+ * One run that went well, with states of every size; one that failed, and the one that was started in its place, which begins like it
+ * and then parts from it. What is under way is played while the demo runs.
+ */
+export function demoRuns(now: number): readonly DemoRun[] {
+  return [digest(now - 8 * 60 * MINUTE), failedRefund(now - 40 * MINUTE), secondRefund(now - 25 * MINUTE)]
+}
+
+const DIGEST_PLAN = [
+  'plan',
+  'list-tickets',
+  'fetch-tickets',
+  'clean',
+  'split',
+  'embed',
+  'cluster',
+  'retrieve',
+  'draft',
+].concat(['critique', 'rewrite', 'publish'])
+
+function digest(began: number): DemoRun {
+  const step = stepsFrom(began)
+  return {
     runId: 'nightly-digest-0412',
+    topic: 'digest',
+    plan: DIGEST_PLAN,
     workflowName: 'nightly-digest',
     status: 'SUCCEEDED',
     tags: [
       { key: 'team', value: 'support' },
       { key: 'trigger', value: 'schedule' },
     ],
-    startedAt: '2026-04-12T02:00:00Z',
-    endedAt: '2026-04-12T02:11:42Z',
+    startedAt: at(began, 0),
+    endedAt: at(began, 702),
     steps: [
-      ...stepsOf('2026-04-12T02:00', [
-        ['plan', 'agent', 1 * KB],
-        ['list-tickets', 'tool', 6 * KB],
-        ['fetch-tickets', 'tool', 480 * KB],
-        ['clean', 'transform', 420 * KB],
-        ['split', 'transform', 2.4 * MB],
-        ['embed', 'model', 24 * MB],
-        ['cluster', 'transform', 9 * MB],
-        ['retrieve', 'tool', 1.2 * MB],
-        ['draft', 'agent', 64 * KB],
-        ['critique', 'agent', 18 * KB],
-        ['rewrite', 'agent', 58 * KB],
-        ['publish', 'tool', 2 * KB],
-      ]),
+      step(['plan', 'agent'], [0, 6], [1 * KB]),
+      step(['list-tickets', 'tool'], [6, 19], [6 * KB]),
+      step(['fetch-tickets', 'tool'], [19, 84], [480 * KB]),
+      step(['clean', 'transform'], [62, 96], [420 * KB]),
+      step(['split', 'transform'], [96, 121], [2.4 * MB]),
+      step(['embed', 'model'], [121, 296.5], [24 * MB, 24 * MB]),
+      step(['cluster', 'transform'], [296.5, 340], [9 * MB]),
+      step(['retrieve', 'tool'], [340, 352], [1.2 * MB]),
+      // Somebody had to agree.
+      step(['draft', 'agent'], [560, 604], [64 * KB, 64 * KB]),
+      step(['critique', 'agent'], [604, 641], [66 * KB]),
+      step(['rewrite', 'agent'], [641, 688], [66 * KB]),
+      step(['publish', 'tool'], [688, 702], [20 * KB]),
     ],
-  },
-  {
-    runId: 'refund-agent/case 8841',
-    workflowName: 'refund-agent',
+  }
+}
+
+const REFUND = {
+  topic: 'case 8841',
+  plan: ['read-case', 'decide', 'issue-refund', 'tell-customer'],
+  workflowName: 'refund-agent',
+  tags: [{ key: 'team', value: 'payments' }],
+}
+
+const TRACEBACK = `Traceback (most recent call last):
+  File "/app/refund_agent/steps.py", line 118, in issue_refund
+    receipt = ledger.refund(case.order_id, amount=decision.amount)
+  File "/app/refund_agent/ledger.py", line 64, in refund
+    return self._post("/refunds", order=order_id, amount=str(amount))
+  File "/app/refund_agent/ledger.py", line 41, in _post
+    raise LedgerError(answer["reason"])
+refund_agent.ledger.LedgerError: amount above the limit`
+
+function failedRefund(began: number): DemoRun {
+  const step = stepsFrom(began)
+  const failure = {
     status: 'FAILED',
-    tags: [{ key: 'team', value: 'payments' }],
-    startedAt: '2026-04-12T23:14:05Z',
-    endedAt: '2026-04-12T23:14:31Z',
-    error: { message: 'The ledger refused the refund: amount above the limit', type: 'LedgerError' },
+    attempt: 3,
+    error: { message: 'amount above the limit', type: 'LedgerError', stack: TRACEBACK },
+  } as const
+  const issue = step(['issue-refund', 'tool'], [15, 26], [1.8 * MB])
+  return {
+    ...REFUND,
+    runId: 'refund-agent/case 8841',
+    status: 'FAILED',
+    startedAt: at(began, 0),
+    endedAt: at(began, 26),
+    error: { message: 'The ledger refused the refund: amount above the limit', type: 'LedgerError', stack: TRACEBACK },
     steps: [
-      ...stepsOf('2026-04-12T23:14', [
-        ['read-case', 'tool', 3 * KB],
-        ['decide', 'agent', 22 * KB],
-      ]),
+      step(['read-case', 'tool'], [0, 4], [3 * KB]),
+      step(['decide', 'agent'], [4, 15], [22 * KB]),
       {
-        stepId: 'issue-refund',
-        kind: 'tool',
-        name: 'issue refund',
-        status: 'FAILED',
-        attempt: 3,
-        startedAt: '2026-04-12T23:14:20Z',
-        endedAt: '2026-04-12T23:14:31Z',
-        error: { message: 'amount above the limit', type: 'LedgerError' },
-        stateBytes: 1.8 * MB,
+        ...issue,
+        ...failure,
+        states: [
+          { kind: 'CHECKPOINT', sizeBytes: 1.8 * MB },
+          { kind: 'ERROR', sizeBytes: 1.8 * MB },
+        ],
       },
     ],
-  },
-  {
-    runId: 'code-review-77',
-    workflowName: 'code-review',
-    status: 'RUNNING',
-    tags: [{ key: 'team', value: 'platform' }],
-    startedAt: '2026-04-13T08:30:00Z',
-    steps: [...stepsOf('2026-04-13T08:30', [['read-diff', 'tool', 140 * KB]])],
-  },
-]
+  }
+}
 
-function stepsOf(minute: string, steps: readonly (readonly [string, string, number])[]): DemoStep[] {
-  return steps.map(([stepId, kind, stateBytes], index) => ({
+function secondRefund(began: number): DemoRun {
+  const step = stepsFrom(began)
+  return {
+    ...REFUND,
+    runId: 'refund-agent/case 8841, second try',
+    parentRunId: 'refund-agent/case 8841',
+    notedFrom: 1,
+    status: 'SUCCEEDED',
+    startedAt: at(began, 0),
+    endedAt: at(began, 31),
+    steps: [
+      step(['read-case', 'tool'], [0, 4], [3 * KB]),
+      step(['decide', 'agent'], [4, 17], [22 * KB]),
+      step(['issue-refund', 'tool'], [17, 24], [1.8 * MB]),
+      step(['tell-customer', 'agent'], [24, 31], [24 * KB]),
+    ],
+  }
+}
+
+/** In seconds from the beginning. */
+type Seconds = readonly [from: number, to: number]
+
+function stepsFrom(began: number) {
+  return ([stepId, kind]: readonly [string, string], [from, to]: Seconds, sizes: readonly number[]): DemoStep => ({
     stepId,
     kind,
     name: stepId.replaceAll('-', ' '),
     status: 'SUCCEEDED',
-    startedAt: `${minute}:${String(index * 2).padStart(2, '0')}Z`,
-    endedAt: `${minute}:${String(index * 2 + 1).padStart(2, '0')}.5Z`,
-    stateBytes,
-  }))
+    startedAt: at(began, from),
+    endedAt: at(began, to),
+    states: sizes.map((sizeBytes, index) => ({ kind: index < sizes.length - 1 ? 'CHECKPOINT' : 'OUTPUT', sizeBytes })),
+  })
 }
 
-const WORDS =
-  'the parcel arrived late and the invoice shows a second charge customer asks for refund agent replied order again café 東京 naïve 🚚'.split(
-    ' ',
-  )
-
-/** A state of about the size: what an agent remembers, then documents until it is full. The same call gives the same bytes. */
-export function demoState(stepId: string, bytes: number): Buffer {
-  const random = createRandom(stepId)
-  const parts = [
-    `{"step":${JSON.stringify(stepId)},"model":{"name":"digest-small","temperature":0.20,"seed":9007199254740993},"documents":[`,
-  ]
-  let size = parts[0]?.length ?? 0
-  for (let id = 1; id === 1 || size < bytes - 200; id++) {
-    const room = Math.max(1, Math.min(60, Math.floor((bytes - size) / 12)))
-    const words = Array.from({ length: room }, () => WORDS[Math.floor(random() * WORDS.length)])
-    const vector = Array.from({ length: Math.min(24, room) }, () => (random() * 2 - 1).toFixed(6)).join(',')
-    const document = `${id > 1 ? ',' : ''}\n{"id":"doc-${id}","text":${JSON.stringify(words.join(' '))},"vector":[${vector}]}`
-    parts.push(document)
-    size += Buffer.byteLength(document)
-  }
-  parts.push('\n]}\n')
-  return Buffer.from(parts.join(''))
-}
-
-/** Numbers from 0 to 1 that follow from a name alone (mulberry32). */
-function createRandom(name: string): () => number {
-  let state = [...name].reduce((sum, character) => (sum * 31 + (character.codePointAt(0) ?? 0)) | 0, 7)
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
+const at = (began: number, seconds: number) => new Date(began + seconds * 1000).toISOString()

@@ -7,7 +7,9 @@ import { releaseAbandoned, startEmbeddedPostgres } from '../db/embedded/embedded
 import { migrate } from '../db/migrate.ts'
 import type { Logger } from '../log.ts'
 import type { SnapshotWriter } from '../snapshots/capture/writer.ts'
-import { DEMO_RUNS, type DemoRun, demoState } from './demo-data.ts'
+import { type DemoRun, type DemoStep, demoRuns } from './demo-data.ts'
+import { playLive } from './demo-live.ts'
+import { demoState } from './demo-state.ts'
 import { type Service, startService } from './serve.ts'
 
 const PREFIX = 'statelens-demo-'
@@ -50,12 +52,16 @@ export async function runDemo({ env, log, print, stopping }: DemoOptions): Promi
       try {
         await fillDemo(service.writer, { print, signal: stopped.signal })
         if (!stopped.signal.aborted) print(welcome(service.publicUrl))
+        const playing = playLive(service.writer, stopped.signal).catch((error) =>
+          log.error({ err: error }, 'play failed'),
+        )
         if (port !== 0 && service.port !== port) {
           print(
             `It listens on port ${service.port}: another program has ${port}. Use ${service.port} in the commands of the README.`,
           )
         }
         await stopping
+        await playing
       } finally {
         await service.close()
       }
@@ -110,37 +116,37 @@ export interface FillOptions {
 
 /** Records the runs of the demo. */
 export async function fillDemo(writer: SnapshotWriter, { print, signal }: FillOptions): Promise<void> {
-  const total = DEMO_RUNS.reduce((sum, { steps }) => sum + steps.length, 0)
+  const runs = demoRuns(Date.now())
+  const total = runs.reduce((sum, { steps }) => sum + steps.length, 0)
   let done = 0
-  for (const run of DEMO_RUNS) {
-    const { steps, ...change } = run
+  for (const run of runs) {
+    const { steps, topic: _topic, plan: _plan, notedFrom: _notedFrom, ...change } = run
     await writer.upsertRun(change)
-    for (const [index, { stateBytes, ...step }] of steps.entries()) {
+    for (const [index, step] of steps.entries()) {
+      const { states, ...about } = step
       if (signal.aborted) return
-      await writer.upsertStep({ runId: run.runId, index, ...step })
-      const state = demoState(step.stepId, stateBytes)
-      await capture(writer, run, { stepId: step.stepId, failed: step.status === 'FAILED', state })
+      await writer.upsertStep({ runId: run.runId, index, ...about })
+      const bytes = await captureStates(writer, run, index)
       done++
-      print(`[${String(done).padStart(2)}/${total}] ${run.runId} / ${step.stepId}: ${formatBytes(state.length)}`)
+      print(`[${String(done).padStart(2)}/${total}] ${run.runId} / ${step.stepId}: ${formatBytes(bytes)}`)
     }
   }
 }
 
-interface DemoCapture {
-  readonly stepId: string
-  readonly failed: boolean
-  readonly state: Buffer
-}
-
-async function capture(
-  writer: SnapshotWriter,
-  { runId }: DemoRun,
-  { stepId, failed, state }: DemoCapture,
-): Promise<void> {
-  await writer.capture(
-    { runId, stepId, kind: failed ? 'ERROR' : 'OUTPUT', isSuccessState: !failed, replaySafe: !failed },
-    state,
-  )
+/** @returns the size of the last state of the step. */
+async function captureStates(writer: SnapshotWriter, run: DemoRun, index: number): Promise<number> {
+  const { stepId, status, states } = run.steps[index] as DemoStep
+  const isFailed = status === 'FAILED'
+  let size = 0
+  for (const [edition, { kind, sizeBytes }] of states.entries()) {
+    const note = run.notedFrom !== undefined && index >= run.notedFrom ? 'the limit was raised' : undefined
+    const { topic, plan } = run
+    const state = demoState({ topic, plan, done: index + 1, sizeBytes, edition, note })
+    const about = { runId: run.runId, stepId, kind, isSuccessState: !isFailed, replaySafe: !isFailed }
+    await writer.capture(about, state)
+    size = state.length
+  }
+  return size
 }
 
 function formatBytes(bytes: number): string {
@@ -151,6 +157,7 @@ function welcome(publicUrl: string): string {
   return `
 statelens is ready.
 
+  The explorer             ${publicUrl}/explorer/
   GraphiQL in a browser    ${publicUrl}/graphql
   GraphQL for programs     ${publicUrl}/graphql (POST)
 

@@ -69,7 +69,7 @@ describe('the demo', { concurrency: true }, () => {
     assert.ok(bytes.includes('"temperature":0.20,"seed":9007199254740993'))
 
     const query = between(child.stdout(), '{ run(runId:', '} } } } } }')
-    const [url = ''] = /http:\S+/.exec(child.stdout()) ?? []
+    const [url = ''] = /http:\S+\/graphql/.exec(child.stdout()) ?? []
     const response = await fetch(url, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },

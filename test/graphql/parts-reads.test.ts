@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, it } from 'node:test'
-import { demoState } from '../../src/commands/demo-data.ts'
+import { demoState } from '../../src/commands/demo-state.ts'
 import { codesByPath, dataOf } from '../support/answers.ts'
 import { type CountedRead, type CountingProxy, startCountingProxy } from '../support/counting-proxy.ts'
 import { describeWith } from '../support/describe-with.ts'
@@ -11,7 +11,7 @@ import { startServer, type TestServer } from '../support/server.ts'
 import { s3 } from '../support/services.ts'
 
 const MIB = 1_048_576
-const STATE = demoState('embed', 24_000_000)
+const STATE = demoState({ topic: 'digest', plan: ['embed'], done: 1, sizeBytes: 24_000_000 })
 
 /** The first page of a place's children, with what a reader shows of them. */
 const PAGE = `query($id: ID!, $pointer: JSONPointer!, $after: String, $skip: Int) {
