@@ -97,9 +97,13 @@ export async function missingIndexes(
     from pg_index i join pg_class c on c.oid = i.indexrelid
     where i.indrelid in (select to_regclass(t) from unnest(${TABLES}::text[]) t) and i.indisvalid`.execute(db)
   const isMissing = ({ name }: Index) => !rows.some((row) => row.name === name)
-  const filled = await tablesWithRows(db)
+  const lacking = LATER_INDEXES.filter(isMissing)
+  const filled = await tablesWithRows(
+    db,
+    lacking.map(({ table }) => table),
+  )
   // A table without rows gets them from its migration.
-  const later = LATER_INDEXES.filter((index) => filled.includes(index.table) && isMissing(index))
+  const later = lacking.filter(({ table }) => filled.includes(table))
   if (!isAdopted) return later
   const hasKey = rows.some(
     ({ columns, is_unique }) => is_unique && columns.endsWith('state_snapshots USING btree (id)'),
@@ -107,9 +111,10 @@ export async function missingIndexes(
   return [...(hasKey ? [] : [KEY]), ...ADOPTED_INDEXES.filter(isMissing), ...later]
 }
 
-async function tablesWithRows(db: Kysely<unknown>): Promise<readonly string[]> {
+/** Only those that are asked about are looked into: another may be locked. */
+async function tablesWithRows(db: Kysely<unknown>, asked: readonly Index['table'][]): Promise<readonly string[]> {
   const tables: string[] = []
-  for (const table of TABLES) {
+  for (const table of new Set(asked)) {
     const { rows } = await sql<{ there: boolean }>`select to_regclass(${table}) is not null as there`.execute(db)
     if (!rows[0]?.there) continue
     const found = await sql<{ found: boolean }>`select exists (select from ${sql.table(table)}) as found`.execute(db)
@@ -120,7 +125,10 @@ async function tablesWithRows(db: Kysely<unknown>): Promise<readonly string[]> {
 
 /** Makes those of tables without rows, in the transaction that is under way. */
 export async function createIndexesOfEmpty(db: Kysely<unknown>, indexes: readonly Index[]): Promise<void> {
-  const filled = await tablesWithRows(db)
+  const filled = await tablesWithRows(
+    db,
+    indexes.map(({ table }) => table),
+  )
   for (const index of indexes) if (!filled.includes(index.table)) await createIndexAtOnce(db, index)
 }
 

@@ -9,7 +9,7 @@ import { explainDatabase, HIDDEN_ROWS } from '../database-trouble.ts'
 import { type Finding, fine, warning, wordOf, wrong } from './finding.ts'
 
 const OLDEST_VERSION = 140_000
-/** A server of ours opens eleven. */
+/** A server of ours opens twelve. */
 const FEW_CONNECTIONS = 12
 
 export interface DatabaseLook {
@@ -69,7 +69,7 @@ function judgeServer({
   }
   if (hidesRows) findings.push(warning(HIDDEN_ROWS))
   if (freeConnections < FEW_CONNECTIONS) {
-    const left = `${Math.max(0, freeConnections)} connections are free, and each server takes up to 11`
+    const left = `${Math.max(0, freeConnections)} connections are free, and each server takes up to 12`
     findings.push(warning(`${left}: close some, or raise max_connections`))
   }
   return findings.some(({ mark }) => mark === 'wrong')
