@@ -1,0 +1,116 @@
+import { randomBytes } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import type { Database } from '../../db/connect.ts'
+import { leadsAstray } from '../../db/errors.ts'
+import {
+  addStateKeys,
+  dropStateKeys,
+  finishStateKeys,
+  loadStateKeyHeads,
+  loadStateKeys,
+  type StateKeysName,
+} from '../../db/queries/state-keys.ts'
+import { AppError } from '../../errors.ts'
+import type { IndexNode, JsonIndex } from '../../json/parts/json-index.ts'
+import { createKeyHash, type KeyHash, SEED_BYTES } from '../../json/parts/key-hash.ts'
+import { readKeys } from '../../json/parts/key-pass.ts'
+import { entriesOf, hashOfKey, type KeyHead, readKeyHead } from '../../json/parts/key-table.ts'
+import type { IndexSubject } from './index-subject.ts'
+import type { StateIndexes } from './state-indexes.ts'
+
+/** Of one object in a state. */
+export interface KeysSubject {
+  readonly subject: IndexSubject
+  readonly index: JsonIndex
+  /** The object, in this index. */
+  readonly node: IndexNode
+}
+
+/** Where the keys of large objects are, which their indexes do not keep: in the database. */
+export interface KeyTables {
+  /** Numbers of the entries in which a key may be; null where there is no table, or not all of it. @throws what the database rejects with. */
+  find(of: KeysSubject, key: string): Promise<readonly number[] | null>
+  /**
+   * Makes the table of an object.
+   * @param chunks all of its `unkeptRange`, checked.
+   * @returns false where the database takes no writes: then little was read.
+   * @throws what the database rejects with, and the chunks.
+   */
+  make(of: KeysSubject, chunks: AsyncIterable<Buffer>): Promise<boolean>
+}
+
+/** Each may have 2 KiB. */
+const HEADS_MAX = 1000
+
+interface Table {
+  readonly name: StateKeysName
+  readonly head: KeyHead
+  readonly hash: KeyHash
+}
+
+export function createKeyTables(db: Database, indexes: Pick<StateIndexes, 'has' | 'keep'>): KeyTables {
+  const known = new LRUCache<string, Table>({ max: HEADS_MAX })
+
+  async function look({ name, head, hash }: Table, key: Buffer): Promise<readonly number[] | null> {
+    const wanted = hashOfKey(key, hash)
+    const { bucket, partCount } = head.bucketOf(wanted)
+    const parts = partCount === 0 ? [] : await loadStateKeys(db, name, bucket)
+    return parts.length === partCount ? entriesOf(parts, wanted) : null
+  }
+
+  async function load({ subject, node }: KeysSubject): Promise<readonly Table[]> {
+    const owner = { key: subject.key, container: node.start }
+    const heads = await loadStateKeyHeads(db, owner)
+    return heads.flatMap(({ seed, head: kept }) => {
+      const head = readKeyHead(kept, node)
+      return head && seed.length === SEED_BYTES ? [{ name: { ...owner, seed }, head, hash: createKeyHash(seed) }] : []
+    })
+  }
+
+  async function write(name: StateKeysName, node: IndexNode, chunks: AsyncIterable<Buffer>): Promise<void> {
+    const passing = readKeys(chunks, { node, hash: createKeyHash(name.seed) })
+    let partCount = 0
+    try {
+      let next = await passing.next()
+      for (; !next.done; next = await passing.next()) {
+        await addStateKeys(db, name, next.value)
+        partCount += next.value.length
+      }
+      await finishStateKeys(db, name, { head: next.value, partCount })
+    } finally {
+      // Whoever leaves early lets go of what is read.
+      await passing.return(Buffer.alloc(0))
+    }
+  }
+
+  return {
+    async find(of, key) {
+      const bytes = Buffer.from(key)
+      const label = `${of.subject.key.toString('hex')} ${of.node.start}`
+      const last = known.get(label)
+      const found = last && (await look(last, bytes))
+      if (found) return found
+      known.delete(label)
+      for (const table of await load(of)) {
+        const entries = await look(table, bytes)
+        if (!entries) continue
+        known.set(label, table)
+        return entries
+      }
+      return null
+    },
+
+    async make({ subject, index, node }, chunks) {
+      const name = { key: subject.key, container: node.start, seed: randomBytes(SEED_BYTES) }
+      try {
+        if (!(await indexes.has(subject))) await indexes.keep(subject, index)
+        await write(name, node, chunks)
+        return true
+      } catch (error) {
+        if (error instanceof AppError && leadsAstray(error.cause)) return false
+        await dropStateKeys(db, name).catch(() => {})
+        throw error
+      }
+    },
+  }
+}
