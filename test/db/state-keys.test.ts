@@ -48,9 +48,9 @@ describe('a table of keys', () => {
     const [broken, first, late] = [nameIn(key), nameIn(key), nameIn(key)]
     const another = { ...nameIn(key), container: 7 }
     for (const name of [broken, first, late, another]) await addStateKeys(db, name, [part(1)])
-    await finishStateKeys(db, first, { head: HEAD, partCount: 1 })
+    assert.equal(await finishStateKeys(db, first, { head: HEAD, partCount: 1 }), true)
     await addStateKeys(db, late, [part(2)])
-    await finishStateKeys(db, late, { head: HEAD, partCount: 2 })
+    assert.equal(await finishStateKeys(db, late, { head: HEAD, partCount: 2 }), false)
     const heads = await loadStateKeyHeads(db, first)
     assert.deepEqual(
       heads.map(({ seed }) => seed),

@@ -40,25 +40,26 @@ export interface StateKeysEnd {
 }
 
 /**
- * From now on it is found, and all others of the same object go, whole or not. Does nothing for one that went so itself, since another
- * was finished first.
+ * From now on it is found, and all others of the same object go, whole or not.
+ * @returns false for one that went so itself, since another was finished first: then nothing is done.
  */
 export async function finishStateKeys(
   db: Database,
   { key, container, seed }: StateKeysName,
   { head, partCount }: StateKeysEnd,
-): Promise<void> {
+): Promise<boolean> {
   const isOfThis = sql`key = ${key} and container = ${container}`
-  await sql`
+  const { rows } = await sql<{ is_whole: boolean }>`
     with whole as (
       insert into statelens_state_keys (key, container, seed, bucket, part, pairs)
       select ${key}::bytea, ${container}::bigint, ${seed}::bytea, ${HEAD_BUCKET}::smallint, 0, ${head}::bytea
       where (select count(*) from statelens_state_keys where ${isOfThis} and seed = ${seed}) = ${partCount}
       returning 1
+    ), others as (
+      delete from statelens_state_keys where ${isOfThis} and seed <> ${seed} and exists (select from whole)
     )
-    delete from statelens_state_keys where ${isOfThis} and seed <> ${seed} and exists (select from whole)`.execute(
-    db.kysely,
-  )
+    select exists (select from whole) as is_whole`.execute(db.kysely)
+  return rows[0]?.is_whole === true
 }
 
 /** Takes away what was written of one that is not made to its end. */

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { IndexEntry, IndexNode } from './json-index.ts'
 import type { TextStart, TextValue, TextWalker } from './json-text.ts'
 import { createKeyMatcher, type KeyMatcher } from './key-text.ts'
@@ -78,6 +79,8 @@ export function createDescent(spots: Spots, options: DescentOptions = {}): Desce
         bytes += spots.texts.sizeOf(entry)
       }
       for (const [index, text] of (await spots.texts.load(batch)).entries()) {
+        // Others have their turn between two texts, which may each have thousands of keys.
+        if (index > 0) await setImmediate()
         const entry = batch[index]
         const found = entry && (await lastOfKey(parent, text, startOf(parent, entry), isKey))
         if (found) return found

@@ -8,7 +8,7 @@ import { keyBytes } from './key-text.ts'
 /** Longer keys are not read, neither here nor where they are looked for. */
 const KEY_MAX_BYTES = 2 ** 20
 /** So many parts are given together. */
-const BATCH = 64
+const BATCH = 32
 
 /** Where the keys are that an index does not keep: what must be read to note them. Null where it keeps all. */
 export function unkeptRange({ entries }: IndexNode): ByteRange | null {

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Database } from '../../db/connect.ts'
-import { leadsAstray } from '../../db/errors.ts'
 import {
   addStateKeys,
   dropStateKeys,
@@ -10,7 +9,6 @@ import {
   loadStateKeys,
   type StateKeysName,
 } from '../../db/queries/state-keys.ts'
-import { AppError } from '../../errors.ts'
 import type { IndexNode, JsonIndex } from '../../json/parts/json-index.ts'
 import { createKeyHash, type KeyHash, SEED_BYTES } from '../../json/parts/key-hash.ts'
 import { readKeys } from '../../json/parts/key-pass.ts'
@@ -31,12 +29,11 @@ export interface KeyTables {
   /** Numbers of the entries in which a key may be; null where there is no table, or not all of it. @throws what the database rejects with. */
   find(of: KeysSubject, key: string): Promise<readonly number[] | null>
   /**
-   * Makes the table of an object.
+   * Makes the table of an object, unless it cannot be kept, as in a database that takes no writes: then little is read.
    * @param chunks all of its `unkeptRange`, checked.
-   * @returns false where the database takes no writes: then little was read.
-   * @throws what the database rejects with, and the chunks.
+   * @throws what the chunks throw.
    */
-  make(of: KeysSubject, chunks: AsyncIterable<Buffer>): Promise<boolean>
+  make(of: KeysSubject, chunks: AsyncIterable<Buffer>): Promise<void>
 }
 
 /** Each may have 2 KiB. */
@@ -67,20 +64,25 @@ export function createKeyTables(db: Database, indexes: Pick<StateIndexes, 'has' 
     })
   }
 
-  async function write(name: StateKeysName, node: IndexNode, chunks: AsyncIterable<Buffer>): Promise<void> {
+  /** @returns whether it is in the database, to its end. */
+  async function write(name: StateKeysName, node: IndexNode, chunks: AsyncIterable<Buffer>): Promise<boolean> {
     const passing = readKeys(chunks, { node, hash: createKeyHash(name.seed) })
     let partCount = 0
     try {
       let next = await passing.next()
       for (; !next.done; next = await passing.next()) {
-        await addStateKeys(db, name, next.value)
+        if (!(await isDone(addStateKeys(db, name, next.value)))) return false
         partCount += next.value.length
       }
-      await finishStateKeys(db, name, { head: next.value, partCount })
+      return await finishStateKeys(db, name, { head: next.value, partCount }).catch(() => false)
     } finally {
       // Whoever leaves early lets go of what is read.
       await passing.return(Buffer.alloc(0))
     }
+  }
+
+  async function keepIndex(subject: IndexSubject, index: JsonIndex): Promise<void> {
+    if (!(await indexes.has(subject))) await indexes.keep(subject, index)
   }
 
   return {
@@ -102,15 +104,20 @@ export function createKeyTables(db: Database, indexes: Pick<StateIndexes, 'has' 
 
     async make({ subject, index, node }, chunks) {
       const name = { key: subject.key, container: node.start, seed: randomBytes(SEED_BYTES) }
+      let isMade = false
       try {
-        if (!(await indexes.has(subject))) await indexes.keep(subject, index)
-        await write(name, node, chunks)
-        return true
-      } catch (error) {
-        if (error instanceof AppError && leadsAstray(error.cause)) return false
-        await dropStateKeys(db, name).catch(() => {})
-        throw error
+        isMade = (await isDone(keepIndex(subject, index))) && (await write(name, node, chunks))
+      } finally {
+        if (!isMade) await isDone(dropStateKeys(db, name))
       }
     },
   }
+}
+
+/** A reader does not fail with what could not be kept. */
+async function isDone(keeping: Promise<void>): Promise<boolean> {
+  return await keeping.then(
+    () => true,
+    () => false,
+  )
 }

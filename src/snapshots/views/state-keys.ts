@@ -29,18 +29,18 @@ export interface StateKeysOptions {
 }
 
 export function createStateKeys({ tables, admission }: StateKeysOptions): StateKeys {
-  const passes = createPasses<boolean>(admission.indexing)
+  const passes = createPasses<void>(admission.indexing)
 
-  async function make(of: KeysSubject, reader: LookedInto['reader'], look: LookOptions): Promise<boolean> {
+  async function make(of: KeysSubject, reader: LookedInto['reader'], look: LookOptions): Promise<void> {
     const range = unkeptRange(of.node)
-    if (!range) return false
+    if (!range) return
     const checks = createRunChecks(of.index.runs, of.index.sizeBytes)
     const run = (tell: (count: number) => void, signal: AbortSignal) => {
       const stored = told(reader.stream(wholeRuns(checks, range), signal), tell)
       return tables.make(of, checkedRuns(stored, checks, range))
     }
     const name = `${nameOf(of.subject)} ${of.node.start}`
-    return await passes.wait({ name, sizeBytes: range.end - range.start, run }, look)
+    await passes.wait({ name, sizeBytes: range.end - range.start, run }, look)
   }
 
   return {
@@ -48,7 +48,8 @@ export function createStateKeys({ tables, admission }: StateKeysOptions): StateK
       find: (node, key) => tables.find({ subject, index, node }, key),
       async learn(node, key) {
         const of = { subject, index, node }
-        return (await make(of, reader, look())) ? await tables.find(of, key) : null
+        await make(of, reader, look())
+        return await tables.find(of, key)
       },
     }),
     close: () => passes.close(),
