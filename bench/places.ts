@@ -119,10 +119,12 @@ await withSession(async (session) => {
   }
   print(await describeMachine([`${rounds} rounds`]))
   print()
-  printTable(['state', 'way to one message in its middle', 'MB read', 'reads', 'ms', 'MB of memory'], rows)
-  print()
-  printTable(KEY_LOOKS_HEAD, keys)
+  if (keys.length > 0) {
+    printTable(KEY_LOOKS_HEAD, keys)
+    print()
+  }
   if (ours.length === 0) return
+  printTable(['state', 'way to one message in its middle', 'MB read', 'reads', 'ms', 'MB of memory'], rows)
   printBars([
     { bar: 'parts.reads', values: [Math.max(...ours.map(({ reads }) => reads))] },
     { bar: 'parts.bytes', values: [Math.max(...ours.map(({ bytes }) => bytes / 2 ** 20))] },

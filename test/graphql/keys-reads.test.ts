@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { after, before, beforeEach, it } from 'node:test'
+import { gzipSync } from 'node:zlib'
 import { codesByPath, dataOf } from '../support/answers.ts'
 import { type CountingProxy, startCountingProxy } from '../support/counting-proxy.ts'
 import { describeWith } from '../support/describe-with.ts'
 import { openObjects, s3Env } from '../support/objects.ts'
 import { eventually, put, storedOf } from '../support/put.ts'
-import { countRows, query } from '../support/rows.ts'
+import { countRows, insertForeign, query } from '../support/rows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { s3 } from '../support/services.ts'
 
@@ -125,9 +127,31 @@ await describeWith('a key in an object of 200,000 in S3', s3, (service) => {
     assert.equal(await countRows(server.databaseUrl, TABLE), 0)
   })
 
+  it('is found as well in an object of another writer that is coded, read to its end once', async () => {
+    using objects = openObjects({ storagePath: server.storagePath, s3: service })
+    const storageUri = `s3://${service.bucket}/${randomUUID()}.json.gz`
+    const coded = gzipSync(STATE)
+    await objects.put(storageUri, coded)
+    const foreignId = await insertForeign(server.databaseUrl, { storageUri })
+    const lookThere = (key: string) => server.graphql(LOOK, { id: foreignId, pointer: `/${key}` })
+    assert.deepEqual(await dataOf(lookThere(keyOf(9))), found(noteOf(9)))
+    assert.deepEqual(await dataOf(lookThere(keyOf(100_000))), found(noteOf(100_000)))
+    proxy.reads.length = 0
+    assert.deepEqual(codesByPath(await lookThere('customer')), { 'snapshotById.at': 'POINTER_NOT_FOUND' })
+    assert.ok(
+      proxy.reads.every(({ bytes }) => bytes < coded.length / 2),
+      JSON.stringify(proxy.reads),
+    )
+    await objects.remove(storageUri)
+  })
+
   it('is OBJECT_CORRUPT where the object is not what was captured, and no table is made of it', async () => {
     await query(server.databaseUrl, `delete from ${TABLE}`)
-    const [row] = await query<{ uri: string }>(server.databaseUrl, 'select storage_uri as uri from state_snapshots')
+    const [row] = await query<{ uri: string }>(
+      server.databaseUrl,
+      'select storage_uri as uri from state_snapshots where id = $1',
+      [id],
+    )
     using objects = openObjects({ storagePath: server.storagePath, s3: service })
     const bytes = Buffer.from(STATE)
     bytes.write('stranger', bytes.indexOf(keyOf(100_000)))
