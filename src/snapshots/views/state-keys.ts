@@ -48,6 +48,9 @@ export function createStateKeys({ tables, admission }: StateKeysOptions): StateK
       find: (node, key) => tables.find({ subject, index, node }, key),
       async learn(node, key) {
         const of = { subject, index, node }
+        // It may have been made while this caller searched.
+        const known = await tables.find(of, key)
+        if (known) return known
         await make(of, reader, look())
         return await tables.find(of, key)
       },
