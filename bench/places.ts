@@ -4,6 +4,7 @@ import { s3Env } from '../test/support/objects.ts'
 import { put, storedOf } from '../test/support/put.ts'
 import { printBars } from './lib/bars.ts'
 import { startDatabase, withClient } from './lib/database.ts'
+import { KEY_LOOKS_HEAD, lookForKeys } from './lib/key-looks.ts'
 import { byJq, byJsonb, byParsing, byServer, type PartWay, type Subject, type Taken } from './lib/part-ways.ts'
 import { divideCores, startServer } from './lib/processes.ts'
 import { describeMachine, endPart, formatNumber, note, print, printTable } from './lib/report.ts'
@@ -14,7 +15,8 @@ import { median } from './lib/statistics.ts'
 
 /*
  * One message in the middle of a large state: `npm run bench:parts`, or of other sizes by `-- --mb 24,100 --rounds 5`. What the server
- * reads for it, how long it takes and how far it grows, beside the ways to it that need all of the state.
+ * reads for it, how long it takes and how far it grows, beside the ways to it that need all of the state. Then keys of an object of
+ * ten million, or of as many as `--keys 1000000` says; `--mb none` or `--keys none` leaves one of the two out.
  */
 const MB = 1e6
 /** `JSON.parse` takes no text of more, and jsonb no value. */
@@ -26,11 +28,13 @@ const JQ_MAX_BYTES = 50 * MB
 const { values } = parseArgs({
   options: {
     mb: { type: 'string', default: '24,100,1074' },
+    keys: { type: 'string', default: '10000000' },
     rounds: { type: 'string', default: '3' },
     write: { type: 'boolean', default: false },
   },
 })
 const rounds = Number(values.rounds)
+const numbersOf = (list: string) => (list === 'none' ? [] : list.split(',').map(Number))
 
 /** The same places for every way: one in the middle, and others around it. */
 const placeOf = (messages: number, round: number) => Math.floor(messages / 2) + 17 * round
@@ -90,7 +94,7 @@ await withSession(async (session) => {
   })
   const rows: string[][] = []
   const ours: Taken[] = []
-  for (const size of values.mb.split(',').map(Number)) {
+  for (const size of numbersOf(values.mb)) {
     note(`A state of ${size} MB …`)
     const { chunks, sizeBytes } = createState(size * MB)
     const { snapshotId } = storedOf(await put(server.origin, chunks(), { stepId: `${size}` }))
@@ -108,8 +112,18 @@ await withSession(async (session) => {
     for (const [way, all] of taken) rows.push(rowOf(`${size} MB`, way, all))
     ours.push(...(taken.get(ways[0] as PartWay) ?? []))
   }
+  const keys: string[][] = []
+  for (const count of numbersOf(values.keys)) {
+    note(`An object of ${count} keys …`)
+    keys.push(...(await lookForKeys({ server, count, reads: proxy.reads })))
+  }
   print(await describeMachine([`${rounds} rounds`]))
   print()
+  if (keys.length > 0) {
+    printTable(KEY_LOOKS_HEAD, keys)
+    print()
+  }
+  if (ours.length === 0) return
   printTable(['state', 'way to one message in its middle', 'MB read', 'reads', 'ms', 'MB of memory'], rows)
   printBars([
     { bar: 'parts.reads', values: [Math.max(...ours.map(({ reads }) => reads))] },

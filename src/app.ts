@@ -32,6 +32,7 @@ import { createGraphqlServer, type GraphqlServer } from './server/yoga.ts'
 import { type Authorize, changesFor } from './snapshots/authorize.ts'
 import { createUploads } from './snapshots/capture/uploads.ts'
 import { createWriter, type SnapshotWriter } from './snapshots/capture/writer.ts'
+import { createKeyTables } from './snapshots/indexes/key-tables.ts'
 import { createStateIndexes } from './snapshots/indexes/state-indexes.ts'
 import { createLinks } from './snapshots/links.ts'
 import { createMayRead } from './snapshots/may-read.ts'
@@ -179,6 +180,7 @@ function build(options: AppOptions, { authenticate, policies }: Access) {
     parts: createParts({
       payloads,
       indexes,
+      keyTables: createKeyTables(db, indexes),
       reads,
       admission,
       wholeMaxBytes: CACHE_ENTRY_MAX_BYTES,

@@ -7,6 +7,7 @@ import type { Config } from '../config.ts'
 import { createDatabase, type Database } from '../db/connect.ts'
 import { isUuid } from '../model/ids.ts'
 import { SNAPSHOT_METADATA, type Snapshot } from '../model/snapshot.ts'
+import { createKeyTables } from '../snapshots/indexes/key-tables.ts'
 import { createStateIndexes } from '../snapshots/indexes/state-indexes.ts'
 import { createReader } from '../snapshots/reader.ts'
 import { createAdmission } from '../snapshots/source/admission.ts'
@@ -62,10 +63,11 @@ function createStateParts(db: Database, storage: ReturnType<typeof openStorage>)
   const admission = createAdmission()
   const payloads = createPayloads({ db, storage, cache, admission })
   const indexes = createStateIndexes(db)
+  const keyTables = createKeyTables(db, indexes)
   const reads = createStoredReads({ db, indexes })
   // A command waits for the index of a state as long as it takes.
   const waitMillis = 2_000_000_000
-  return createParts({ payloads, indexes, reads, admission, wholeMaxBytes: WHOLE_MAX_BYTES, waitMillis })
+  return createParts({ payloads, indexes, keyTables, reads, admission, wholeMaxBytes: WHOLE_MAX_BYTES, waitMillis })
 }
 
 async function loadBoth(db: Database, ids: readonly string[]): Promise<readonly [Snapshot | null, Snapshot]> {

@@ -14,6 +14,7 @@ import * as storeMarks from './migrations/0011-store-marks.ts'
 import * as captures from './migrations/0012-captures.ts'
 import * as stateIndexes from './migrations/0013-state-indexes.ts'
 import * as changes from './migrations/0014-changes.ts'
+import * as stateKeys from './migrations/0015-state-keys.ts'
 
 interface Migration {
   up(db: Kysely<unknown>): Promise<void>
@@ -35,6 +36,7 @@ const MIGRATIONS: readonly (readonly [string, Migration])[] = [
   ['0012-captures', captures],
   ['0013-state-indexes', stateIndexes],
   ['0014-changes', changes],
+  ['0015-state-keys', stateKeys],
 ]
 
 /** A statement: what belongs to a table of the old system is made beside it, wherever the search path finds it. */

@@ -184,6 +184,20 @@ export interface StateIndexesTable {
   created_at: WithDefault<Instant>
 }
 
+/** Where the keys of an object in such a state are, which its index does not keep: parts of buckets by hashes of keys. */
+export interface StateKeysTable {
+  /** Of the index. */
+  key: Buffer
+  /** Where the object starts, in bytes. */
+  container: string | number
+  /** Of the hashes; each table that is made has one of its own. */
+  seed: Buffer
+  /** -1 for the head, which is written last. */
+  bucket: number
+  part: number
+  pairs: Buffer
+}
+
 export interface Tables {
   statelens_runs: RunsTable
   statelens_run_tags: RunTagsTable
@@ -195,4 +209,5 @@ export interface Tables {
   statelens_uploads: UploadsTable
   statelens_stores: StoresTable
   statelens_state_indexes: StateIndexesTable
+  statelens_state_keys: StateKeysTable
 }

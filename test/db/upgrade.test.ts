@@ -12,7 +12,8 @@ import { query } from '../support/rows.ts'
 
 /** Takes back what migrations did that came with lists and deletions. */
 const BEFORE_0005 = `
-  drop table statelens_deletions, statelens_run_tags, statelens_stores, statelens_state_indexes;
+  drop table statelens_deletions, statelens_run_tags, statelens_stores, statelens_state_keys,
+    statelens_state_indexes;
   drop function statelens_give_up_object, statelens_replace_deleted_step, statelens_index_tags, statelens_next_seq, statelens_capture,
     statelens_mark_change cascade;
   alter table state_snapshots drop column changed_xid;

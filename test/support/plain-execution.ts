@@ -8,6 +8,7 @@ import { createVariables } from '../../src/graphql/execution/variables.ts'
 import { createErrorMask } from '../../src/graphql/mask-error.ts'
 import { isLazy, type RawSource, toJsonSegments } from '../../src/graphql/raw-json.ts'
 import { schema } from '../../src/graphql/schema.ts'
+import { createKeyTables } from '../../src/snapshots/indexes/key-tables.ts'
 import { createStateIndexes } from '../../src/snapshots/indexes/state-indexes.ts'
 import { createLinks } from '../../src/snapshots/links.ts'
 import { createReader } from '../../src/snapshots/reader.ts'
@@ -49,8 +50,9 @@ export function createPlainExecution({ server, now }: PlainExecutionOptions): Pl
   const maskError = createErrorMask(() => {})
   const payloads = createPayloads({ db, storage, cache })
   const indexes = createStateIndexes(db)
+  const keyTables = createKeyTables(db, indexes)
   const reads = createStoredReads({ db, indexes })
-  const parts = createParts({ payloads, indexes, reads, admission: createAdmission(), wholeMaxBytes: 1 })
+  const parts = createParts({ payloads, indexes, keyTables, reads, admission: createAdmission(), wholeMaxBytes: 1 })
   // Only mutations upload, only subscriptions watch, and only plain routes read for a viewer of their own.
   const contextOf = (): Omit<Context, 'uploads' | 'events' | 'readers'> => ({
     reader: createStrictReader(createReader(db)),

@@ -11,15 +11,19 @@ export interface ByteRange {
   readonly end: number
 }
 
-/** Bytes of a document, of which none is given before the run that holds it is found right. */
-export interface CheckedBytes {
-  /** The bytes of each range, which are read together. @throws AppError `OBJECT_CORRUPT` */
-  take(ranges: readonly ByteRange[]): Promise<readonly Buffer[]>
+/** Where the runs of a document are, and what they must be. */
+export interface RunChecks {
   /** @throws AppError `OBJECT_CORRUPT` */
   check(run: number, bytes: Uint8Array): void
   /** The run that holds an offset. */
   runAt(offset: number): number
   rangeOf(run: number): ByteRange
+}
+
+/** Bytes of a document, of which none is given before the run that holds it is found right. */
+export interface CheckedBytes extends RunChecks {
+  /** The bytes of each range, which are read together. @throws AppError `OBJECT_CORRUPT` */
+  take(ranges: readonly ByteRange[]): Promise<readonly Buffer[]>
 }
 
 interface Options {
@@ -34,11 +38,9 @@ export function corrupt(): AppError {
   return new AppError('OBJECT_CORRUPT', 'The stored state is not the one that was captured')
 }
 
-export function createCheckedBytes({ source, runs, nearBytes }: Options): CheckedBytes {
-  const ends = runs?.ends ?? new Float64Array([source.sizeBytes])
-  /** Bytes of runs, the ones longest known first. */
-  const known = new Map<number, Promise<Buffer>>()
-  let keptBytes = 0
+/** @param runs null for a document that is one run, and was checked. */
+export function createRunChecks(runs: IndexRuns | null, sizeBytes: number): RunChecks {
+  const ends = runs?.ends ?? new Float64Array([sizeBytes])
 
   function rangeOf(run: number): ByteRange {
     return { start: ends[run - 1] ?? 0, end: ends[run] ?? 0 }
@@ -60,6 +62,15 @@ export function createCheckedBytes({ source, runs, nearBytes }: Options): Checke
     const hash = runs?.hashes.subarray(run * RUN_HASH_BYTES, (run + 1) * RUN_HASH_BYTES)
     if (hash && !createHash('sha256').update(bytes).digest().subarray(0, RUN_HASH_BYTES).equals(hash)) throw corrupt()
   }
+
+  return { check, runAt, rangeOf }
+}
+
+export function createCheckedBytes({ source, runs, nearBytes }: Options): CheckedBytes {
+  const { check, runAt, rangeOf } = createRunChecks(runs, source.sizeBytes)
+  /** Bytes of runs, the ones longest known first. */
+  const known = new Map<number, Promise<Buffer>>()
+  let keptBytes = 0
 
   /** Neighbours and what is between them, in one read. */
   function readRuns(first: number, last: number): void {
@@ -104,7 +115,8 @@ export function createCheckedBytes({ source, runs, nearBytes }: Options): Checke
 
   async function bytesOf({ start, end }: ByteRange, held: ReadonlyMap<number, Promise<Buffer>>): Promise<Buffer> {
     const parts: Buffer[] = []
-    for (let run = runAt(start); run < ends.length && rangeOf(run).start < end; run++) {
+    const last = runAt(end - 1)
+    for (let run = runAt(start); run <= last; run++) {
       const range = rangeOf(run)
       const bytes = (await held.get(run)) ?? Buffer.alloc(0)
       parts.push(bytes.subarray(Math.max(0, start - range.start), Math.min(range.end, end) - range.start))
@@ -116,7 +128,8 @@ export function createCheckedBytes({ source, runs, nearBytes }: Options): Checke
     async take(ranges) {
       const wanted = new Set<number>()
       for (const { start, end } of ranges) {
-        for (let run = runAt(start); run < ends.length && rangeOf(run).start < end; run++) wanted.add(run)
+        const last = runAt(end - 1)
+        for (let run = runAt(start); run <= last; run++) wanted.add(run)
       }
       readMissing([...wanted].sort((one, other) => one - other))
       const held = new Map([...wanted].map((run) => [run, known.get(run) ?? Promise.reject(corrupt())]))

@@ -1,11 +1,11 @@
-import type { IndexEntry } from './json-index.ts'
+import { setImmediate } from 'node:timers/promises'
+import type { IndexEntry, IndexNode } from './json-index.ts'
 import type { TextStart, TextValue, TextWalker } from './json-text.ts'
 import { createKeyMatcher, type KeyMatcher } from './key-text.ts'
 import { parseIndex } from './pointer.ts'
 import type { Spot, Spots } from './spots.ts'
 
-/** So much of an object is read at once to find a key. */
-const BATCH_BYTES = 1024 * 1024
+const SEARCH_BYTES = 1024 * 1024
 
 /** From a spot to what is in it. */
 export interface Descent {
@@ -15,7 +15,28 @@ export interface Descent {
   childAround(parent: Spot, offset: number): Promise<Spot | null>
 }
 
-export function createDescent(spots: Spots, signal?: AbortSignal): Descent {
+/**
+ * Knows where keys of large objects are that the index does not keep. What it gives are numbers of entries of the node: all that hold
+ * the key, in any order, and few others.
+ */
+export interface KeyFinder {
+  /** Null where nothing is known of this object. */
+  find(node: IndexNode, key: string): Promise<readonly number[] | null>
+  /** Reads the object first, to its end. Null where nothing can be kept. */
+  learn(node: IndexNode, key: string): Promise<readonly number[] | null>
+}
+
+export interface DescentOptions {
+  /** Without one, large objects are searched. */
+  readonly keys?: KeyFinder | undefined
+  /** 1 MiB when left out: so much of an object is read at once to find a key, and no more than that where it can be known. */
+  readonly searchBytes?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+export function createDescent(spots: Spots, options: DescentOptions = {}): Descent {
+  const { keys, searchBytes = SEARCH_BYTES, signal } = options
+
   async function inText(parent: Spot, text: TextWalker, within: Within): Promise<Spot | null> {
     for (const value of text.children(within.start)) {
       if (within.isIt(value)) return spots.inText(parent, text, value)
@@ -44,21 +65,22 @@ export function createDescent(spots: Spots, signal?: AbortSignal): Descent {
   }
 
   /** From the end: of equal keys the last counts. */
-  async function byKeyInNode(parent: Spot, entries: readonly IndexEntry[], isKey: KeyMatcher): Promise<Spot | null> {
+  async function searchEntries(parent: Spot, isKey: KeyMatcher, entries: readonly IndexEntry[]): Promise<Spot | null> {
     for (let left = entries.length; left > 0; ) {
       signal?.throwIfAborted()
       const batch: IndexEntry[] = []
       let named: Spot | null = null
-      for (let bytes = 0; left > 0 && bytes < BATCH_BYTES && !named; ) {
+      for (let bytes = 0; left > 0 && bytes < searchBytes && !named; ) {
         const entry = entries[--left]
         if (!entry) break
-        if (entry.key && !isKey(entry.key)) continue
         named = spots.known(parent, entry)
         if (named) break
         batch.push(entry)
         bytes += spots.texts.sizeOf(entry)
       }
       for (const [index, text] of (await spots.texts.load(batch)).entries()) {
+        // Others have their turn between two texts, which may each have thousands of keys.
+        if (index > 0) await setImmediate()
         const entry = batch[index]
         const found = entry && (await lastOfKey(parent, text, startOf(parent, entry), isKey))
         if (found) return found
@@ -68,10 +90,38 @@ export function createDescent(spots: Spots, signal?: AbortSignal): Descent {
     return null
   }
 
-  async function byKey(parent: Spot, key: string): Promise<Spot | null> {
+  /** How many entries at the end are read at once. */
+  function countLast(entries: readonly IndexEntry[]): number {
+    let left = entries.length
+    for (let bytes = 0; left > 0 && bytes < searchBytes; ) bytes += spots.texts.sizeOf(entries[--left] as IndexEntry)
+    return entries.length - left
+  }
+
+  async function byKeyInNode(parent: Spot, node: IndexNode, key: string): Promise<Spot | null> {
     const isKey = createKeyMatcher(key)
-    if (parent.node) return byKeyInNode(parent, parent.node.entries, isKey)
-    return parent.text && lastOfKey(parent, parent.text, insideOf(parent), isKey)
+    const entries = node.entries.filter((entry) => !entry.key || isKey(entry.key))
+    const last = countLast(entries)
+    if (!keys || last === entries.length) return searchEntries(parent, isKey, entries)
+    let known = await keys.find(node, key)
+    if (!known) {
+      const found = await searchEntries(parent, isKey, entries.slice(-last))
+      if (found) return found
+      known = await keys.learn(node, key)
+      if (!known) return searchEntries(parent, isKey, entries.slice(0, -last))
+    }
+    const numbers = new Set(known)
+    const likely = node.entries.filter((entry, number) => (entry.key ? isKey(entry.key) : numbers.has(number)))
+    // Mostly it is in the first that is looked into.
+    for (const entry of likely.toReversed()) {
+      const found = await searchEntries(parent, isKey, [entry])
+      if (found) return found
+    }
+    return null
+  }
+
+  async function byKey(parent: Spot, key: string): Promise<Spot | null> {
+    if (parent.node) return byKeyInNode(parent, parent.node, key)
+    return parent.text && lastOfKey(parent, parent.text, insideOf(parent), createKeyMatcher(key))
   }
 
   return {

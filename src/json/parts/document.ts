@@ -1,7 +1,7 @@
 import { AppError } from '../../errors.ts'
 import { createCheckedBytes } from './checked-bytes.ts'
 import { readChildPage } from './child-pages.ts'
-import { createDescent } from './descent.ts'
+import { createDescent, type DescentOptions } from './descent.ts'
 import { findInPlace } from './find.ts'
 import { INDEX_ABOVE_BYTES, type JsonIndex, UNIT_BYTES } from './json-index.ts'
 import type { ChildPage, ChildrenOptions, FindOptions, FindPage, Place } from './place.ts'
@@ -18,10 +18,9 @@ export interface DocumentBytes {
   stream(start: number, end: number): AsyncIterable<Uint8Array>
 }
 
-export interface DocumentOptions extends DocumentBytes {
+export interface DocumentOptions extends DocumentBytes, DescentOptions {
   /** Null only for a document of at most `INDEX_ABOVE_BYTES`: all of it is read, once. Its bytes are then checked by the caller. */
   readonly index: JsonIndex | null
-  readonly signal?: AbortSignal
 }
 
 /**
@@ -46,7 +45,7 @@ export interface JsonDocument {
   find(place: Place, options: FindOptions): Promise<FindPage>
 }
 
-export function openDocument({ index, signal, ...source }: DocumentOptions): JsonDocument {
+export function openDocument({ index, keys, searchBytes, signal, ...source }: DocumentOptions): JsonDocument {
   const { sizeBytes } = source
   if (!index && sizeBytes > INDEX_ABOVE_BYTES) throw new RangeError('A large document is not read without its index')
   const top = index?.top ?? {
@@ -61,7 +60,7 @@ export function openDocument({ index, signal, ...source }: DocumentOptions): Jso
   }
   const checked = createCheckedBytes({ source, runs: index?.runs ?? null, nearBytes: index?.unitBytes ?? UNIT_BYTES })
   const spots = createSpots({ index: { top, scalars: index?.scalars ?? new Float64Array() }, checked })
-  const descent = createDescent(spots, signal)
+  const descent = createDescent(spots, { keys, searchBytes, signal })
 
   /** The innermost spot that begins at an offset or around it; or the one whose key holds it. */
   async function spotAround(offset: number): Promise<Spot> {

@@ -6,6 +6,11 @@ export function unescapeText(source: Buffer): string {
   return source.includes(BACKSLASH) ? (JSON.parse(`"${text}"`) as string) : text
 }
 
+/** The bytes of what a key is, of its source text between the quotes. Keys that are equal have the same; lone surrogates may share them. */
+export function keyBytes(source: Buffer): Buffer {
+  return source.includes(BACKSLASH) ? Buffer.from(unescapeText(source)) : source
+}
+
 /** Tells whether a key is the one that is looked for, by its source text between the quotes. */
 export type KeyMatcher = (source: Buffer) => boolean
 

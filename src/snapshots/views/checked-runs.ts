@@ -1,8 +1,8 @@
-import { type CheckedBytes, corrupt } from '../../json/parts/checked-bytes.ts'
+import { corrupt, type RunChecks } from '../../json/parts/checked-bytes.ts'
 import type { ByteRange } from '../../storage/backend.ts'
 
 /** The whole runs that a range of at least one byte lies in. */
-export function wholeRuns({ runAt, rangeOf }: CheckedBytes, { start, end }: ByteRange): ByteRange {
+export function wholeRuns({ runAt, rangeOf }: RunChecks, { start, end }: ByteRange): ByteRange {
   return { start: rangeOf(runAt(start)).start, end: rangeOf(runAt(end - 1)).end }
 }
 
@@ -13,7 +13,7 @@ export function wholeRuns({ runAt, rangeOf }: CheckedBytes, { start, end }: Byte
  */
 export async function* checkedRuns(
   chunks: AsyncIterable<Buffer>,
-  { runAt, rangeOf, check }: CheckedBytes,
+  { runAt, rangeOf, check }: RunChecks,
   range: ByteRange,
 ): AsyncGenerator<Buffer> {
   let run = runAt(range.start)

@@ -24,8 +24,8 @@ export interface PartAccess {
   readonly etags: KnownEtags
   /** Of ranges that are read as fast as the store gives them. */
   readonly reads: Gate
-  /** Of streams that a client takes. */
-  readonly streams: Gate
+  /** Of streams that a client takes; null for whoever is bounded by other means. */
+  readonly streams: Gate | null
 }
 
 /** Where a place of a coded state lies further behind than this, it is not looked for: each look decodes all that is before it. */
@@ -108,7 +108,7 @@ function plainReader(open: Opening, { reads, streams }: PartAccess): PartReader 
 
 /** There is no way into the middle: it is decoded from its beginning up to the last place that is asked for. */
 function codedReader(open: Opening, { contentEncoding }: ObjectSource, { reads, streams }: PartAccess): PartReader {
-  async function* decoded(gate: Gate, end: number, signal?: AbortSignal): AsyncGenerator<Buffer> {
+  async function* decoded(gate: Gate | null, end: number, signal?: AbortSignal): AsyncGenerator<Buffer> {
     if (end > REACH_MAX_BYTES) throw outOfReach()
     const { body } = await open({ gate, signal })
     const plain = verifiedBody(body, { contentEncoding, sizeBytes: null, digest: null })

@@ -7,6 +7,7 @@ import type { Snapshot } from '../../model/snapshot.ts'
 import { createFirstLooks } from '../indexes/first-looks.ts'
 import { indexBytes } from '../indexes/index-bytes.ts'
 import { type IndexSubject, nameOf, subjectOf } from '../indexes/index-subject.ts'
+import type { KeyTables } from '../indexes/key-tables.ts'
 import type { StateIndexes } from '../indexes/state-indexes.ts'
 import { formatDigest } from '../measure.ts'
 import type { Admission } from '../source/admission.ts'
@@ -19,6 +20,7 @@ import { readAtMost } from './payload-bytes.ts'
 import type { Payloads } from './payloads.ts'
 import { createKeptSpans } from './shared-ranges.ts'
 import { createStateDocument, type StateDocument } from './state-document.ts'
+import { createStateKeys } from './state-keys.ts'
 
 /** Places in states of any size, read without the rest. */
 export interface Parts {
@@ -49,6 +51,7 @@ export interface RequestParts {
 export interface PartsOptions {
   readonly payloads: Pick<Payloads, 'resolve' | 'read' | 'openJson'>
   readonly indexes: StateIndexes
+  readonly keyTables: KeyTables
   readonly reads: StoredReads
   readonly admission: Pick<Admission, 'reads' | 'streams' | 'searches' | 'indexing'>
   /** Coded states up to so many bytes are decoded into memory. */
@@ -78,16 +81,18 @@ interface Opened {
 export function createParts(options: PartsOptions): Parts {
   const { payloads, indexes, reads: storedReads, admission, wholeMaxBytes, waitMillis = WAIT_MILLIS } = options
   const firstLooks = createFirstLooks({ reads: storedReads, admission })
+  const stateKeys = createStateKeys({ tables: options.keyTables, admission })
   const etags: KnownEtags = new LRUCache({ max: ETAGS_MAX })
 
   function openForViewer(viewer: Viewer, signal: AbortSignal | undefined) {
     const kept = createKeptSpans()
     const until = performance.now() + waitMillis
+    const look = () => ({ signal, waitMillis: until - performance.now() })
     const reads = { kept, searches: admission.searches, signal }
 
     async function indexOf(source: ObjectSource, subject: IndexSubject): Promise<JsonIndex> {
       const known = await indexes.find(subject)
-      return known ?? (await firstLooks.indexOf(source, subject, { signal, waitMillis: until - performance.now() }))
+      return known ?? (await firstLooks.indexOf(source, subject, look()))
     }
 
     async function openWhole(source: Source, useCache: boolean | undefined): Promise<Opened> {
@@ -130,9 +135,11 @@ export function createParts(options: PartsOptions): Parts {
       const index = await indexOf(pinned, subject)
       if (isPlain && version && index.sizeBytes !== version.sizeBytes) throw replaced()
       const reader = createPartReader(pinned, { etags, reads: admission.reads, streams: admission.streams })
+      const alone = createPartReader(pinned, { etags, reads: admission.reads, streams: null })
+      const keys = stateKeys.finder({ subject, index, reader: alone, look })
       const onFailure = (error: unknown) => source.note(Promise.reject(error), { checks: false })
       const { sizeBytes } = index
-      const stored = { version: nameOf(subject), isInMemory: false, sizeBytes, index, reader, onFailure }
+      const stored = { version: nameOf(subject), isInMemory: false, sizeBytes, index, keys, reader, onFailure }
       return { document: createStateDocument(stored, reads), release() {} }
     }
 
@@ -181,7 +188,10 @@ export function createParts(options: PartsOptions): Parts {
         },
       }
     },
-    close: () => firstLooks.close(),
+    close() {
+      firstLooks.close()
+      stateKeys.close()
+    },
   }
 }
 

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import { isAppError } from '../../errors.ts'
 import { createCheckedBytes } from '../../json/parts/checked-bytes.ts'
+import type { KeyFinder } from '../../json/parts/descent.ts'
 import { openDocument } from '../../json/parts/document.ts'
 import { type JsonIndex, UNIT_BYTES } from '../../json/parts/json-index.ts'
 import type { ChildPage, ChildrenOptions, FindOptions, FindPage, Place } from '../../json/parts/place.ts'
@@ -41,6 +42,8 @@ export interface DocumentSource {
   readonly sizeBytes: number
   /** Null where all of it is at hand, and was checked. */
   readonly index: JsonIndex | null
+  /** Where keys of large objects are; none where all of it is at hand. */
+  readonly keys?: KeyFinder
   readonly reader: PartReader
   /** Told what a read showed of the place that it was read from. */
   readonly onFailure: (error: unknown) => void
@@ -53,14 +56,14 @@ export interface DocumentReads {
 }
 
 export function createStateDocument(source: DocumentSource, { kept, searches, signal }: DocumentReads): StateDocument {
-  const { version, isInMemory, sizeBytes, index, reader, onFailure } = source
+  const { version, isInMemory, sizeBytes, index, keys, reader, onFailure } = source
   const readRange = shareRanges(reader, kept, signal)
   const bytes = {
     sizeBytes,
     read: readRange,
     stream: (start: number, end: number) => reader.stream({ start, end }, signal),
   }
-  const document = openDocument({ index, signal, ...bytes })
+  const document = openDocument({ index, keys, signal, ...bytes })
   const checked = createCheckedBytes({ source: bytes, runs: index?.runs ?? null, nearBytes: UNIT_BYTES })
 
   async function noting<T>(reading: Promise<T>): Promise<T> {

@@ -3,11 +3,13 @@ import { isDeepStrictEqual } from 'node:util'
 import type { JsonDocument } from '../../../src/json/parts/document.ts'
 import { decodeIndex, encodeIndex } from '../../../src/json/parts/index-codec.ts'
 import type { JsonIndex } from '../../../src/json/parts/json-index.ts'
+import { createKeyHash, SEED_BYTES } from '../../../src/json/parts/key-hash.ts'
 import { createByteNotes } from '../../../src/json/parts/noting-scan.ts'
 import type { FindCursor, Place } from '../../../src/json/parts/place.ts'
 import { childPointer, parsePointer } from '../../../src/json/parts/pointer.ts'
 import { createRandom } from '../../support/random.ts'
-import { indexOf, open, randomJson, SMALL_UNIT } from './documents.ts'
+import { indexOf, open, randomJson, randomObject, SMALL_UNIT } from './documents.ts'
+import { createMemoryKeys } from './key-finder.ts'
 import { allOf, parseReference, type Reference } from './reference.ts'
 
 const PAGES = [2, 7, 100]
@@ -26,6 +28,25 @@ export async function checkRandomParts(seed: number): Promise<void> {
     await checkPreviews(document, reference, bytes)
     await checkFind(document, reference, { bytes, seed, told })
   }
+}
+
+/**
+ * Keys of a random object are found by tables of them as by a search, also where hashes tell next to nothing.
+ * @returns how many tables were made. @throws AssertionError at any difference
+ */
+export async function checkRandomKeys(seed: number): Promise<number> {
+  const bytes = randomObject(seed)
+  const told = `seed ${seed}, ${bytes.length} bytes`
+  const index = indexOf(bytes)
+  const reference = parseReference(bytes)
+  const strong = createKeyHash(Buffer.alloc(SEED_BYTES, seed))
+  let made = 0
+  for (const hash of [strong, (key: Uint8Array) => strong(key) % 3]) {
+    const keys = createMemoryKeys(bytes, { hash, step: 1 + (seed % 150) })
+    await checkPointers(open(bytes, index, { keys, searchBytes: 1 }).document, reference, told)
+    made += keys.made.length
+  }
+  return made
 }
 
 interface Case {

@@ -1,3 +1,4 @@
+import type { DescentOptions } from '../../../src/json/parts/descent.ts'
 import { type JsonDocument, openDocument } from '../../../src/json/parts/document.ts'
 import { createIndexer } from '../../../src/json/parts/indexer.ts'
 import type { JsonIndex } from '../../../src/json/parts/json-index.ts'
@@ -39,9 +40,10 @@ export interface Opened {
 }
 
 /** Counts what is read. */
-export function open(bytes: Buffer, index: JsonIndex | null): Opened {
+export function open(bytes: Buffer, index: JsonIndex | null, options: DescentOptions = {}): Opened {
   const reads: { start: number; end: number }[] = []
   const document = openDocument({
+    ...options,
     index,
     sizeBytes: bytes.length,
     async read(start, end) {
@@ -110,4 +112,18 @@ export function randomJson(seed: number): Buffer {
     ])()
   }
   return Buffer.from(gap() + text + gap())
+}
+
+const MEMBERS = 50
+
+/** An object of some fifty keys, of which some are equal; its values are of all kinds. */
+export function randomObject(seed: number): Buffer {
+  const random = createRandom(seed)
+  const pick = <T>(choices: readonly T[]) => choices[Math.floor(random() * choices.length)] as T
+  const key = () => pick([() => pick(KEYS), () => pick(RAW_KEYS), () => `k${Math.floor(random() * 40)}`])()
+  const value = () =>
+    pick([() => pick(SCALARS), () => `"${'x{[,:'.repeat(20)}"`, () => `{"k1":[${pick(SCALARS)},{"a":0}]}`])()
+  const gap = () => pick(['', '', ' ', '\n'])
+  const members = Array.from({ length: MEMBERS }, () => `${gap()}"${key()}"${gap()}:${gap()}${value()}${gap()}`)
+  return Buffer.from(`{${members.join()}}`)
 }

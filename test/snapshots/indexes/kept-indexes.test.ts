@@ -16,14 +16,14 @@ describe('the index of a large state', () => {
     server = await startServer()
   })
   after(() => server[Symbol.asyncDispose]())
-  beforeEach(() => query(server.databaseUrl, `truncate ${INDEXES}`))
+  beforeEach(() => query(server.databaseUrl, `delete from ${INDEXES}`))
 
   const indexes = () => countRows(server.databaseUrl, INDEXES)
 
   it('is there when a capture is acknowledged, whichever way the state came', async () => {
     storedOf(await put(server.url, STATE, { stepId: 'put' }))
     assert.equal(await indexes(), 1)
-    await query(server.databaseUrl, `truncate ${INDEXES}`)
+    await query(server.databaseUrl, `delete from ${INDEXES}`)
     const { status } = await rawPost(
       server.url,
       `{"query":${JSON.stringify(CAPTURE)},"variables":{"input":{"runId":"run","payload":${STATE_TEXT}}}}`,
@@ -60,7 +60,7 @@ describe('the index of a large state', () => {
 
   it('is made by a verification where it is missing', async () => {
     const { snapshotId } = storedOf(await put(server.url, STATE, { stepId: 'verified' }))
-    await query(server.databaseUrl, `truncate ${INDEXES}`)
+    await query(server.databaseUrl, `delete from ${INDEXES}`)
     const verify = `{ snapshotById(snapshotId: "${snapshotId}") { integrity(verify: true) } }`
     assert.deepEqual(await dataOf(server.graphql(verify)), { snapshotById: { integrity: 'VERIFIED' } })
     assert.equal(await indexes(), 1)
