@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { appendFile, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
-import { SignJWT } from 'jose'
+import { SignJWT, UnsecuredJWT } from 'jose'
 import { SCOPES } from '../../src/auth/scopes.ts'
 import { createToken, formatTokenEntry } from '../../src/auth/tokens.ts'
 import { createClient } from '../../src/client/client.ts'
@@ -12,6 +12,7 @@ import { eventually, put, storedOf } from '../support/put.ts'
 import { graphqlAt, startServer, type TestServer } from '../support/server.ts'
 import { temporaryFolder } from '../support/tmp.ts'
 import { type TestTokens, tokensFor } from '../support/tokens.ts'
+import { watchBy } from '../support/watching.ts'
 
 describe('a server that asks for a token', () => {
   let tokens: TestTokens
@@ -165,7 +166,37 @@ it('a server that asks for a JWT takes one of its issuer, and no other', async (
     const { data } = await graphqlAt(server.url, await sign(secret))(query)
     assert.deepEqual(data, { viewer: { name: 'alice', scopes: ['read'], mode: 'JWT' } })
   }
-  assert.equal((await graphqlAt(server.url, await sign('another'.repeat(8)))(query)).status, 401)
+  const wrong = [
+    await sign('another'.repeat(8)),
+    new UnsecuredJWT({ sub: 'alice', aud: 'statelens', scope: 'admin' }).setExpirationTime('1m').encode(),
+    ...(await Promise.all(
+      [
+        { aud: 'other' },
+        { aud: undefined },
+        { sub: undefined },
+        { exp: undefined },
+        { exp: 1 },
+        { nbf: 9_999_999_999 },
+      ].map((claims) =>
+        new SignJWT({
+          sub: 'alice',
+          aud: 'statelens',
+          scope: 'read',
+          exp: Math.floor(Date.now() / 1000) + 60,
+          ...claims,
+        })
+          .setProtectedHeader({ alg: 'HS256' })
+          .sign(Buffer.from(secret)),
+      ),
+    )),
+  ]
+  for (const token of wrong) {
+    assert.equal((await graphqlAt(server.url, token)(query)).status, 401, token)
+    await using watching = await watchBy('WebSocket', server.url, 'subscription { runsUpdated { __typename } }', {
+      token,
+    })
+    assert.equal(await watching.next(), undefined)
+  }
 })
 
 it('the client for producers needs no more than to write', async () => {
