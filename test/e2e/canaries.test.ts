@@ -112,6 +112,8 @@ it('nothing that is secret is in an answer, a header or a line of the log, whoev
       ...tokens.env,
       PORT: '0',
       LOG_LEVEL: 'trace',
+      // Libraries tell more where that is set.
+      NODE_ENV: 'development',
       DATABASE_URL: url.href,
       SNAPSHOT_STORAGE_PATH: root,
       SNAPSHOT_INLINE_MAX_BYTES: '100000',
@@ -198,6 +200,7 @@ it('nothing that is secret is in an answer, a header or a line of the log, whoev
     for (const one of ofState) refuse(text, one, `${one} in the ${where}`)
     assert.doesNotMatch(text, /AWS4-HMAC|X-Amz-|postgres(ql)?:\/\/|sig=(?!x)/i)
   }
+  assert.doesNotMatch(answers, /originalError|node_modules|\.ts:\d|\bat (?:async )?\w+ \(/)
   refuse(log, OWN, 'what was wrong, in the log')
   assert.match(answers, /\[redacted\]/)
 })
