@@ -21,13 +21,13 @@ const secret = (name: string) => `${name}${randomBytes(18).toString('hex')}`
 const HIDDEN = { key: 'hiddenkey', text: 'hiddentext', escaped: 'hiddenescaped', digits: '8675309867530' }
 /** In what is sent, and wrong. */
 const OWN = 'ownmistake'
-const escape = (text: string) =>
+const inEscapes = (text: string) =>
   [...text].map((one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`).join('')
 const STATE = (fill: string) =>
-  `{"open":1,"secret":{"${HIDDEN.key}":["${HIDDEN.text}","${escape(HIDDEN.escaped)}",${HIDDEN.digits},{"${escape(HIDDEN.key)}":-${HIDDEN.digits}.5e3}]},
+  `{"open":1,"secret":{"${HIDDEN.key}":["${HIDDEN.text}","${inEscapes(HIDDEN.escaped)}",${HIDDEN.digits},{"${inEscapes(HIDDEN.key)}":-${HIDDEN.digits}.5e3}]},
   "s\\u0065cret":"${HIDDEN.text}","fill":"${fill}"}`
 /** As it is written in the state, and as it reads. */
-const ofState = [...Object.values(HIDDEN), escape(HIDDEN.key), escape(HIDDEN.escaped)]
+const ofState = [...Object.values(HIDDEN), inEscapes(HIDDEN.key), inEscapes(HIDDEN.escaped)]
 
 const FIELDS = `snapshotId digest sizeBytes preview payload metadata integrity(verify: true) storageUri
   at { preview raw(maxBytes: 900000) childCount children { nodes { key pointer preview } } } below: at(pointer: "/secret/x") { raw }
