@@ -89,6 +89,8 @@ export interface AppOptions {
   readonly now?: () => number
   /** How long a request waits for the index of a state, in milliseconds; what is usual when left out. */
   readonly partsWaitMillis?: number
+  /** After so many milliseconds whoever gets events is asked again who he is; what is usual when left out. */
+  readonly recheckMillis?: number
   /** Decides by run, beside the scopes; lists then hold only the runs that it allows. Left out: scopes alone decide. */
   readonly authorize?: Authorize
 }
@@ -111,8 +113,10 @@ export function createApp(options: AppOptions): App {
     authenticate,
     draining: draining.signal,
   }
+  const rateLimit = config.rateLimitPerMinute ? createRateLimit({ perMinute: config.rateLimitPerMinute }) : undefined
   const live = {
     authenticate,
+    rateLimit,
     documents: access.documents,
     graphql: createGraphql(built, options),
     streams: createStreams({ ...streamLimitsOf(config), ...options.streams, draining: draining.signal }),
@@ -121,7 +125,7 @@ export function createApp(options: AppOptions): App {
     handler: createFront({
       ...front,
       routes: createRoutes({ ...built, ...live }, options, draining.signal),
-      rateLimit: config.rateLimitPerMinute ? createRateLimit({ perMinute: config.rateLimitPerMinute }) : undefined,
+      rateLimit,
       readers: paceOfReaders(config.transferMinBytesPerSecond),
     }),
     onUpgrade: createUpgradeFront({
@@ -176,6 +180,7 @@ function build(options: AppOptions, { authenticate, policies }: Access) {
     sweeper,
     admission,
     audit,
+    policies,
     payloads,
     parts: createParts({
       payloads,
@@ -205,9 +210,10 @@ function build(options: AppOptions, { authenticate, policies }: Access) {
 }
 
 function servicesOf(built: Built, { config, authorize }: AppOptions): Services {
-  const { readers, writer, payloads, parts, verifier, links, uploads, events, audit } = built
+  const { readers, writer, payloads, parts, verifier, links, uploads, events, audit, policies } = built
   const { payloadMaxBytes } = config
-  return { readers, writer, payloads, parts, verifier, links, uploads, events, audit, authorize, payloadMaxBytes }
+  const views = { payloads, parts, verifier, links, policies }
+  return { ...views, readers, writer, uploads, events, audit, authorize, payloadMaxBytes }
 }
 
 function createGraphql(built: Built, options: AppOptions): GraphqlServer {
@@ -217,6 +223,7 @@ function createGraphql(built: Built, options: AppOptions): GraphqlServer {
     onHiddenError: (error) => log.error({ err: error }, 'request failed'),
     limits: config.queryLimits,
     introspection: config.introspection,
+    recheckMillis: options.recheckMillis,
   })
 }
 

@@ -26,6 +26,8 @@ export interface Services {
   readonly audit?: Pick<Audit, 'deleted'> | undefined
   /** Of the application around; undefined: scopes alone decide. */
   readonly authorize?: Authorize | undefined
+  /** What states are masked by now: another object after each change of it. */
+  readonly policies?: (() => object) | undefined
   /** Largest payload in one answer, in bytes. */
   readonly payloadMaxBytes: number
 }
@@ -44,7 +46,7 @@ export interface Asker {
 }
 
 /** Built once an operation; nothing in it outlives the answer. Its reader is the operation's own, and its viewer's. */
-export interface Context extends Omit<Services, 'parts'> {
+export interface Context extends Omit<Services, 'parts' | 'policies'> {
   readonly reader: SnapshotReader
   readonly viewer: Viewer
   /** The operation's own. */

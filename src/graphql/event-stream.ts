@@ -46,6 +46,8 @@ export interface EventStreamOptions {
   readonly watch: Watch
   /** @throws AppError when the subscriber may not go on. */
   readonly authorize: () => Promise<void>
+  /** That is asked before the first event after so many milliseconds; 60,000 when left out. */
+  readonly authorizeMillis?: number | undefined
   /** The answer to the first of these; those behind it are what comes next. */
   readonly bytesOf: (deliveries: readonly Delivery[]) => Promise<Buffer>
   readonly bytesOfFailure: (error: unknown) => Promise<Buffer>
@@ -55,14 +57,15 @@ const AUTHORIZE_MILLIS = 60_000
 const AHEAD_MAX = 50
 const DONE: IteratorResult<EventFrame, undefined> = { done: true, value: undefined }
 
-export function createEventStream({ watch, authorize, bytesOf, bytesOfFailure }: EventStreamOptions): EventStream {
+export function createEventStream(options: EventStreamOptions): EventStream {
+  const { watch, authorize, authorizeMillis = AUTHORIZE_MILLIS, bytesOf, bytesOfFailure } = options
   let isOver = false
   let authorizedAt = performance.now()
 
   async function read(): Promise<EventFrame | undefined> {
     const { value: delivery } = await watch.next()
     if (!delivery) return undefined
-    if (performance.now() - authorizedAt >= AUTHORIZE_MILLIS) {
+    if (performance.now() - authorizedAt >= authorizeMillis) {
       await authorize()
       authorizedAt = performance.now()
     }

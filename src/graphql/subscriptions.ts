@@ -26,6 +26,8 @@ export interface SubscriptionsOptions {
   readonly queryMillis: number
   /** Whether a viewer may watch a run, or the runs: asked when it begins, and again every minute. Everybody may when it is left out. */
   readonly mayWatch?: MayWatch | undefined
+  /** How often that is asked again, in milliseconds; every minute when left out. */
+  readonly recheckMillis?: number | undefined
 }
 
 /** All runs together are not asked about one by one: whoever is decided about by run watches runs one by one. */
@@ -39,6 +41,8 @@ export type MayWatch = (viewer: Viewer, runId: string | null) => boolean | Promi
 
 /** A larger payload is not read into an event: its reader asks for it. */
 const PAYLOAD_MAX_BYTES = 1_048_576
+
+const UNMASKED = {}
 
 export function createSubscriptions(options: SubscriptionsOptions): Subscriptions {
   const { maskError, queryMillis, mayWatch = watchBy(options.services.authorize) } = options
@@ -56,10 +60,22 @@ export function createSubscriptions(options: SubscriptionsOptions): Subscription
     return number
   }
 
-  /** Whoever is in one group gets the same bytes. Where runs are decided about one by one, each viewer is a group. */
-  function groupOf(operation: Operation, subscription: Subscription, viewer: Viewer): string {
+  /**
+   * Whoever is in one group gets the same bytes, until states are masked by something else. Where runs are decided about one by one,
+   * each viewer is a group; so is he where states or links to them are given out, as the log tells to whom.
+   * @returns the name of the group, as it is now.
+   */
+  function groupOf(operation: Operation, subscription: Subscription, viewer: Viewer): () => string {
     const rights = services.authorize ? numberOf(viewer) : [...viewer.scopes].toSorted()
-    return [numberOf(operation), rights, subscription.variant()].join(' ')
+    const named = subscription.givesStates ? viewer.name : null
+    const group = JSON.stringify([numberOf(operation), rights, named, subscription.variant()])
+    const policies = () => numberOf(services.policies?.() ?? UNMASKED)
+    let known = { policies: policies(), name: '' }
+    return () => {
+      const now = policies()
+      if (known.name === '' || known.policies !== now) known = { policies: now, name: `${now} ${group}` }
+      return known.name
+    }
   }
 
   /** One context for all: what one of them reads serves the others. */
@@ -96,7 +112,8 @@ export function createSubscriptions(options: SubscriptionsOptions): Subscription
         return createEventStream({
           watch,
           authorize,
-          bytesOf: (deliveries) => frames.bytesOf(group, deliveries, answerAll),
+          authorizeMillis: options.recheckMillis,
+          bytesOf: (deliveries) => frames.bytesOf(group(), deliveries, answerAll),
           bytesOfFailure: (error) => toBytes({ errors: [error as GraphQLError] }, maskError),
         })
       } catch (error) {

@@ -9,6 +9,7 @@ import { toWire } from '../graphql/answer-text.ts'
 import type { Asker } from '../graphql/context.ts'
 import { type EventStream, isEventStream } from '../graphql/event-stream.ts'
 import { isSubscription, requireParams } from './graphql-request.ts'
+import type { RateLimit } from './rate-limit.ts'
 import type { RequestContext } from './request.ts'
 import { BEHIND_BYTES, GOING_AWAY, watchSocket } from './socket-watch.ts'
 import { type Streams, whoAsks } from './streams.ts'
@@ -22,6 +23,8 @@ export interface GraphqlSocketOptions {
   readonly authenticate?: Authenticate | undefined
   /** The operations that may run, as they are now; undefined: any. */
   readonly documents?: (() => TrustedDocuments) | undefined
+  /** How much each viewer may ask for: a subscription costs what a request does. Undefined: as much as he wants. */
+  readonly rateLimit?: RateLimit | undefined
 }
 
 /** Whoever asks without reading the answers is cut here. */
@@ -68,6 +71,7 @@ export function serveSocket(socket: WebSocket, context: RequestContext, options:
     const found = await recognize().catch(() => undefined)
     if (!found) return void socket.close(CloseCode.Forbidden, 'Forbidden')
     viewer = found
+    context.told.viewer = found
     recheck = async () => requireNoLess(found, await recognize())
     if (socket.readyState !== socket.OPEN) return
     forget = streams.tend({ look: watch.look, end })
@@ -145,10 +149,12 @@ interface Subscription extends GraphqlSocketOptions {
 }
 
 async function subscribe(subscription: Subscription): Promise<void> {
-  const { graphql, streams, documents, socket, context, viewer, recheck, id, running } = subscription
+  const { graphql, streams, documents, rateLimit, socket, context, viewer, recheck, id, running } = subscription
   const left = new AbortController()
   let stream: EventStream | undefined
   let leave: (() => void) | undefined
+  const sent = { bytes: 0 }
+  let charge: ((bytes: number) => void) | undefined
   const one: Running = {
     end() {
       running.delete(id)
@@ -158,6 +164,7 @@ async function subscribe(subscription: Subscription): Promise<void> {
   }
   running.set(id, one)
   try {
+    charge = rateLimit?.({ viewer, request: context.request, response: context.response })
     const params = requireParams(subscription.params, documents?.())
     if (!isSubscription(params))
       throw new AppError('BAD_REQUEST', 'Subscriptions alone go by WebSocket: POST the others')
@@ -166,7 +173,7 @@ async function subscribe(subscription: Subscription): Promise<void> {
     if (!isEventStream(result)) return fail(socket, id, result.errors ?? [])
     stream = result
     if (left.signal.aborted) stream.return()
-    const isComplete = await pass(stream, socket, id)
+    const isComplete = await pass(stream, { socket, id, sent })
     if (left.signal.aborted) return
     if (isComplete) say(socket, { id, type: MessageType.Complete })
     else socket.close(GOING_AWAY, 'Come back')
@@ -174,15 +181,24 @@ async function subscribe(subscription: Subscription): Promise<void> {
     if (!left.signal.aborted) fail(socket, id, [graphql.maskError(error)])
   } finally {
     leave?.()
+    charge?.(sent.bytes)
     one.end()
   }
 }
 
+interface Way {
+  readonly socket: WebSocket
+  readonly id: string
+  /** Counts what goes out. */
+  readonly sent: { bytes: number }
+}
+
 /** Sends its frames, as fast as the client takes them. @returns whether the last one was among them. */
-async function pass(stream: EventStream, socket: WebSocket, id: string): Promise<boolean> {
+async function pass(stream: EventStream, { socket, id, sent }: Way): Promise<boolean> {
   const head = Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`)
   for (let next = await stream.next(); !next.done; next = await stream.next()) {
     const message = Buffer.concat([head, next.value.body, END])
+    sent.bytes += message.length
     if (socket.bufferedAmount < BEHIND_BYTES) socket.send(message, { binary: false })
     else await new Promise((resolve) => socket.send(message, { binary: false }, resolve))
     if (next.value.isLast) return true

@@ -8,7 +8,7 @@ import { type Cors, isPreflight } from './cors.ts'
 import { refuseUnclear } from './framing.ts'
 import type { Hosts } from './hosts.ts'
 import type { Pace } from './pace.ts'
-import type { RateLimit } from './rate-limit.ts'
+import { limitRequest, type RateLimit } from './rate-limit.ts'
 import { askForBody, createRequestContext, type RequestContext, splitTarget } from './request.ts'
 import { startLine } from './request-log.ts'
 import { createSlowReaders } from './slow-readers.ts'
@@ -99,7 +99,7 @@ export function createFront({
       cors?.mark(response)
       if (!isKnownHost) throw misdirected(response)
       if (authenticate && asksWho(found, context)) await context.recognize(authenticate)
-      if (rateLimit && asksWho(found, context)) rateLimit(context)
+      if (rateLimit && asksWho(found, context)) limitRequest(rateLimit, context)
       await answer(found, context, cors)
     } catch (error) {
       if (isDeparture(response, error)) return void response.destroy()

@@ -10,11 +10,15 @@ export interface RateLimitOptions {
   readonly now?: () => number
 }
 
+/** Who asks, and what is answered: of a message on a connection the response has no more than its head. */
+export type Asking = Pick<RequestContext, 'viewer' | 'request' | 'response'>
+
 /**
- * Lets a request in, and charges its answer when it has ended.
+ * Lets somebody ask for something.
+ * @returns to be called once, when the answer has ended, with its bytes.
  * @throws AppError `RATE_LIMITED`, with `Retry-After` set, where nothing is left.
  */
-export type RateLimit = (context: RequestContext) => void
+export type RateLimit = (asking: Asking) => (bytes: number) => void
 
 interface Bucket {
   left: number
@@ -44,11 +48,18 @@ export function createRateLimit({ perMinute, now = () => performance.now() }: Ra
     const bucket = bucketOf(key)
     if (bucket.left < 1) throw limited(response, ((1 - bucket.left) * 60) / perMinute)
     bucket.left -= 1
-    const before = socket.bytesWritten
-    response.once('close', () => {
-      bucketOf(key).left -= Math.floor((socket.bytesWritten - before) / POINT_BYTES)
-    })
+    return (bytes) => {
+      bucketOf(key).left -= Math.floor(bytes / POINT_BYTES)
+    }
   }
+}
+
+/** Lets a request in, and charges its answer. @throws as the limit does. */
+export function limitRequest(rateLimit: RateLimit, { viewer, request, response }: Asking): void {
+  const { socket } = request
+  const charge = rateLimit({ viewer, request, response })
+  const before = socket.bytesWritten
+  response.once('close', () => charge(socket.bytesWritten - before))
 }
 
 function limited(response: ServerResponse, seconds: number): AppError {

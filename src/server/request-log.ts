@@ -59,6 +59,7 @@ export function startSocketLine(log: Logger, { context, path, status }: LoggedSo
         request: context.id,
         method,
         path: path.slice(0, PATH_LENGTH),
+        viewer: context.told.viewer?.name ?? undefined,
         status,
         millis: Math.round((performance.now() - began) * 10) / 10,
         bytes: socket.bytesWritten - before,

@@ -41,6 +41,8 @@ export interface Told {
   operation?: string | undefined
   /** Codes of the errors beside data, each once. */
   codes?: readonly string[] | undefined
+  /** Who connected, where that was said on the connection. */
+  viewer?: Viewer | undefined
 }
 
 export interface Target {

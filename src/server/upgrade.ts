@@ -101,6 +101,9 @@ function refuse({ id, request }: RequestContext, { status, failure }: Refusal): 
     'Connection: close',
     `X-Request-Id: ${id}`,
     'Content-Type: application/json; charset=utf-8',
+    'Cache-Control: no-store',
+    'X-Content-Type-Options: nosniff',
+    "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'",
     `Content-Length: ${Buffer.byteLength(body)}`,
     ...(isRetryable ? ['Retry-After: 1'] : []),
   ]

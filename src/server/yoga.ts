@@ -30,6 +30,8 @@ export interface YogaOptions {
   readonly queryMillis?: number | undefined
   /** Whether a viewer may watch a run, or the runs; everybody may when it is left out. */
   readonly mayWatch?: MayWatch | undefined
+  /** After so long whoever gets events is asked again who he is; a minute when left out. */
+  readonly recheckMillis?: number | undefined
 }
 
 export type GraphqlResult = ExecutionResult | AsyncIterable<ExecutionResult> | undefined
@@ -72,6 +74,7 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
     maskError: maskUnasked,
     queryMillis,
     mayWatch: options.mayWatch,
+    recheckMillis: options.recheckMillis,
   })
 
   async function answer(operation: Operation, params: AskedParams, asker: Asker): Promise<ExecutionResult> {

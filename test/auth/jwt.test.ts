@@ -137,6 +137,78 @@ async function makeKey(kid: string) {
   return { jwk: { ...(await exportJWK(publicKey)), kid, alg: 'ES256', use: 'sig' }, kid, privateKey }
 }
 
+/** With whatever in its head and its claims, and a signature of the secret. */
+function forge(header: string, claims: string, key: string | Buffer = SECRET): string {
+  const signed = [header, claims].map((part) => Buffer.from(part).toString('base64url')).join('.')
+  return `${signed}.${createHmac('sha256', key).update(signed).digest('base64url')}`
+}
+
+describe('a token that is made by hand', () => {
+  const claims = JSON.stringify(CLAIMS)
+
+  it('is good only in the one form that there is', async () => {
+    assert.equal((await checkOf()(forge('{"alg":"HS256"}', claims)))?.name, 'alice')
+    const heads = [
+      '{"alg":"hs256"}',
+      '{"alg":["HS256"]}',
+      '{"alg":"HS256","alg":"none"}',
+      '{"alg":"none","typ":"JWT"}',
+      '{"alg":"HS256","b64":false,"crit":["b64"]}',
+      '{"alg":"HS256","crit":[]}',
+      '{"alg":"HS256","enc":"A128GCM","crit":["enc"]}',
+      '{"typ":"JWT"}',
+      '[]',
+      'null',
+      '',
+    ]
+    for (const head of heads) assert.equal(await checkOf()(forge(head, claims)), null, head)
+    for (const wrong of [
+      '',
+      'null',
+      '[]',
+      '"alice"',
+      `${claims},`,
+      '{"sub":"alice","exp":1e99,',
+      '{"__proto__":{"sub":"alice"}}',
+    ])
+      assert.equal(await checkOf()(forge('{"alg":"HS256"}', wrong)), null, wrong)
+    const good = forge('{"alg":"HS256"}', claims)
+    for (const wrong of [`${good}=`, good.replace('.', '..'), ` ${good}`, `${good}\n`, good.replace(/-|_/g, '+')])
+      assert.ok(wrong === good || (await checkOf()(wrong)) === null, wrong)
+  })
+
+  it('is refused with claims of other kinds, and takes none of its rights from elsewhere', async () => {
+    const wrong = [
+      { sub: ['alice'] },
+      { sub: 5 },
+      { sub: null },
+      { exp: '9999999999' },
+      { exp: null },
+      { nbf: '0' },
+      { iss: ['https://issuer.example'] },
+      { iss: 'https://issuer.example/' },
+      { aud: 'STATELENS' },
+      { aud: [['statelens']] },
+      { aud: { statelens: true } },
+    ]
+    for (const one of wrong)
+      assert.equal(
+        await checkOf()(forge('{"alg":"HS256"}', JSON.stringify({ ...CLAIMS, ...one }))),
+        null,
+        JSON.stringify(one),
+      )
+    for (const one of [
+      { scope: undefined, scopes: 'admin' },
+      { scope: 'ADMIN' },
+      { scope: { admin: true } },
+      { scope: 'read,admin' },
+    ]) {
+      const viewer = await checkOf()(forge('{"alg":"HS256"}', JSON.stringify({ ...CLAIMS, ...one })))
+      assert.deepEqual(viewer?.scopes, new Set(), JSON.stringify(one))
+    }
+  })
+})
+
 describe("an issuer's keys", () => {
   function opened(url: string) {
     const clock = { millis: 0 }
@@ -182,6 +254,30 @@ describe("an issuer's keys", () => {
     issuer.state.status = 200
     clock.millis += 11_000
     assert.equal((await check(await signBy(key)))?.name, 'alice')
+  })
+
+  it('are told apart by their names and kinds, and none of them is a secret', async () => {
+    await using issuer = await serveKeys()
+    const [one, two] = [await makeKey('one'), await makeKey('two')]
+    const { use: _use, ...forEncryption } = one.jwk
+    issuer.state.keys = [one.jwk, two.jwk, { ...forEncryption, kid: 'enc', use: 'enc' }]
+    const { check } = opened(issuer.url)
+    assert.equal((await check(await signBy(two)))?.name, 'alice')
+    // By the name of the other, of one for something else, and of none where there are several.
+    for (const kid of ['one', 'enc', undefined, '__proto__', 'constructor', 'two\u0000', "two' or '1'='1"])
+      assert.equal(await check(await signBy(two, { kid })), null, kid)
+    const claims = JSON.stringify(CLAIMS)
+    for (const kid of ['"one"', '5', 'null', '["one"]', '{}']) {
+      for (const secret of [
+        String(one.jwk.x),
+        JSON.stringify(one.jwk),
+        Buffer.from(String(one.jwk.x), 'base64url'),
+        '',
+      ]) {
+        assert.equal(await check(forge(`{"alg":"HS256","kid":${kid}}`, claims, secret)), null, kid)
+        assert.equal(await check(forge(`{"alg":"ES256","kid":${kid}}`, claims, secret)), null, kid)
+      }
+    }
   })
 
   it('are taken from the URL alone: from no redirect, no token, and no key that is a secret', async () => {

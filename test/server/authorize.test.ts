@@ -4,6 +4,7 @@ import type { Authorize } from '../../src/snapshots/authorize.ts'
 import { send } from '../support/http.ts'
 import { put, storedOf } from '../support/put.ts'
 import { startServer, type TestServer } from '../support/server.ts'
+import { codesTold, WAYS, watchBy } from '../support/watching.ts'
 
 /** Runs whose id has an `a` may be read and written by anybody, and nothing be deleted but `a1`. */
 const authorize: Authorize = async (_viewer, action, { runId }) =>
@@ -74,6 +75,48 @@ describe('an application around that decides by run', () => {
     assert.deepEqual(parent.data, { run: { parentRun: null, latestSnapshot: { payload: 'of a2' } } })
     assert.equal((await send(server.url, { target: `/snapshots/${id}/payload` })).status, 404)
     assert.equal((await send(server.url, { target: `/snapshots/${ids.get('a1')}/payload` })).status, 200)
+  })
+
+  it('has nothing be compared with what is not there, or looked into', async () => {
+    const [mine, other] = [ids.get('a2'), ids.get('b1')]
+    for (const [base, against] of [
+      ['a2', 'b1'],
+      ['b1', 'a2'],
+      ['b1', 'b1'],
+    ]) {
+      const query = `{ compareRuns(baseRunId: "${base}", otherRunId: "${against}") { steps { totalCount } } }`
+      assert.deepEqual(await server.graphql(query), { status: 200, data: { compareRuns: null }, errors: undefined })
+    }
+    const diff = await server.graphql(
+      `{ s: snapshotById(snapshotId: "${mine}") { diff(from: "${other}") { identical } } }`,
+    )
+    assert.deepEqual([diff.data, diff.errors?.[0]?.extensions.code], [{ s: { diff: null } }, 'NOT_FOUND'])
+    for (const [target, status] of [
+      [`/snapshots/${other}/value`, 404],
+      [`/snapshots/${other}/diff`, 404],
+      [`/snapshots/${mine}/diff?from=${other}`, 404],
+      [`/snapshots/${other}/diff?from=${mine}`, 404],
+      [`/snapshots/${mine}/value`, 200],
+      [`/snapshots/${mine}/diff`, 200],
+    ] as const)
+      assert.equal((await send(server.url, { target })).status, status, target)
+  })
+
+  it('has the events of what it allows be watched, run by run', async () => {
+    const FIELDS = '{ __typename ... on RunUpdated { run { runId parentRun { runId } } } }'
+    for (const way of WAYS) {
+      for (const [field, codes] of [
+        ['runEvents(runId: "b1")', ['FORBIDDEN']],
+        ['replayRun(runId: "b1")', ['FORBIDDEN']],
+        ['runsUpdated', ['FORBIDDEN']],
+        ['runsUpdated(filter: {search: "a"})', ['FORBIDDEN']],
+        ['runEvents(runId: "a2")', []],
+      ] as const) {
+        await using watching = await watchBy(way, server.url, `subscription { ${field} ${FIELDS} }`)
+        assert.deepEqual(codesTold(await watching.until('CaughtUp')), codes, `${way} ${field}`)
+        assert.ok(!watching.text().includes('"b1"'), watching.text())
+      }
+    }
   })
 
   it('is asked before anything is changed, by every way', async () => {

@@ -236,6 +236,15 @@ describe('whoever asks for a WebSocket', () => {
     assert.equal(await handshake(front, { 'sec-websocket-version': '7' }), 400)
   })
 
+  it('is refused by an answer that no browser takes for a page, nor keeps', async () => {
+    await using front = await serveLive()
+    const headers = { connection: 'upgrade', upgrade: 'websocket', origin: 'https://evil.example' }
+    const { status, headers: told } = await send(front.url, { target: '/graphql', headers })
+    assert.equal(status, 403)
+    assert.deepEqual([told['x-content-type-options'], told['cache-control']], ['nosniff', 'no-store'])
+    assert.match(String(told['content-security-policy']), /default-src 'none'/)
+  })
+
   it('for another protocol is answered as anybody', async () => {
     await using front = await serveLive()
     const headers = { connection: 'upgrade', upgrade: 'h2c', accept: 'application/json' }

@@ -8,6 +8,7 @@ import type { Services } from '../../src/graphql/context.ts'
 import { type EventFrame, type EventStream, isEventStream } from '../../src/graphql/event-stream.ts'
 import { createGraphqlServer, type GraphqlServer, type YogaOptions } from '../../src/server/yoga.ts'
 import { createMayRead } from '../../src/snapshots/may-read.ts'
+import type { Policies } from '../../src/snapshots/policies.ts'
 import { createReaders } from '../../src/snapshots/readers.ts'
 import { createPayloads } from '../../src/snapshots/views/payloads.ts'
 import { createStorage } from '../../src/storage/registry.ts'
@@ -40,12 +41,17 @@ export interface Received extends EventFrame {
   readonly errors: readonly { readonly path?: readonly unknown[]; readonly extensions: { readonly code: string } }[]
 }
 
+const NO_POLICIES: Policies = new Map()
+
 export interface LiveOptions extends Partial<EventsOptions>, Pick<YogaOptions, 'mayWatch'> {
   readonly databaseUrl: string
   readonly storagePath?: string
+  /** By what states are masked; none when left out. */
+  readonly policies?: () => Policies
 }
 
 export function startLive({ databaseUrl: url, storagePath = '/nowhere', mayWatch, ...options }: LiveOptions): Live {
+  const { policies = () => NO_POLICIES } = options
   const statements: string[] = []
   const problems: unknown[] = []
   // An empty look is none of what is counted.
@@ -55,10 +61,11 @@ export function startLive({ databaseUrl: url, storagePath = '/nowhere', mayWatch
   const storage = createStorage(storageOptions({ storagePath }))
   const cache = createMemoryCache({ maxBytes: 1, maxEntryBytes: 1, ttlSeconds: 1 })
   const events = createEvents({ db, watching, onProblem: (error) => problems.push(error), ...options })
-  const readers = createReaders({ db, mayRead: createMayRead(() => new Map()) })
-  const payloads = createPayloads({ db, storage, cache })
+  const mayRead = createMayRead(policies)
+  const readers = createReaders({ db, mayRead })
+  const payloads = createPayloads({ db, storage, cache, mayRead })
   // Subscriptions need no others.
-  const services = { readers, payloads, events, payloadMaxBytes: 67_108_864 } as unknown as Services
+  const services = { readers, payloads, events, policies, payloadMaxBytes: 67_108_864 } as unknown as Services
   const graphql = createGraphqlServer({ services, onHiddenError: (error) => problems.push(error), mayWatch })
   const ask: Live['ask'] = (query, variables = {}, { viewer = ANYONE } = {}) =>
     graphql.subscribe(

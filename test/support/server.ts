@@ -38,6 +38,7 @@ export interface TestServerOptions {
   readonly streams?: AppOptions['streams']
   readonly now?: AppOptions['now']
   readonly partsWaitMillis?: AppOptions['partsWaitMillis']
+  readonly recheckMillis?: AppOptions['recheckMillis']
   readonly authorize?: AppOptions['authorize']
   /** Nothing is logged when it is left out. */
   readonly log?: AppOptions['log']
@@ -51,6 +52,7 @@ export async function startServer({
   streams,
   now,
   partsWaitMillis,
+  recheckMillis,
   authorize,
   log = createLogger({ level: 'silent' }),
 }: TestServerOptions = {}): Promise<TestServer> {
@@ -69,6 +71,7 @@ export async function startServer({
     streams,
     now,
     partsWaitMillis,
+    recheckMillis,
     authorize,
   })
   cleanup.defer(() => app.close())

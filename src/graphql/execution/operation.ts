@@ -28,7 +28,7 @@ import {
 } from './execution.ts'
 import { executeSerially, ROOT } from './fields.ts'
 import { planObject } from './plan.ts'
-import { eventVariables, planSubscription, type Refusal, type Subscription } from './subscription.ts'
+import { eventVariables, givesStates, planSubscription, type Refusal, type Subscription } from './subscription.ts'
 import { createVariables } from './variables.ts'
 
 /** One operation of a document that was validated; it may be executed any number of times. */
@@ -111,6 +111,7 @@ export function createOperation({ schema, document, operationName, limits }: Ope
         createExecution({ document: evaluated, context: of, variables, bytesMax: limits.bytes })
       return planSubscription(executionFor(context), root, {
         limits,
+        givesStates: givesStates(whole),
         variant: () => JSON.stringify(eventVariables(whole).map((name) => variables[name] ?? null)),
         answer: (event, of) => run(executionFor(of), root, { ...limits, source: event }),
       })

@@ -1,4 +1,12 @@
-import { type ExecutionResult, GraphQLError, Kind, locatedError, type SelectionSetNode, visit } from 'graphql'
+import {
+  type ASTNode,
+  type ExecutionResult,
+  GraphQLError,
+  Kind,
+  locatedError,
+  type SelectionSetNode,
+  visit,
+} from 'graphql'
 import { AppError } from '../../errors.ts'
 import type { Delivery, Watch } from '../../events/watch.ts'
 import type { Context } from '../context.ts'
@@ -17,13 +25,15 @@ export interface Subscription {
   readonly args: Arguments
   /** With the same text, whatever else was given, the answers to an event are the same for the same viewer. */
   variant(): string
+  /** Whether an answer may hold of a state what is in it, or a link to it. */
+  readonly givesStates: boolean
   /** Begins it. @throws GraphQLError at the place of its field. */
   begin(args: Arguments): Promise<Watch>
   /** The answer to one event, as that of an operation: it never rejects, and its errors are not masked. */
   answer(delivery: Delivery, context: Context): ExecutionResult | Promise<ExecutionResult>
 }
 
-export interface SubscriptionOptions extends Pick<Subscription, 'variant' | 'answer'> {
+export interface SubscriptionOptions extends Pick<Subscription, 'variant' | 'givesStates' | 'answer'> {
   readonly limits: Limits
 }
 
@@ -55,6 +65,21 @@ export function planSubscription(
   } catch (error) {
     return { errors: [error instanceof GraphQLError ? error : locatedError(error, undefined)] }
   }
+}
+
+const GIVING: ReadonlySet<string> = new Set(['payload', 'at', 'find', 'diff', 'signedUrl', 'download'])
+
+/** Whether any of its fields, whatever its conditions say, gives out a state or a link to one. */
+export function givesStates({ operation, fragments }: Document): boolean {
+  let gives = false
+  const look = (node: ASTNode) =>
+    visit(node, {
+      Field({ name }) {
+        gives ||= GIVING.has(name.value)
+      },
+    })
+  for (const node of [operation, ...Object.values(fragments)]) look(node)
+  return gives
 }
 
 const names = new WeakMap<Document, readonly string[]>()

@@ -6,7 +6,7 @@ import { createMasker } from '../../json/mask/masker.ts'
 import type { Policy } from '../policies.ts'
 import type { MaskedSource, Source } from '../source/source.ts'
 import { discard, nothingHeld, type OpenOptions, type OpenPayload, type UnmeasuredPayload } from './open-payload.ts'
-import { chunksOf, refuseAbove } from './payload-bytes.ts'
+import { chunksOf } from './payload-bytes.ts'
 
 /** What is left of a payload under a policy, masked while it is read: nothing of it is kept, and nothing is shared with those who may have all. */
 export interface MaskedView {
@@ -75,6 +75,15 @@ export function createMaskedView(openUnder: OpenUnder): MaskedView {
       return { sizeBytes, body: streamOf(await openWhole(source, options), mask, sizeBytes), release: nothingHeld }
     },
   }
+}
+
+/** @throws AppError `PAYLOAD_TOO_LARGE`, which says what takes all of it: there are no parts of what is masked while it passes. */
+function refuseAbove(maxBytes: number | undefined, sizeBytes: number | null): void {
+  if (maxBytes === undefined || sizeBytes === null || sizeBytes <= maxBytes) return
+  throw new AppError(
+    'PAYLOAD_TOO_LARGE',
+    `What may be read of the payload is more than the ${maxBytes} bytes allowed here: GET …/payload streams all of it`,
+  )
 }
 
 /** Null for what is masked while it is sent. */
