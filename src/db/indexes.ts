@@ -92,8 +92,10 @@ export async function missingIndexes(
   db: Kysely<unknown>,
   { isAdopted }: { readonly isAdopted: boolean },
 ): Promise<readonly Index[]> {
-  const { rows } = await sql<{ name: string; columns: string; is_unique: boolean }>`
-    select c.relname as name, pg_get_indexdef(i.indexrelid) as columns, i.indisunique as is_unique
+  // To write a definition locks its table, and only the one may be another's.
+  const { rows } = await sql<{ name: string; columns: string | null; is_unique: boolean }>`
+    select c.relname as name, i.indisunique as is_unique,
+      case when i.indrelid = to_regclass('state_snapshots') then pg_get_indexdef(i.indexrelid) end as columns
     from pg_index i join pg_class c on c.oid = i.indexrelid
     where i.indrelid in (select to_regclass(t) from unnest(${TABLES}::text[]) t) and i.indisvalid`.execute(db)
   const isMissing = ({ name }: Index) => !rows.some((row) => row.name === name)
@@ -106,7 +108,7 @@ export async function missingIndexes(
   const later = lacking.filter(({ table }) => filled.includes(table))
   if (!isAdopted) return later
   const hasKey = rows.some(
-    ({ columns, is_unique }) => is_unique && columns.endsWith('state_snapshots USING btree (id)'),
+    ({ columns, is_unique }) => is_unique && columns?.endsWith('state_snapshots USING btree (id)'),
   )
   return [...(hasKey ? [] : [KEY]), ...ADOPTED_INDEXES.filter(isMissing), ...later]
 }
