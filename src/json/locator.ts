@@ -1,12 +1,8 @@
-const QUOTE = 0x22
+import { isClose, skipSpace, skipString, skipValue } from './skip-text.ts'
+
 const COMMA = 0x2c
-const COLON = 0x3a
 const OPEN_ARRAY = 0x5b
-const BACKSLASH = 0x5c
-const CLOSE_ARRAY = 0x5d
 const OPEN_OBJECT = 0x7b
-const CLOSE_OBJECT = 0x7d
-const SPACE = 0x20
 
 /** The text of the value at a path of at least one key, as it stands there; undefined where there is none. Of equal keys the last counts. */
 export type JsonLocator = (path: readonly (string | number)[]) => string | undefined
@@ -64,58 +60,4 @@ function readMembers(text: string, start: number): Members {
     if (text.charCodeAt(at) === COMMA) at = skipSpace(text, at + 1)
   }
   return keys ? { bounds, keys } : { bounds }
-}
-
-function skipSpace(text: string, start: number): number {
-  let at = start
-  while (text.charCodeAt(at) <= SPACE) at += 1
-  return at
-}
-
-/** Past the quote that ends the string. */
-function skipString(text: string, start: number): number {
-  let end = text.indexOf('"', start + 1)
-  while (end !== -1 && isEscaped(text, end)) end = text.indexOf('"', end + 1)
-  return end === -1 ? text.length : end + 1
-}
-
-function isEscaped(text: string, quote: number): boolean {
-  let before = quote - 1
-  while (text.charCodeAt(before) === BACKSLASH) before -= 1
-  return (quote - before) % 2 === 0
-}
-
-/** Past a value; nothing in it is looked at but where it ends. */
-function skipValue(text: string, start: number): number {
-  let depth = 0
-  let at = start
-  while (at < text.length) {
-    const code = text.charCodeAt(at)
-    if (code === QUOTE) at = skipString(text, at)
-    else if (code === OPEN_OBJECT || code === OPEN_ARRAY) {
-      depth += 1
-      at += 1
-    } else if (isClose(code)) {
-      depth -= 1
-      at += 1
-    } else if (depth > 0) {
-      at += 1
-      continue
-    } else at = skipScalar(text, at)
-    if (depth === 0) return at
-  }
-  return at
-}
-
-function skipScalar(text: string, start: number): number {
-  let at = start
-  for (; at < text.length; at++) {
-    const code = text.charCodeAt(at)
-    if (code <= SPACE || code === COMMA || code === COLON || isClose(code)) break
-  }
-  return at
-}
-
-function isClose(code: number): boolean {
-  return code === CLOSE_ARRAY || code === CLOSE_OBJECT
 }

@@ -1,14 +1,11 @@
+import { skipSpace, skipString, skipValue } from '../skip-text.ts'
 import { canonicalNumber } from './number.ts'
 
 const QUOTE = 0x22
 const COMMA = 0x2c
 const COLON = 0x3a
 const OPEN_ARRAY = 0x5b
-const BACKSLASH = 0x5c
-const CLOSE_ARRAY = 0x5d
 const OPEN_OBJECT = 0x7b
-const CLOSE_OBJECT = 0x7d
-const SPACE = 0x20
 
 /*
  * Bytes of valid JSON as text of one character a byte (`latin1`), so that places in it are places in the bytes.
@@ -26,19 +23,19 @@ export interface TextChild {
 /** The children that stand between two places of a container's inside, in order, equal keys included. */
 export function childrenIn(text: string, start: number, end: number): TextChild[] {
   const children: TextChild[] = []
-  let at = nextToken(text, start)
+  let at = skipSpace(text, start)
   while (at < end) {
     let [key, valueStart]: [string | null, number] = [null, at]
     const stringEnd = text.charCodeAt(at) === QUOTE ? skipString(text, at) : at
-    const colon = stringEnd === at ? at : nextToken(text, stringEnd)
+    const colon = stringEnd === at ? at : skipSpace(text, stringEnd)
     if (stringEnd !== at && colon < end && text.charCodeAt(colon) === COLON) {
       key = canonicalString(text.slice(at, stringEnd))
-      valueStart = nextToken(text, colon + 1)
+      valueStart = skipSpace(text, colon + 1)
     }
     const valueEnd = key === null && stringEnd !== at ? stringEnd : skipValue(text, valueStart)
     children.push({ key, start: valueStart, end: valueEnd })
-    at = nextToken(text, valueEnd)
-    if (text.charCodeAt(at) === COMMA) at = nextToken(text, at + 1)
+    at = skipSpace(text, valueEnd)
+    if (text.charCodeAt(at) === COMMA) at = skipSpace(text, at + 1)
   }
   return children
 }
@@ -80,55 +77,9 @@ export function kindOf(text: string): Kind {
   return isDigitOrMinus(first.charCodeAt(0)) ? '0' : (first as Kind)
 }
 
-function nextToken(text: string, start: number): number {
-  let at = start
-  while (text.charCodeAt(at) <= SPACE) at++
-  return at
-}
-
 /** Whether a text goes on behind a key. */
 export function isKeyEnd(rest: string): boolean {
-  return rest.charCodeAt(nextToken(rest, 0)) === COLON
-}
-
-/** Past the quote that ends the string. */
-function skipString(text: string, start: number): number {
-  let end = text.indexOf('"', start + 1)
-  while (isEscaped(text, end)) end = text.indexOf('"', end + 1)
-  return end + 1
-}
-
-function isEscaped(text: string, quote: number): boolean {
-  let before = quote - 1
-  while (text.charCodeAt(before) === BACKSLASH) before--
-  return (quote - before) % 2 === 0
-}
-
-function skipValue(text: string, start: number): number {
-  const first = text.charCodeAt(start)
-  if (first === QUOTE) return skipString(text, start)
-  if (first !== OPEN_OBJECT && first !== OPEN_ARRAY) return skipScalar(text, start)
-  let depth = 0
-  let at = start
-  do {
-    const code = text.charCodeAt(at)
-    if (code === QUOTE) at = skipString(text, at)
-    else {
-      if (code === OPEN_OBJECT || code === OPEN_ARRAY) depth++
-      else if (code === CLOSE_OBJECT || code === CLOSE_ARRAY) depth--
-      at++
-    }
-  } while (depth > 0)
-  return at
-}
-
-function skipScalar(text: string, start: number): number {
-  let at = start
-  for (; at < text.length; at++) {
-    const code = text.charCodeAt(at)
-    if (code <= SPACE || code === COMMA || code === CLOSE_ARRAY || code === CLOSE_OBJECT) break
-  }
-  return at
+  return rest.charCodeAt(skipSpace(rest, 0)) === COLON
 }
 
 function isDigitOrMinus(code: number): boolean {
