@@ -15,6 +15,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   commands: [
     'access.ts',
     'app.ts',
+    'stores.ts',
     'config.ts',
     'log.ts',
     'client',
@@ -39,14 +40,17 @@ const TOP: Readonly<Record<string, readonly string[]>> = {
   'abort.ts': [],
   'access-settings.ts': ['setting-reader.ts'],
   'access.ts': ['access-settings.ts', 'changing-file.ts', 'config.ts', 'log.ts'],
-  'app.ts': ['access.ts', 'config.ts', 'log.ts'],
+  'app.ts': ['access.ts', 'app-routes.ts', 'app-services.ts', 'config.ts', 'log.ts'],
+  'app-routes.ts': ['app.ts', 'app-services.ts'],
+  'app-services.ts': ['access.ts', 'app.ts', 'config.ts', 'log.ts', 'stores.ts'],
   'changing-file.ts': [],
   'config.ts': ['access-settings.ts', 'database-url.ts', 'setting-reader.ts'],
   'database-url.ts': [],
   'errors.ts': [],
   'log.ts': [],
   'setting-reader.ts': [],
-  'main.ts': ['app.ts', 'config.ts', 'log.ts'],
+  'stores.ts': ['config.ts', 'log.ts'],
+  'main.ts': ['config.ts'],
 }
 
 /** Relative imports of any form: from, bare, type-only and dynamic. */

@@ -1,4 +1,3 @@
-import { openStorage } from '../app.ts'
 import { createMemoryCache } from '../cache/memory.ts'
 import type { Config } from '../config.ts'
 import { createDatabase, type Database } from '../db/connect.ts'
@@ -8,6 +7,7 @@ import { createStateIndexes, type StateIndexes } from '../snapshots/indexes/stat
 import { type EverySnapshotOptions, type Visited, visitEverySnapshot } from '../snapshots/upkeep/every-snapshot.ts'
 import { createStoredReads, type StoredReads } from '../snapshots/upkeep/stored-reads.ts'
 import { createPayloads, type Payloads } from '../snapshots/views/payloads.ts'
+import { openStorage } from '../stores.ts'
 import { HIDDEN_ROWS } from './database-trouble.ts'
 
 /** A command that visits every snapshot, or those of one run. */

@@ -362,7 +362,7 @@ describe('a server that asks for a token', () => {
   })
 
   it('has no route and no method that the table does not name', async () => {
-    const source = await readFile(new URL('../../src/app.ts', import.meta.url), 'utf8')
+    const source = await readFile(new URL('../../src/app-routes.ts', import.meta.url), 'utf8')
     const table = source.slice(source.indexOf('function createRoutes('), source.indexOf('function dependencies('))
     const routes = table.match(/\bpath: /g)?.length
     const told = new Map<string, Set<string>>()

@@ -37,7 +37,7 @@ export async function runDoctor({ env, print }: DoctorOptions): Promise<number> 
   const misspelt = unknownSettings(env).map((name) => warning(`${name} is no setting: misspelt?`))
   report.section('settings', [fine('every setting is understood'), ...open, ...misspelt])
   // Loading the server's parts takes so long that a connection which is being opened meanwhile would be too late.
-  if (config.databaseUrl !== undefined) await import('../../app.ts')
+  if (config.databaseUrl !== undefined) await import('../../stores.ts')
   const storage = inTime(lookAtStorage(config, env), { subject: 'storage', seconds: 12 })
   const links = inTime(lookAtLinks(config, env), { subject: 'links', seconds: 6 })
   const cache = inTime(lookAtCache(config), { subject: 'the cache', seconds: 6 })
@@ -94,7 +94,7 @@ function lookAtData(config: Config, env: Env): DataLooks {
 }
 
 async function readSamples(config: Config, databaseUrl: string, env: Env): Promise<readonly Finding[]> {
-  const { openStorage } = await import('../../app.ts')
+  const { openStorage } = await import('../../stores.ts')
   const db = createDatabase({ url: databaseUrl, maxConnections: 3, isReadOnly: true, ...AS_DOCTOR })
   const storage = openStorage(config, db)
   try {

@@ -1,0 +1,102 @@
+import type { AppOptions } from './app.ts'
+import type { Built } from './app-services.ts'
+import type { Database } from './db/connect.ts'
+import { CAPTURE_PATH, createCaptureRoute } from './server/capture-route.ts'
+import { createDiffRoute } from './server/diff-route.ts'
+import { createExplorerRoutes } from './server/explorer-route.ts'
+import { createGraphiql } from './server/graphiql.ts'
+import { createGraphqlRoute, graphqlFailure } from './server/graphql-route.ts'
+import type { GraphqlSocketOptions } from './server/graphql-socket.ts'
+import { createHealth, type Dependency } from './server/health.ts'
+import type { Route } from './server/http.ts'
+import { paceOfSenders } from './server/pace.ts'
+import { createPayloadRoute } from './server/payload-route.ts'
+import { createUploadRoute } from './server/upload-route.ts'
+import { createValueRoute } from './server/value-route.ts'
+import { changesFor } from './snapshots/authorize.ts'
+
+export const GRAPHQL_PATH = /^\/graphql\/?$/
+/** Of an upload that is refused, so much is still read before the connection ends. */
+const REFUSED_UPLOAD_BYTES = 16 * 1_048_576
+
+/** What is answered where: the first path that fits. */
+export function createRoutes(
+  built: Built & GraphqlSocketOptions,
+  options: AppOptions,
+  draining: AbortSignal,
+): readonly Route[] {
+  const { readers, writer, payloads, parts, links, uploads, basePath, graphql, streams, documents } = built
+  const { config, authorize } = options
+  const health = createHealth(dependencies(built, options), draining)
+  const senders = paceOfSenders(config.transferMinBytesPerSecond)
+  return [
+    {
+      path: GRAPHQL_PATH,
+      methods: createGraphqlRoute({
+        graphql,
+        streams,
+        graphiql: config.graphiql ? createGraphiql() : undefined,
+        documents,
+      }),
+      failureAnswer: graphqlFailure,
+      // The page holds no data, and asks with the token that its reader puts in.
+      needs: 'nothing',
+    },
+    {
+      path: /^\/snapshots\/([^/]+)\/payload$/,
+      methods: createPayloadRoute({ readers, payloads, links }),
+      needs: 'nothing',
+    },
+    { path: /^\/snapshots\/([^/]+)\/value$/, methods: createValueRoute({ readers, parts, links }), needs: 'nothing' },
+    { path: /^\/snapshots\/([^/]+)\/diff$/, methods: createDiffRoute({ readers, parts }) },
+    {
+      path: CAPTURE_PATH,
+      methods: createCaptureRoute({
+        writer,
+        writerFor: authorize && ((viewer) => changesFor(built, authorize, viewer).writer),
+        senders,
+        basePath,
+      }),
+      needs: 'write',
+      discardMaxBytes: REFUSED_UPLOAD_BYTES,
+    },
+    {
+      path: /^\/uploads\/([^/]+)$/,
+      methods: createUploadRoute({ uploads, senders }),
+      // Its link is its sender's only right.
+      needs: 'nothing',
+      discardMaxBytes: REFUSED_UPLOAD_BYTES,
+    },
+    ...(config.explorer ? createExplorerRoutes() : []),
+    {
+      path: /^\/health\/live$/,
+      methods: { GET: health.live, HEAD: health.live },
+      needs: 'nothing',
+      isForAnyHost: true,
+    },
+    {
+      path: /^\/health\/ready$/,
+      methods: { GET: health.ready, HEAD: health.ready },
+      needs: 'nothing',
+      isForAnyHost: true,
+    },
+  ]
+}
+
+function dependencies({ db, storage, cache }: Built, { isMigrated = () => true }: AppOptions): readonly Dependency[] {
+  return [
+    { name: 'database', required: true, isUp: async () => isMigrated() && (await takesWrites(db)) },
+    { name: 'storage', required: true, isUp: () => answers(storage.check()) },
+    { name: 'cache', required: false, isUp: () => cache.isUp() },
+  ]
+}
+
+async function takesWrites(db: Database): Promise<true | 'read-only'> {
+  const { isReadOnly } = await db.check()
+  return isReadOnly ? 'read-only' : true
+}
+
+async function answers(look: Promise<unknown>): Promise<boolean> {
+  await look
+  return true
+}

@@ -1,0 +1,137 @@
+import { randomBytes } from 'node:crypto'
+import type { Access } from './access.ts'
+import type { AppOptions } from './app.ts'
+import type { Config } from './config.ts'
+import { createDatabase } from './db/connect.ts'
+import { createEvents } from './events/events.ts'
+import type { Services } from './graphql/context.ts'
+import type { Logger } from './log.ts'
+import { auditTo } from './server/audit.ts'
+import { createUploads } from './snapshots/capture/uploads.ts'
+import { createWriter } from './snapshots/capture/writer.ts'
+import { createKeyTables } from './snapshots/indexes/key-tables.ts'
+import { createStateIndexes } from './snapshots/indexes/state-indexes.ts'
+import { createLinks } from './snapshots/links.ts'
+import { createMayRead } from './snapshots/may-read.ts'
+import { createReaders } from './snapshots/readers.ts'
+import { type AdmissionOptions, createAdmission } from './snapshots/source/admission.ts'
+import { createStoredReads } from './snapshots/upkeep/stored-reads.ts'
+import { createSweeper } from './snapshots/upkeep/sweeper.ts'
+import { createVerifier } from './snapshots/upkeep/verifier.ts'
+import { createParts } from './snapshots/views/parts.ts'
+import { createPayloads } from './snapshots/views/payloads.ts'
+import { createLinkSigner, type LinkSigner, type LinkSignerOptions } from './storage/links/signed-link.ts'
+import { createUploadLinkSigner, type UploadLinkSigner } from './storage/links/upload-link.ts'
+import { CACHE_ENTRY_MAX_BYTES, openCache, openStorage } from './stores.ts'
+
+/** Every part of a server, made once. */
+export type Built = ReturnType<typeof build>
+
+export function build(options: AppOptions, { authenticate, policies }: Access) {
+  const { config, log, publicUrl, onStatement } = options
+  const { inlineMaxBytes, signedUrlMaxSeconds: maxSeconds } = config
+  const db = createDatabase({ url: config.databaseUrl, onStatement })
+  const storage = openStorage(config, db)
+  const cache = openCache(config, log)
+  const sweeper = createSweeper({ db, storage, onProblem: (error) => log.warn({ err: error }, 'sweep failed') })
+  const admission = createAdmission({ ...admissionOf(config), ...options.admission })
+  const mayRead = createMayRead(policies)
+  const audit = auditTo(log)
+  // Where nobody is asked, nobody could be named.
+  const told = authenticate ? audit : undefined
+  const payloads = createPayloads({ db, storage, cache, admission, mayRead, onWithheld: told?.withheld })
+  const indexes = createStateIndexes(db)
+  const reads = createStoredReads({ db, indexes })
+  const writer = createWriter({ db, storage, cache, sweeper, indexes, inlineMaxBytes, admission })
+  // A connection of its own: requests that take all others do not keep those waiting who watch.
+  const watching = createDatabase({ url: config.databaseUrl, maxConnections: 1, applicationName: 'statelens events' })
+  const onProblem = (error: unknown) => log.warn({ err: error }, 'looking for events failed')
+  const signers = createSigners({ secrets: linkSecrets(config, log), maxSeconds, now: options.now }, publicUrl)
+  return {
+    db,
+    watching,
+    events: createEvents({ db, watching, onProblem }),
+    storage,
+    cache,
+    sweeper,
+    admission,
+    audit,
+    policies,
+    payloads,
+    parts: createParts({
+      payloads,
+      indexes,
+      keyTables: createKeyTables(db, indexes),
+      reads,
+      admission,
+      wholeMaxBytes: CACHE_ENTRY_MAX_BYTES,
+      waitMillis: options.partsWaitMillis,
+    }),
+    writer,
+    readers: createReaders({ db, mayRead, authorize: options.authorize }),
+    verifier: createVerifier({ db, payloads, admission, reads }),
+    links: createLinks({ storage, signer: signers.download, maxSeconds, mayRead, onMade: told?.link }),
+    uploads: createUploads({
+      db,
+      storage,
+      sweeper,
+      indexes,
+      admission,
+      signer: signers.upload,
+      inlineMaxBytes,
+      maxSeconds,
+    }),
+    basePath: createBasePath(publicUrl),
+  }
+}
+
+export function servicesOf(built: Built, { config, authorize }: AppOptions): Services {
+  const { readers, writer, payloads, parts, verifier, links, uploads, events, audit, policies } = built
+  const { payloadMaxBytes } = config
+  const views = { payloads, parts, verifier, links, policies }
+  return { ...views, readers, writer, uploads, events, audit, authorize, payloadMaxBytes }
+}
+
+function admissionOf(config: Config): AdmissionOptions {
+  const { payloadStreamsMax, uploadStreamsMax, payloadMemoryMaxBytes: memoryMaxBytes } = config
+  return { payloadStreamsMax, uploadStreamsMax, memoryMaxBytes }
+}
+
+/** Signers of a server whose address is known once it listens. */
+function createSigners(
+  options: Omit<LinkSignerOptions, 'publicUrl'>,
+  publicUrl: () => string,
+): { readonly download: LinkSigner; readonly upload: UploadLinkSigner } {
+  let made: { readonly download: LinkSigner; readonly upload: UploadLinkSigner } | undefined
+  const make = () => {
+    const known = { ...options, publicUrl: publicUrl() }
+    made ??= { download: createLinkSigner(known), upload: createUploadLinkSigner(known) }
+    return made
+  }
+  return {
+    download: {
+      sign: (request) => make().download.sign(request),
+      verify: (rawQuery, target) => make().download.verify(rawQuery, target),
+      recognizes: (rawQuery, snapshotId) => make().download.recognizes(rawQuery, snapshotId),
+    },
+    upload: {
+      sign: (uploadId, expiresInSeconds) => make().upload.sign(uploadId, expiresInSeconds),
+      verify: (rawQuery, uploadId) => make().upload.verify(rawQuery, uploadId),
+    },
+  }
+}
+
+function linkSecrets(config: Config, log: Logger): readonly string[] {
+  if (config.signedUrlSecrets.length > 0) return config.signedUrlSecrets
+  log.warn('SIGNED_URL_SECRET is not set: signed links end when this process does')
+  return [randomBytes(32).toString('base64url')]
+}
+
+/** What stands before the paths at a proxy in front: without a trailing slash. */
+function createBasePath(publicUrl: () => string): () => string {
+  let path: string | undefined
+  return () => {
+    path ??= new URL(publicUrl()).pathname.replace(/\/+$/, '')
+    return path
+  }
+}
