@@ -2,6 +2,7 @@ import type { RequestListener } from 'node:http'
 import { openAccess } from './access.ts'
 import { createRoutes, GRAPHQL_PATH } from './app-routes.ts'
 import { type Built, build, servicesOf } from './app-services.ts'
+import type { Authenticate } from './auth/authenticate.ts'
 import type { Config } from './config.ts'
 import type { Logger } from './log.ts'
 import { createCors } from './server/cors.ts'
@@ -15,7 +16,9 @@ import { createUpgradeFront, type UpgradeListener } from './server/upgrade.ts'
 import { createGraphqlServer, type GraphqlServer } from './server/yoga.ts'
 import type { Authorize } from './snapshots/authorize.ts'
 import type { SnapshotWriter } from './snapshots/capture/writer.ts'
+import type { Readers } from './snapshots/readers.ts'
 import type { AdmissionOptions } from './snapshots/source/admission.ts'
+import type { Payloads } from './snapshots/views/payloads.ts'
 
 /** The server without a socket: whoever listens hands requests to it. */
 export interface App {
@@ -24,6 +27,8 @@ export interface App {
   /** Takes the connections over that ask for a WebSocket. */
   readonly onUpgrade: UpgradeListener
   readonly writer: SnapshotWriter
+  readonly readers: Readers
+  readonly payloads: Payloads
   /** Whether new objects can be stored; rejects with why not. */
   checkStorage(): Promise<void>
   /** From now on it is not ready, and each answer ends its connection: whoever listens is about to stop. */
@@ -54,6 +59,8 @@ export interface AppOptions {
   readonly recheckMillis?: number
   /** Decides by run, beside the scopes; lists then hold only the runs that it allows. Left out: scopes alone decide. */
   readonly authorize?: Authorize
+  /** Tells who asks, instead of what the settings say; given what they say. */
+  readonly identify?: (bySettings: Authenticate | undefined) => Authenticate | undefined
 }
 
 /** Builds every part once. @throws ConfigError for what is wrong with the files that the settings name. */
@@ -61,10 +68,11 @@ export function createApp(options: AppOptions): App {
   const { config, log } = options
   const draining = new AbortController()
   // First: what is wrong with it leaves nothing open.
-  const access = openAccess(options)
-  const { authenticate } = access
+  const opened = openAccess(options)
+  const authenticate = options.identify ? options.identify(opened.authenticate) : opened.authenticate
+  const access = { ...opened, authenticate }
   const built = build(options, access)
-  const { db, watching, events, storage, cache, sweeper, writer, uploads } = built
+  const { db, watching, events, storage, cache, sweeper, writer, readers, payloads, uploads } = built
   const front = {
     log,
     logRequests: config.logRequests,
@@ -96,6 +104,8 @@ export function createApp(options: AppOptions): App {
       serve: (socket, context) => serveSocket(socket, context, live),
     }),
     writer,
+    readers,
+    payloads,
     checkStorage: () => storage.check(),
     drain: () => draining.abort(),
     async close() {

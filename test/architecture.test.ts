@@ -27,6 +27,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'snapshots',
     'server',
   ],
+  library: ['app.ts', 'config.ts', 'log.ts', 'model', 'auth', 'db', 'snapshots', 'server', 'client', 'commands'],
   db: ['model'],
   storage: ['model'],
   snapshots: ['model', 'json', 'db', 'storage', 'cache', 'auth'],

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import { AppError } from '../errors.ts'
 import type { FailurePace } from './failures.ts'
 import { STRANGER, type Viewer } from './viewer.ts'
@@ -8,6 +9,8 @@ export interface Shown {
   readonly authorization: string | undefined
   /** Where it comes from. */
   readonly address: string
+  /** What it came by, and came with, where somebody else than this server tells who it is. */
+  readonly request: IncomingMessage
 }
 
 /**

@@ -1,12 +1,9 @@
 import { GraphQLError, Kind } from 'graphql'
 import { AppError } from '../errors.ts'
 import { parsePointer } from '../json/parts/pointer.ts'
-import { type Instant, toRfc3339 } from '../model/instant.ts'
+import { parseInstant, toRfc3339 } from '../model/instant.ts'
 import { builder } from './builder.ts'
 import { jsonText, textOfLiteral, textOfValue } from './json-text.ts'
-
-/** Hours end at 23: only ISO 8601 has an hour 24. */
-const RFC_3339 = /^(\d{4}-\d\d-\d\d)[Tt ]((?!24)\d\d:\d\d:)(\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/
 
 builder.scalarType('DateTime', {
   description: 'An instant as RFC 3339, in UTC in every answer, with up to six digits of a second.',
@@ -49,26 +46,6 @@ builder.scalarType('URL', {
   },
   specifiedByURL: 'https://url.spec.whatwg.org/',
 })
-
-/** @throws AppError `BAD_REQUEST` when the text is not an instant of the calendar. */
-function parseInstant(value: unknown): Instant {
-  const [, date, minute, second, fraction = '', zone = ''] = RFC_3339.exec(typeof value === 'string' ? value : '') ?? []
-  const isLeap = second === '60'
-  const utc = isoText(`${date}T${minute}${isLeap ? '59' : second}${zone.toUpperCase()}`)
-  // The 31st of February would roll over to March; a real date does not. The zone may lead out of years of four digits.
-  const isDate = date !== undefined && isoText(`${date}T00:00:00Z`).startsWith(date) && /^(?!0000)\d{4}-/.test(utc)
-  if (!isDate || (isLeap && !utc.endsWith('23:59:59.000Z'))) {
-    throw new AppError('BAD_REQUEST', 'DateTime must be RFC 3339, such as 2026-11-23T09:30:00Z')
-  }
-  // No clock here has a second that was put in: it is held at the last moment of the one before, which keeps the order.
-  return `${utc.slice(0, 19)}${isLeap ? '.999999' : fraction.slice(0, 7)}Z`
-}
-
-/** Empty for what is no moment. */
-function isoText(text: string): string {
-  const date = new Date(text)
-  return Number.isNaN(date.getTime()) ? '' : date.toISOString()
-}
 
 function requirePointer(value: unknown): string {
   if (typeof value !== 'string') throw new AppError('BAD_REQUEST', 'JSONPointer must be a text')

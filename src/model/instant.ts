@@ -1,3 +1,5 @@
+import { AppError } from '../errors.ts'
+
 /**
  * A moment in UTC with up to six digits of a second, as PostgreSQL has it: RFC 3339 text as far as that goes, and beyond it
  * `infinity`, `-infinity`, years of five and six digits, and years with ` BC` at the end, which other writers may leave.
@@ -34,4 +36,27 @@ function orderOf(instant: Instant): { readonly era: number; readonly text: strin
   const [year = '', ...rest] = instant.slice(0, -1).split('-')
   const [seconds = '', fraction = ''] = rest.join('-').split('.')
   return { era: 0, text: `${year.padStart(6, '0')}-${seconds}.${fraction.padEnd(6, '0')}` }
+}
+
+/** Hours end at 23: only ISO 8601 has an hour 24. */
+const RFC_3339 = /^(\d{4}-\d\d-\d\d)[Tt ]((?!24)\d\d:\d\d:)(\d\d)(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)$/
+
+/** @throws AppError `BAD_REQUEST` when the text is not an instant of the calendar. */
+export function parseInstant(value: unknown): Instant {
+  const [, date, minute, second, fraction = '', zone = ''] = RFC_3339.exec(typeof value === 'string' ? value : '') ?? []
+  const isLeap = second === '60'
+  const utc = isoText(`${date}T${minute}${isLeap ? '59' : second}${zone.toUpperCase()}`)
+  // The 31st of February would roll over to March; a real date does not. The zone may lead out of years of four digits.
+  const isDate = date !== undefined && isoText(`${date}T00:00:00Z`).startsWith(date) && /^(?!0000)\d{4}-/.test(utc)
+  if (!isDate || (isLeap && !utc.endsWith('23:59:59.000Z'))) {
+    throw new AppError('BAD_REQUEST', 'DateTime must be RFC 3339, such as 2026-11-23T09:30:00Z')
+  }
+  // No clock here has a second that was put in: it is held at the last moment of the one before, which keeps the order.
+  return `${utc.slice(0, 19)}${isLeap ? '.999999' : fraction.slice(0, 7)}Z`
+}
+
+/** Empty for what is no moment. */
+function isoText(text: string): string {
+  const date = new Date(text)
+  return Number.isNaN(date.getTime()) ? '' : date.toISOString()
 }

@@ -124,7 +124,7 @@ async function viewerOf(
   if (!authenticate) return viewer
   const { headers, socket } = request
   const authorization = authorizationIn(payload) ?? headers.authorization
-  const found = await authenticate({ authorization, address: socket.remoteAddress ?? '' })
+  const found = await authenticate({ authorization, address: socket.remoteAddress ?? '', request })
   requireKnown(found)
   return found
 }

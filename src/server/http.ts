@@ -199,6 +199,7 @@ export function addVary(response: ServerResponse, names: string): void {
  * with the answer.
  */
 export async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  requireUnread(request)
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw bodyTooLarge(maxBytes)
   const chunks: Buffer[] = []
   let size = 0
@@ -223,6 +224,15 @@ export async function readBody(request: IncomingMessage, maxBytes: number): Prom
   } finally {
     clearTimeout(timer)
   }
+}
+
+/** @throws AppError where an application around this server has read the body: nothing of it would come any more. */
+export function requireUnread(request: IncomingMessage): void {
+  if (!request.readableDidRead) return
+  throw new AppError(
+    'INTERNAL_SERVER_ERROR',
+    'The body was read on its way here: what parses bodies belongs behind statelens',
+  )
 }
 
 function join(chunks: readonly Buffer[], size: number): Buffer {

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { AppError, Departure } from '../errors.ts'
 import { OBJECT_MAX_BYTES } from '../model/snapshot.ts'
 import { conditionFailed } from './conditions.ts'
+import { requireUnread } from './http.ts'
 import { jsonTypeOf } from './negotiation.ts'
 import { createAccount, type Pace } from './pace.ts'
 import { askForBody, type RequestContext } from './request.ts'
@@ -25,6 +26,7 @@ export interface ReceivedBody {
  * @throws AppError `UNSUPPORTED_MEDIA_TYPE`, `PAYLOAD_TOO_LARGE`, and `CONFLICT` with status 412, by what its headers say.
  */
 export function receiveBody(context: RequestContext, senders: Pace): ReceivedBody {
+  requireUnread(context.request)
   const { headers } = context.request
   const contentType = jsonTypeOf(headers)
   if (contentType === undefined) {

@@ -123,8 +123,9 @@ class FrontContext implements OwnedContext {
     this.#authenticate = authenticate
     // Until it is known, and where that fails.
     this.#viewer = STRANGER
-    const { headers, socket } = this.request
-    const found = authenticate({ authorization: headers.authorization, address: socket.remoteAddress ?? '' })
+    const { request } = this
+    const { headers, socket } = request
+    const found = authenticate({ authorization: headers.authorization, address: socket.remoteAddress ?? '', request })
     if (found instanceof Promise) {
       return found.then((known) => {
         this.#viewer = known

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { cp, glob, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { promisify } from 'node:util'
+import { freshDatabase } from '../support/database.ts'
 import { startProcess } from '../support/process.ts'
 import { eventually } from '../support/put.ts'
 import { startServer } from '../support/server.ts'
@@ -14,14 +15,32 @@ import { livingProcessesOf } from './processes.ts'
 const ROOT = new URL('../..', import.meta.url).pathname
 const run = promisify(execFile)
 
+/** What a careful user has. */
+const TSCONFIG = {
+  compilerOptions: {
+    target: 'es2024',
+    lib: ['es2024', 'dom', 'dom.iterable', 'dom.asynciterable'],
+    module: 'nodenext',
+    strict: true,
+    noEmit: true,
+    allowImportingTsExtensions: true,
+    skipLibCheck: false,
+    types: ['node'],
+  },
+  include: ['**/*.ts'],
+}
+
 describe('the package', () => {
   let folder: TemporaryFolder
   /** Where it is installed. */
   let home: string
   let bin: string
+  let archive: string
   before(async () => {
     folder = await temporaryFolder()
     await run('npm', ['pack', '--silent', '--pack-destination', folder.path], { cwd: ROOT })
+    const [packed = ''] = await Array.fromAsync(glob('*.tgz', { cwd: folder.path }))
+    archive = join(folder.path, packed)
     home = join(folder.path, 'node_modules', 'statelens')
     await mkdir(home, { recursive: true })
     await run('sh', ['-c', `tar -xzf "${folder.path}"/*.tgz --strip-components=1 -C "${home}"`])
@@ -75,6 +94,57 @@ describe('the package', () => {
       assert.match(readFileSync(new URL(import.meta.resolve('statelens/schema.graphql')), 'utf8'), /type Query/)`,
     )
   })
+
+  it('has nothing that nobody needs', async () => {
+    const { stdout } = await run('tar', ['-tzf', archive])
+    const files = stdout.trim().split('\n')
+    const kinds =
+      /^package\/(?:package\.json|README\.md|LICENSE|bin\/statelens\.cjs|schema(?:\.client)?\.graphql|docs\/[\w-]+\.md)$/
+    const code = /^package\/dist\/(?:[\w-]+\/)*[\w.-]+\.(?:js|wasm|html|css|svg)$/
+    const types =
+      /^package\/dist\/(?:client|library|model|auth|db|storage)\/[\w/-]+\.d\.ts$|^package\/dist\/errors\.d\.ts$/
+    assert.deepEqual(
+      files.filter((file) => ![kinds, code, types].some((form) => form.test(file))),
+      [],
+    )
+  })
+
+  for (const compiler of ['typescript', 'typescript-5.9']) {
+    it(`is typed for ${compiler}, with every declaration checked`, async () => {
+      await copyExamples()
+      const tsc = join(ROOT, 'node_modules', compiler, 'bin', 'tsc')
+      await run(process.execPath, [tsc, '-p', join(folder.path, 'examples')], { cwd: folder.path })
+    })
+  }
+
+  for (const name of ['fastify', 'express', 'fetch-handler']) {
+    it(`runs the example ${name}, inside of which states pass byte for byte`, async () => {
+      await copyExamples()
+      await using database = await freshDatabase()
+      const settings = { DATABASE_URL: database.url, DATA_DIR: join(folder.path, name) }
+      await runScript(
+        `${name}.ts`,
+        `import { check } from './examples/checks.ts'\nawait check(${JSON.stringify(name)}, ${JSON.stringify(settings)})`,
+      )
+    })
+  }
+
+  /** As a user copies them, beside the packages that they name. */
+  async function copyExamples(): Promise<void> {
+    const target = join(folder.path, 'examples')
+    for (const name of ['fastify', 'express', 'fetch-handler']) {
+      await cp(join(ROOT, 'examples', name), join(target, name), { recursive: true })
+    }
+    await cp(join(ROOT, 'test', 'e2e', 'example-checks.ts'), join(target, 'checks.ts'))
+    await writeFile(join(target, 'tsconfig.json'), JSON.stringify(TSCONFIG))
+    await writeFile(join(folder.path, 'package.json'), '{"type":"module"}')
+    for (const name of ['fastify', 'express', '@types']) {
+      const link = join(folder.path, 'node_modules', name)
+      await symlink(join(ROOT, 'node_modules', name), link).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EEXIST') throw error
+      })
+    }
+  }
 
   it('runs the example in TypeScript of the README, as it stands there', async () => {
     await using server = await startServer()
