@@ -5,7 +5,7 @@ export interface GatewayOptions {
   readonly supergraph: string
   readonly logging: boolean
   readonly propagateHeaders: {
-    fromClientToSubgraphs(payload: { readonly request: Request }): Record<string, string>
+    fromClientToSubgraphs(payload: { readonly request: Request }): Record<string, string | undefined>
   }
   readonly transportEntries: object
 }
