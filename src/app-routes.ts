@@ -9,6 +9,7 @@ import { createGraphqlRoute, graphqlFailure } from './server/graphql-route.ts'
 import type { GraphqlSocketOptions } from './server/graphql-socket.ts'
 import { createHealth, type Dependency } from './server/health.ts'
 import type { Route } from './server/http.ts'
+import { createOtlpRoute, otlpFailure } from './server/otlp-route.ts'
 import { paceOfSenders } from './server/pace.ts'
 import { createPayloadRoute } from './server/payload-route.ts'
 import { createUploadRoute } from './server/upload-route.ts'
@@ -65,6 +66,18 @@ export function createRoutes(
       methods: createUploadRoute({ uploads, senders }),
       // Its link is its sender's only right.
       needs: 'nothing',
+      discardMaxBytes: REFUSED_UPLOAD_BYTES,
+    },
+    {
+      path: /^\/v1\/traces$/,
+      methods: createOtlpRoute({
+        writer,
+        writerFor: authorize && ((viewer) => changesFor(built, authorize, viewer).writer),
+        batches: built.admission.batches,
+        maxBytes: config.payloadMaxBytes,
+      }),
+      failureAnswer: otlpFailure,
+      needs: 'write',
       discardMaxBytes: REFUSED_UPLOAD_BYTES,
     },
     ...(config.explorer ? createExplorerRoutes() : []),

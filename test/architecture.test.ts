@@ -32,8 +32,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   storage: ['model'],
   snapshots: ['model', 'json', 'db', 'storage', 'cache', 'auth'],
   events: ['model', 'db'],
+  // Ways in for what people already run: they know the writer alone.
+  otlp: ['model', 'json', 'snapshots'],
   graphql: ['model', 'json', 'auth', 'snapshots', 'events'],
-  server: ['log.ts', 'model', 'auth', 'snapshots', 'graphql'],
+  server: ['log.ts', 'model', 'auth', 'snapshots', 'graphql', 'otlp'],
 }
 
 /** Files that stand above all rooms; only `main.ts` and its commands may import the wiring. */

@@ -15,7 +15,11 @@ interface Locked {
 /** They let anybody use, change and hand on what is made with them. */
 const LICENCES: readonly string[] = ['MIT', 'ISC', '0BSD', 'Apache-2.0', 'BlueOak-1.0.0']
 /** Not to be sold as a service of its own, which nobody does here. */
-const EXCEPTIONS: Readonly<Record<string, string>> = { '@apollo/federation-internals': 'Elastic-2.0' }
+const EXCEPTIONS: Readonly<Record<string, string>> = {
+  '@apollo/federation-internals': 'Elastic-2.0',
+  // Both let anybody do so.
+  '@bufbuild/protobuf': '(Apache-2.0 AND BSD-3-Clause)',
+}
 
 const packageJson = JSON.parse(await readFile('package.json', 'utf8'))
 const { packages } = JSON.parse(await readFile('package-lock.json', 'utf8')) as { packages: Record<string, Locked> }
@@ -25,7 +29,8 @@ const nameOf = (path: string) => path.slice(path.lastIndexOf('node_modules/') + 
 describe('what is depended on', () => {
   it('is of exact versions, each with a line that says what it is for', async () => {
     const direct = { ...packageJson.dependencies, ...packageJson.devDependencies } as Record<string, string>
-    for (const [name, version] of Object.entries(direct)) assert.match(version, /^(?:npm:[a-z]+@)?\d+\.\d+\.\d+(?:-[\w.]+)?$/, name)
+    for (const [name, version] of Object.entries(direct))
+      assert.match(version, /^(?:npm:[a-z]+@)?\d+\.\d+\.\d+(?:-[\w.]+)?$/, name)
     const text = await readFile('docs/dependencies.md', 'utf8')
     const last = (name: string) => name.slice(name.lastIndexOf('/') + 1)
     const missing = Object.keys(packageJson.dependencies).filter(

@@ -43,7 +43,8 @@ export interface Answer {
   readonly status: number
   /** Default `application/json`. */
   readonly mediaType?: string
-  readonly body: object
+  /** Written as JSON, unless it is bytes. */
+  readonly body: object | Buffer
 }
 
 export interface FrontOptions {
@@ -254,9 +255,9 @@ export function sendJson(response: ServerResponse, status: number, body: object)
 }
 
 function sendSmall(response: ServerResponse, { status, mediaType = 'application/json', body }: Answer): void {
-  const bytes = Buffer.from(JSON.stringify(body))
+  const bytes = Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body))
   response.writeHead(status, {
-    'content-type': `${mediaType}; charset=utf-8`,
+    'content-type': Buffer.isBuffer(body) ? mediaType : `${mediaType}; charset=utf-8`,
     'content-length': bytes.length,
     'cache-control': 'no-store',
   })

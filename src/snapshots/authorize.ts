@@ -52,6 +52,10 @@ function createAllowedWriter(
       await requireAllowed(allowed, 'write', change.runId)
       return await writer.upsertStep(change)
     },
+    async upsertSteps(steps) {
+      for (const { runId } of steps) await requireAllowed(allowed, 'write', runId)
+      await writer.upsertSteps(steps)
+    },
     async capture(input, payload, signal) {
       await requireAllowed(allowed, 'write', input.runId)
       return await writer.capture(input, payload, signal)

@@ -320,6 +320,10 @@ describe('a server that asks for a token', () => {
       { method: 'PUT', target: '/runs/r/steps/s/snapshot', headers: { 'content-type': 'application/json' }, body: '1' },
       { stranger: 401, write: 201, admin: 201 },
     ],
+    [
+      { method: 'POST', target: '/v1/traces', headers: { 'content-type': 'application/json' }, body: '{}' },
+      { stranger: 401, write: 200, admin: 200 },
+    ],
     [{ method: 'PUT', target: `/uploads/${UUID}?exp=1` }, all(403, 403)],
     ...['/health/live', '/health/ready'].flatMap((target) =>
       ['GET', 'HEAD'].map((method) => [{ method, target }, all(200, 200, 200)] as const),

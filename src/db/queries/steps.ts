@@ -186,6 +186,36 @@ export async function upsertStep(db: Database, change: StepChange): Promise<Step
   })
 }
 
+/** A step all of whose fields are told at once, as it is when it has ended. */
+export interface WholeStep
+  extends StepKey,
+    Pick<Step, 'name' | 'kind' | 'status' | 'startedAt' | 'endedAt' | 'error'> {}
+
+/** Creates the steps, and changes those that are there, by two statements whatever their number; of several by one key the last counts. */
+export async function upsertSteps(db: Database, steps: readonly WholeStep[]): Promise<void> {
+  // In one order, so that two who change the same ones wait for each other and not in a circle.
+  const byKey = new Map(steps.map((step) => [`${step.runId}\n${step.stepId}`, step]))
+  const runIds = [...new Set(steps.map(({ runId }) => runId))].sort()
+  const list = (read: (step: WholeStep) => string | null) => [...byKey.values()].map(read)
+  await db.kysely.transaction().execute(async (tx) => {
+    await sql`select pg_advisory_xact_lock_shared(hashtextextended(run_id, 0)) from unnest(${runIds}::text[]) as run_id`.execute(
+      tx,
+    )
+    await sql`
+      with run as (
+        insert into statelens_runs (run_id) select unnest(${runIds}::text[]) order by 1 on conflict do nothing
+      )
+      insert into statelens_steps as t (run_id, step_id, name, kind, status, started_at, ended_at, error)
+      select * from unnest(
+        ${list(({ runId }) => runId)}::text[], ${list(({ stepId }) => stepId)}::text[], ${list(({ name }) => name)}::text[],
+        ${list(({ kind }) => kind)}::text[], ${list(({ status }) => status)}::text[],
+        ${list(({ startedAt }) => startedAt)}::timestamptz[], ${list(({ endedAt }) => endedAt)}::timestamptz[],
+        ${list(({ error }) => error && JSON.stringify(error))}::jsonb[])
+      on conflict (run_id, step_id) do update set name = excluded.name, kind = excluded.kind, status = excluded.status,
+        started_at = excluded.started_at, ended_at = excluded.ended_at, error = excluded.error`.execute(tx)
+  })
+}
+
 /** Keeps the run from being deleted until the transaction ends, whether its row is there yet or not. */
 function holdRun(runId: string) {
   return sql`select pg_advisory_xact_lock_shared(hashtextextended(${runId}, 0))`

@@ -3,7 +3,7 @@ import type { Database } from '../../db/connect.ts'
 import { findEarlierCapture, type NewSnapshot } from '../../db/queries/captures.ts'
 import { type Deleted, deleteRun, deleteSnapshot } from '../../db/queries/deletions.ts'
 import { upsertRun } from '../../db/queries/runs.ts'
-import { upsertStep } from '../../db/queries/steps.ts'
+import { upsertStep, upsertSteps, type WholeStep } from '../../db/queries/steps.ts'
 import { requireOpaqueId, requireText } from '../../model/ids.ts'
 import { mendText } from '../../model/mended-text.ts'
 import { type ErrorInfo, type Run, type RunChange, requireTags } from '../../model/run.ts'
@@ -55,6 +55,8 @@ export interface DeleteResult {
 export interface SnapshotWriter {
   upsertRun(change: RunChange): Promise<Run>
   upsertStep(change: StepChange): Promise<Step>
+  /** Many steps at once, all of them or none; what they are called is shortened where it is too long. */
+  upsertSteps(steps: readonly WholeStep[]): Promise<void>
   /**
    * Stores a payload that is at hand, or streams one of any size to its place in constant memory. Inline it is stored decoded;
    * an object keeps the coding that it came in. Only what is on its way into storage takes one of the uploads' places, and a payload
@@ -145,6 +147,20 @@ export function createWriter(options: WriterOptions): SnapshotWriter {
       requireAttempt(change.attempt)
       checkTexts({ name: change.name, kind: change.kind }, NAME_MAX_BYTES)
       return await upsertStep(db, { ...change, error: mendError(change.error) })
+    },
+    async upsertSteps(steps) {
+      for (const { runId, stepId } of steps) {
+        requireOpaqueId('runId', runId)
+        requireOpaqueId('stepId', stepId)
+      }
+      const mend = (text: string | null) => text && mendText(text, NAME_MAX_BYTES)
+      const mended = steps.map(({ name, kind, error, ...step }) => ({
+        ...step,
+        name: mend(name),
+        kind: mend(kind),
+        error: mendError(error),
+      }))
+      await upsertSteps(db, mended)
     },
     async capture(input, payload, signal) {
       checkInput(input)

@@ -29,6 +29,8 @@ export interface Admission {
   readonly searches: Gate
   /** Bytes that are held until their last reader has them. */
   readonly memory: Gate
+  /** Bytes of batches of many states, whose states are then captured: those take what they need of the others. */
+  readonly batches: Gate
 }
 
 /** Most objects that are read whole at once. */
@@ -59,5 +61,6 @@ export function createAdmission(options: AdmissionOptions = {}): Admission {
     indexing: createGate({ ...limits, capacity: INDEXING_MAX, queueMillis: INDEXING_QUEUE_MILLIS }),
     searches: createGate({ ...limits, capacity: SEARCHES_MAX, queueMillis: 5 * limits.queueMillis }),
     memory: gate(limits.memoryMaxBytes),
+    batches: gate(limits.memoryMaxBytes),
   }
 }
