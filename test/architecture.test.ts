@@ -10,6 +10,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   auth: ['model'],
   cache: ['model'],
   client: [],
+  // It records with the client, as anybody does.
+  langgraph: ['client'],
   // A client of the API in a browser: it knows nothing but what is generated of the schema.
   explorer: [],
   commands: [

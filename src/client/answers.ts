@@ -23,10 +23,15 @@ export function failureOf(answer: HttpAnswer, otherwise = 'UNEXPECTED_ANSWER'): 
  * @throws StatelensError of its first error.
  */
 export function readGraphql(answer: HttpAnswer): unknown {
+  return Object.values(readData(answer))[0]
+}
+
+/** An answer's data. @throws StatelensError of its first error. */
+export function readData(answer: HttpAnswer): Readonly<Record<string, unknown>> {
   const body = parseJson(answer.text)
   if (!isRecord(body) || !('data' in body || 'errors' in body)) throw failureOf(answer)
   const { data, errors } = body
-  if (!Array.isArray(errors) || errors.length === 0) return isRecord(data) ? Object.values(data)[0] : undefined
+  if (!Array.isArray(errors) || errors.length === 0) return isRecord(data) ? data : {}
   throw failureOfErrors(errors, answer)
 }
 

@@ -1,7 +1,7 @@
-import { failureOf, readGraphql } from './answers.ts'
+import { failureOf, readData, readGraphql } from './answers.ts'
 import { badRequest, isRecord, parseJson, StatelensError } from './errors.ts'
 import { readEvents } from './event-stream.ts'
-import { type HttpAnswer, type Outgoing, send } from './http.ts'
+import { answerOf, type HttpAnswer, type Outgoing, receive, send } from './http.ts'
 import type { PutTarget } from './request.ts'
 
 export interface CaptureResult {
@@ -32,6 +32,10 @@ const SILENCE_MILLIS = 45_000
 export interface Api {
   /** @returns the field's value of `data`, whose only field it is. */
   graphql(call: GraphqlCall): Promise<unknown>
+  /** @returns all of `data`. */
+  query(call: GraphqlCall): Promise<Readonly<Record<string, unknown>>>
+  /** A state's bytes, as they come. */
+  read(snapshotId: string, signal?: AbortSignal): Promise<ReadableStream<Uint8Array>>
   /** The field's value of each event, until the server says that there are no more; the connection is not opened anew. */
   events(call: Omit<GraphqlCall, 'timeoutMillis'>): AsyncGenerator<unknown, void>
   put(target: PutTarget, body: Outgoing, signal?: AbortSignal): Promise<CaptureResult>
@@ -53,17 +57,23 @@ export function createApi({ url, token, fetch, timeoutMillis }: ApiOptions): Api
     'content-type': 'application/json',
     ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
   }
+  const ask = ({ query, variables, signal, ...call }: GraphqlCall) =>
+    send(fetch, {
+      method: 'POST',
+      url: `${base}/graphql`,
+      headers: own,
+      body: bodyOf({ query, variables }),
+      signal,
+      timeoutMillis: call.timeoutMillis ?? timeoutMillis,
+    })
   return {
-    async graphql({ query, variables, signal, ...call }) {
-      const answer = await send(fetch, {
-        method: 'POST',
-        url: `${base}/graphql`,
-        headers: own,
-        body: bodyOf({ query, variables }),
-        signal,
-        timeoutMillis: call.timeoutMillis ?? timeoutMillis,
-      })
-      return readGraphql(answer)
+    graphql: async (call) => readGraphql(await ask(call)),
+    query: async (call) => readData(await ask(call)),
+    async read(snapshotId, signal) {
+      const url = `${base}/snapshots/${encodeURIComponent(snapshotId)}/payload`
+      const response = await receive(fetch, { url, headers: own, signal })
+      if (response.status === 200 && response.body) return response.body
+      throw failureOf(await answerOf(response))
     },
     events: ({ query, variables, signal }) =>
       readEvents(fetch, {

@@ -45,7 +45,9 @@ export async function captureBy(settings: CaptureSettings, job: CaptureJob): Pro
     if (target === undefined) {
       throw badRequest('A stream needs a stepId, and has no metadata and no expiresAt: give bytes or a blob instead')
     }
-    return await put(settings, { ...job, source }, { target, digest: source.digest })
+    const { digest, encoding } = source
+    const coded = encoding ? { ...target, headers: { ...target.headers, 'content-encoding': encoding } } : target
+    return await put(settings, { ...job, source }, { target: coded, digest })
   }
   const whole = { ...job, source }
   const isLarge = source.sizeBytes >= settings.directMinBytes

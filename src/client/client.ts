@@ -5,6 +5,7 @@ import { badRequest, StatelensError } from './errors.ts'
 import { openPayload, type Payload } from './payload.ts'
 import { type CaptureProgress, createProgressMeter } from './progress.ts'
 import type { CaptureRequest } from './request.ts'
+import { withRetries } from './retry.ts'
 import type { RunEvent, WatchedRun } from './run-events.ts'
 import { type RunChange, type StepChange, upsertRun, upsertStep } from './upserts.ts'
 import { type WatchOptions, waitForRun, watchRun } from './watch.ts'
@@ -74,6 +75,21 @@ export interface Client {
   /** Creates a step, or changes what is named. @throws StatelensError. */
   upsertStep(change: StepChange, options?: CallOptions): Promise<void>
   /**
+   * Executes an operation of GraphQL, again where it fails in passing: of mutations therefore only those that may run twice. What it answers is
+   * parsed: numbers that JavaScript cannot hold are rounded, and `read` has the bytes.
+   * @throws StatelensError of its first error.
+   */
+  query<Data = Readonly<Record<string, unknown>>>(
+    document: string,
+    variables?: Readonly<Record<string, unknown>>,
+    options?: CallOptions,
+  ): Promise<Data>
+  /**
+   * A state's bytes, as they were captured, while they come: a stream that breaks does not end.
+   * @throws StatelensError such as `NOT_FOUND`, `FORBIDDEN`, `OBJECT_MISSING`; what may pass only after `retries` failures.
+   */
+  read(snapshotId: string, options?: CallOptions): Promise<ReadableStream<Uint8Array>>
+  /**
    * What happened in a run, and what happens, until it ends: each event at least once, none twice within the last 10,000 snapshots,
    * snapshots in nearly the order of their `seq`. A connection that breaks is opened anew, where it broke, after 0.1 to 10 seconds; so is
    * one on which nothing came for 45. Leave the loop, and it lets go. A run that is not there is waited for.
@@ -114,6 +130,11 @@ export function createClient(options: ClientOptions): Client {
     },
     upsertRun: (change, { signal } = {}) => upsertRun(change, { api, retries, signal }),
     upsertStep: (change, { signal } = {}) => upsertStep(change, { api, retries, signal }),
+    async query<Data>(document: string, variables = {}, { signal }: CallOptions = {}): Promise<Data> {
+      const call = { query: document, variables: JSON.stringify(variables), signal }
+      return (await withRetries(() => api.query(call), { retries, signal })) as Data
+    },
+    read: (snapshotId, { signal } = {}) => withRetries(() => api.read(snapshotId, signal), { retries, signal }),
     watchRun: (runId, watching = {}) => watchRun(api, runId, watching),
     waitForRun: (runId, watching = {}) => waitForRun(api, runId, watching),
   }

@@ -42,9 +42,7 @@ export async function send(fetch: typeof globalThis.fetch, call: HttpCall): Prom
   try {
     // Where it may have to follow a redirect, fetch keeps a copy of all that it sends.
     const init = { ...bodyInit, method, headers: withLength(call), signal: end, redirect: 'error' as const }
-    const response = await fetch(url, init)
-    const text = await response.text()
-    return { status: response.status, text, retryAfterMillis: readRetryAfter(response.headers.get('retry-after')) }
+    return await answerOf(await fetch(url, init))
   } catch (cause) {
     signal?.throwIfAborted()
     if (bodyFailures.length > 0) throw bodyFailures[0]
@@ -52,6 +50,29 @@ export async function send(fetch: typeof globalThis.fetch, call: HttpCall): Prom
   } finally {
     // What is left of a body that was refused, or has nobody to read it, is not made any more.
     over.abort()
+  }
+}
+
+export async function answerOf(response: Response): Promise<HttpAnswer> {
+  const text = await response.text()
+  return { status: response.status, text, retryAfterMillis: readRetryAfter(response.headers.get('retry-after')) }
+}
+
+export interface HttpRead {
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  /** Ends the reading of the body as well. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Asks for something. @throws StatelensError `NETWORK` when no answer begins; the signal's reason when that fires. */
+export async function receive(fetch: typeof globalThis.fetch, { url, headers, signal }: HttpRead): Promise<Response> {
+  signal?.throwIfAborted()
+  try {
+    return await fetch(url, { headers, redirect: 'error', ...(signal ? { signal } : {}) })
+  } catch (cause) {
+    signal?.throwIfAborted()
+    throw new StatelensError('NETWORK', 'No answer came', { retryable: true, cause })
   }
 }
 

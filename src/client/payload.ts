@@ -23,6 +23,8 @@ export type Payload =
       readonly stream: ByteStream | (() => ByteStream)
       readonly sizeBytes?: number | undefined
       readonly digest?: string | undefined
+      /** What the stream is coded in, which size and digest are then of. A large state is stored so, and read decoded. */
+      readonly encoding?: 'gzip' | 'zstd' | undefined
     }
 
 /** A payload that can be read again, in any part. */
@@ -37,6 +39,7 @@ export interface StreamSource {
   readonly kind: 'stream'
   readonly sizeBytes: number | undefined
   readonly digest: string | undefined
+  readonly encoding: 'gzip' | 'zstd' | undefined
   /** False once a stream that cannot be made again was begun. */
   canRead(): boolean
   read(): AsyncIterable<Uint8Array>
@@ -79,7 +82,7 @@ async function* inSlices(pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array
   }
 }
 
-function streamOf({ stream, sizeBytes, digest }: Extract<Payload, { stream: unknown }>): StreamSource {
+function streamOf({ stream, sizeBytes, digest, encoding }: Extract<Payload, { stream: unknown }>): StreamSource {
   if (digest !== undefined && !/^sha256:[0-9a-f]{64}$/.test(digest)) {
     throw badRequest('The digest must be sha256: and 64 hexadecimal digits in lower case')
   }
@@ -91,6 +94,7 @@ function streamOf({ stream, sizeBytes, digest }: Extract<Payload, { stream: unkn
     kind: 'stream',
     sizeBytes,
     digest,
+    encoding,
     canRead: () => typeof stream === 'function' || !begun,
     async *read() {
       begun = true

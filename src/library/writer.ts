@@ -39,7 +39,8 @@ const AT_HAND_BYTES = 1_048_576
 async function toCapture(source: Source): Promise<Buffer | PayloadStream> {
   if (source.kind === 'stream') {
     const before = source.digest === undefined ? [] : [Buffer.from(source.digest.slice('sha256:'.length), 'hex')]
-    return { chunks: checkDigests(source.read(), { before }), sizeBytes: source.sizeBytes }
+    const { sizeBytes, encoding } = source
+    return { chunks: checkDigests(source.read(), { before }), sizeBytes, encoding }
   }
   const { sizeBytes } = source
   if (sizeBytes > AT_HAND_BYTES) return { chunks: source.read(), sizeBytes }
