@@ -8,6 +8,7 @@ import { Icon } from '../parts/icon.tsx'
 import { notify } from '../parts/notices.tsx'
 import { saveAs, saveResponse } from '../parts/save.ts'
 import { Fact } from './fact.tsx'
+import { FollowButton } from './follow-bar.tsx'
 import { type SnapshotHead, toNeighbour } from './state.tsx'
 
 const STATES = { AVAILABLE: 'read before', MISSING: 'missing', CORRUPT: 'corrupt', UNKNOWN: 'not read yet' }
@@ -47,6 +48,7 @@ export function StateHead({ snapshot }: { readonly snapshot: SnapshotHead }) {
         <span class="spacer" />
         <Travel snapshot={snapshot} />
         <Views />
+        <FollowButton snapshot={snapshot} />
         <button type="button" onClick={() => download(snapshot)}>
           <Icon name="download" /> <span class="wide">Download</span>
         </button>
@@ -147,7 +149,7 @@ async function download({ snapshotId, stepId }: SnapshotHead): Promise<void> {
     const url = data.snapshotById?.download?.url
     if (url) return saveAs(url, '')
     if (token.value === null && faults[0]) throw faults[0]
-    await saveResponse(await fetchPlain(`snapshots/${snapshotId}/payload`, { signal }), `${stepId ?? 'state'}.json`)
+    await saveResponse(await fetchPlain(`snapshots/${snapshotId}/payload`, signal), `${stepId ?? 'state'}.json`)
   } catch (error) {
     notify(faultOf(error).message, { isBad: true })
   }
