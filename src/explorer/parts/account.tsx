@@ -41,14 +41,14 @@ export function Account() {
         <Icon name={isKnown ? 'user' : 'lock'} /> <bdi>{visible(shorten(name, 24))}</bdi>
       </button>
       <dialog ref={dialog} class="dialog narrow" aria-label="Who is signed in" onClose={close}>
-        <header>
+        <div class="dialog-head">
           <h2>
             <bdi>{isKnown ? visible(name) : 'Sign in'}</bdi>
           </h2>
           <button type="button" class="quiet" aria-label="Close" onClick={close}>
             <Icon name="x" />
           </button>
-        </header>
+        </div>
         {isKnown && <Scopes viewer={viewer} />}
         {isOpen && <TokenForm label={isKnown ? 'Another token' : 'Token'} />}
         {token.value !== null && (

@@ -16,7 +16,7 @@ export function FollowButton({ snapshot }: { readonly snapshot: SnapshotHead }) 
   if (!isFollowing() && !isUnderWay(snapshot)) return null
   return (
     <button type="button" aria-label="Follow" aria-pressed={isFollowing()} title="Follow (f)" onClick={toggleFollow}>
-      <Icon name="radio" /> <span class="wide">{isFollowing() ? 'Stop following' : 'Follow'}</span>
+      <Icon name="radio" /> <span class="wide">Follow</span>
     </button>
   )
 }

@@ -19,6 +19,11 @@ export function RunScreen({ runId }: { readonly runId: string }) {
   const run = data?.run
   return (
     <section class="page">
+      {!run && (
+        <h1 class="mono">
+          <bdi>{visible(runId)}</bdi>
+        </h1>
+      )}
       {fault && <FaultView fault={fault} onRetry={again} />}
       {run === null && <FaultView fault={new Fault('NOT_FOUND', 'There is no such run')} onRetry={again} />}
       {!data && isLoading && <Waiting rows={10} what="Reading the run" />}

@@ -84,25 +84,31 @@ function Travel({ snapshot }: { readonly snapshot: SnapshotHead }) {
   const { previous, next } = snapshot
   return (
     <nav class="group" aria-label="States of the run in time">
-      <a
-        class="button"
-        aria-label="State before"
-        title="State before (,)"
-        aria-disabled={!previous}
-        href={previous ? toNeighbour(snapshot, previous) : undefined}
-      >
-        <Icon name="arrow-left" />
-      </a>
-      <a
-        class="button"
-        aria-label="State after"
-        title="State after (.)"
-        aria-disabled={!next}
-        href={next ? toNeighbour(snapshot, next) : undefined}
-      >
-        <Icon name="arrow-right" />
-      </a>
+      <Neighbour name="State before" sign="," icon="arrow-left" href={previous && toNeighbour(snapshot, previous)} />
+      <Neighbour name="State after" sign="." icon="arrow-right" href={next && toNeighbour(snapshot, next)} />
     </nav>
+  )
+}
+
+interface NeighbourProps {
+  readonly name: string
+  /** The key that does the same. */
+  readonly sign: string
+  readonly icon: string
+  /** None: there is no such state. */
+  readonly href: string | null | undefined
+}
+
+function Neighbour({ name, sign, icon, href }: NeighbourProps) {
+  const title = `${name} (${sign})`
+  return href ? (
+    <a class="button" aria-label={name} title={title} href={href}>
+      <Icon name={icon} />
+    </a>
+  ) : (
+    <button type="button" aria-label={name} title={title} disabled>
+      <Icon name={icon} />
+    </button>
   )
 }
 

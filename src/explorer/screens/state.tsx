@@ -33,6 +33,7 @@ export function StateScreen({ snapshotId }: StateScreenProps) {
   const touch = { onPointerDown: newest.pause, onWheel: newest.pause, onKeyDown: newest.pause }
   return (
     <section class="page state">
+      {!snapshot && <h1>State</h1>}
       {fault && <FaultView fault={fault} onRetry={again} />}
       {data?.snapshotById === null && (
         <FaultView fault={new Fault('NOT_FOUND', 'There is no such state')} onRetry={again} />

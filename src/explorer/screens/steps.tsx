@@ -72,7 +72,7 @@ export function Steps({ run, onChange }: StepsProps) {
         <span class="spacer" />
         <LiveLine {...live} />
         <button type="button" aria-pressed={isFollowing} title="Follow (f)" onClick={toggle}>
-          <Icon name="radio" /> {isFollowing ? 'Stop following' : 'Follow'}
+          <Icon name="radio" /> Follow
         </button>
       </div>
       <StepTable run={run} steps={steps} states={states} />

@@ -29,15 +29,16 @@ export function useNewest(shown: SnapshotHead | undefined): Newest {
   /** What is shown as the page has gone there by itself, or began with. */
   const expected = useRef<string | undefined>(undefined)
   const runId = shown?.runId
+  const isFollowed = follow !== null && runId !== undefined
+  useEffect(() => setIsPaused(false), [follow])
   useEffect(() => {
-    setIsPaused(false)
     setStates([])
     setHasPast(false)
-  }, [follow, runId])
+  }, [isFollowed, runId])
 
   const followed = useFollow({
     document: NewStatesDocument,
-    variables: follow === null || runId === undefined ? null : { runId },
+    variables: isFollowed ? { runId } : null,
     cursorOf: (data) => data.runEvents.cursor,
     onEvents(all) {
       const events = all.map(({ runEvents }) => runEvents)
