@@ -122,6 +122,7 @@ await describeWith('what the explorer draws when something is wrong', chromium, 
     await server.graphql('mutation($id: ID!) { deleteSnapshot(snapshotId: $id) { deletedId } }', { id })
     await row('list, array').dblclick()
     await browser.page.getByText('The state is not there any more').first().waitFor()
+    await fault('DELETED').waitFor()
     await look('deleted')
     await row('messages, array').waitFor()
   })

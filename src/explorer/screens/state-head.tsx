@@ -11,7 +11,7 @@ import { Fact } from './fact.tsx'
 import { FollowButton } from './follow-bar.tsx'
 import { type SnapshotHead, toNeighbour } from './state.tsx'
 
-const STATES = { AVAILABLE: 'read before', MISSING: 'missing', CORRUPT: 'corrupt', UNKNOWN: 'not read yet' }
+const STATES = { AVAILABLE: 'fine', MISSING: 'missing', CORRUPT: 'corrupt', UNKNOWN: 'not yet' }
 const TIERS = { INLINE: 'in the database', OBJECT: 'object storage' }
 
 /** What is known of a state without reading it, and the ways to its neighbours. */
@@ -58,7 +58,7 @@ export function StateHead({ snapshot }: { readonly snapshot: SnapshotHead }) {
         <Fact name="Captured">{formatTime(createdAt)}</Fact>
         {attempt > 1 && <Fact name="Attempt">{attempt}</Fact>}
         <Fact name="Kept">{TIERS[storageTier]}</Fact>
-        <Fact name="Bytes">
+        <Fact name="Last read">
           <span data-storage={storageState}>{STATES[storageState]}</span>
         </Fact>
         {digest && (

@@ -33,6 +33,8 @@ export function createTree(source: TreeSource): TreeController {
       const end = page.hasMore ? count : known
       if (end !== branch.count) outline.setCount(branch, end)
     }
+    const failure = page ? undefined : pages.faultOf(pointer, first)
+    if (failure?.code === 'DELETED') fault.value = failure
     changed()
   }
 
