@@ -18,6 +18,11 @@ export function RunScreen({ runId }: { readonly runId: string }) {
   const { data, fault, isLoading, again } = useAsk(RunDocument, { runId })
   const lists = useRunLists(runId)
   const run = data?.run
+  const retry = () => {
+    again()
+    lists.steps.again()
+    lists.states.again()
+  }
   return (
     <section class="page">
       {!run && (
@@ -25,8 +30,8 @@ export function RunScreen({ runId }: { readonly runId: string }) {
           <bdi>{visible(runId)}</bdi>
         </h1>
       )}
-      {fault && <FaultView fault={fault} onRetry={again} />}
-      {run === null && <FaultView fault={new Fault('NOT_FOUND', 'There is no such run')} onRetry={again} />}
+      {fault && <FaultView fault={fault} onRetry={retry} />}
+      {run === null && <FaultView fault={new Fault('NOT_FOUND', 'There is no such run')} onRetry={retry} />}
       {!data && isLoading && <Waiting rows={10} what="Reading the run" />}
       {run && <Head run={run} />}
       {run && <Steps run={run} {...lists} onChange={again} />}

@@ -6,7 +6,7 @@ export interface Piece {
 }
 
 /** Longer texts are compared from their ends alone. */
-const WORDS_MOST_UNITS = 40_000
+const WORDS_MOST_UNITS = 140_000
 
 /**
  * What was taken out of a text and put into it, by words; where that would take too long, by what is left between the common beginning
