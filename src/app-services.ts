@@ -66,6 +66,7 @@ export function build(options: AppOptions, { authenticate, policies }: Access) {
       admission,
       wholeMaxBytes: CACHE_ENTRY_MAX_BYTES,
       waitMillis: options.partsWaitMillis,
+      passLimits: options.passLimits,
     }),
     writer,
     readers: createReaders({ db, mayRead, authorize: options.authorize }),

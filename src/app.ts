@@ -16,6 +16,7 @@ import { createUpgradeFront, type UpgradeListener } from './server/upgrade.ts'
 import { createGraphqlServer, type GraphqlServer } from './server/yoga.ts'
 import type { Authorize } from './snapshots/authorize.ts'
 import type { SnapshotWriter } from './snapshots/capture/writer.ts'
+import type { PassLimits } from './snapshots/indexes/passes.ts'
 import type { Readers } from './snapshots/readers.ts'
 import type { AdmissionOptions } from './snapshots/source/admission.ts'
 import type { Payloads } from './snapshots/views/payloads.ts'
@@ -55,6 +56,8 @@ export interface AppOptions {
   readonly now?: () => number
   /** How long a request waits for the index of a state, in milliseconds; what is usual when left out. */
   readonly partsWaitMillis?: number
+  /** How long the making of an index goes on for nobody; what is usual when left out. */
+  readonly passLimits?: PassLimits
   /** After so many milliseconds whoever gets events is asked again who he is; what is usual when left out. */
   readonly recheckMillis?: number
   /** Decides by run, beside the scopes; lists then hold only the runs that it allows. Left out: scopes alone decide. */

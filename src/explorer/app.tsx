@@ -1,7 +1,8 @@
 import { useEffect } from 'preact/hooks'
+import { signedIn } from './api/client.ts'
 import { go, place, toRuns } from './location.ts'
 import { Header } from './parts/header.tsx'
-import { Help, isHelpOpen } from './parts/help.tsx'
+import { openHelp } from './parts/help.ts'
 import { useKeys } from './parts/keys.ts'
 import { LineBar } from './parts/line-bar.tsx'
 import { Notices, notify } from './parts/notices.tsx'
@@ -13,9 +14,7 @@ import { StateScreen } from './screens/state.tsx'
 
 export function App() {
   useKeys({
-    '?': () => {
-      isHelpOpen.value = true
-    },
+    '?': openHelp,
     t: () => notify(`Theme: ${nextTheme()}`),
     g: () => go(toRuns()),
   })
@@ -27,9 +26,8 @@ export function App() {
       <Header />
       <LineBar />
       <main id="main" tabIndex={-1}>
-        <Screen />
+        <Screen key={signedIn.value} />
       </main>
-      <Help />
       <Notices />
     </>
   )

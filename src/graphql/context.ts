@@ -41,6 +41,8 @@ export interface Asker {
   readonly departure?: StopSignal
   /** Asks once more who they are, for an answer that lasts. @throws AppError `UNAUTHENTICATED`, `FORBIDDEN`. */
   recheck?(): Promise<void>
+  /** How long they would wait at most for what takes its time, in milliseconds; undefined: as long as is usual. */
+  readonly patienceMillis?: number | undefined
   /** Told of every failure whose cause they do not see. */
   report?(error: unknown): void
 }
@@ -67,7 +69,7 @@ export interface ContextOfOperation {
 /** @param millis how long it may take until the deadline is told that it is done; undefined: as long as it takes. */
 export function createContext(services: Services, asker: Asker, millis: number | undefined): ContextOfOperation {
   const deadline = createDeadline({ client: () => asker.departure ?? asker.signal, millis })
-  const context = new OperationContext(services, asker.viewer, deadline)
+  const context = new OperationContext(services, asker, deadline)
   return { context, deadline, close: () => context.close() }
 }
 
@@ -87,11 +89,13 @@ class OperationContext implements Context {
   readonly memory = new Map<object, unknown>()
   readonly #states: Parts
   readonly #deadline: Deadline
+  readonly #asker: Asker
   #reader: SnapshotReader | undefined
   #parts: RequestParts | undefined
 
-  constructor(services: Services, viewer: Viewer, deadline: Deadline) {
+  constructor(services: Services, asker: Asker, deadline: Deadline) {
     const { authorize } = services
+    const { viewer } = asker
     const { writer, uploads } = authorize ? changesFor(services, authorize, viewer) : services
     this.readers = services.readers
     this.writer = writer
@@ -106,6 +110,7 @@ class OperationContext implements Context {
     this.viewer = viewer
     this.#states = services.parts
     this.#deadline = deadline
+    this.#asker = asker
   }
 
   get reader(): SnapshotReader {
@@ -114,7 +119,7 @@ class OperationContext implements Context {
   }
 
   get parts(): RequestParts {
-    this.#parts ??= this.#states.forViewer(this.viewer, this.#deadline.signal)
+    this.#parts ??= this.#states.forViewer(this.viewer, this.#deadline.signal, this.#asker.patienceMillis)
     return this.#parts
   }
 

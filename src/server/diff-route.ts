@@ -36,7 +36,7 @@ export function createDiffRoute({ readers, parts }: DiffRouteOptions): {
   readonly HEAD: Handler
 } {
   async function serve(context: RequestContext): Promise<void> {
-    const { query, params, viewer, signal, response } = context
+    const { query, params, viewer, signal, response, patienceMillis } = context
     requireScope(viewer, 'read')
     const { from, pointer } = readQuery(query)
     const reader = readers.forViewer(viewer, signal)
@@ -44,7 +44,7 @@ export function createDiffRoute({ readers, parts }: DiffRouteOptions): {
     const old = from === undefined ? await previousOf(reader, to) : await findSnapshot(reader, from)
     addVary(response, 'accept')
     const mediaType = mediaTypeOf(context)
-    const reads = parts.forViewer(viewer, signal)
+    const reads = parts.forViewer(viewer, signal, patienceMillis)
     try {
       const diff = await compare(reads, [old, to], pointer)
       await send(context, diff, { mediaType, pointer })

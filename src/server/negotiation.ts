@@ -37,6 +37,14 @@ export function prefersPage(headers: IncomingHttpHeaders): boolean {
   return wish > 0 && wish >= Math.max(weightOf('application/json'), namedWeightOf(RESPONSE_JSON))
 }
 
+/** What `Prefer: wait=…` says, in milliseconds; undefined without it. @see RFC 7240 section 4.3. */
+export function patienceOf({ prefer }: IncomingHttpHeaders): number | undefined {
+  // Most have none, and it may come more than once.
+  if (prefer === undefined) return undefined
+  const [, seconds] = /(?:^|,)\s*wait\s*=\s*"?(\d{1,6})"?\s*(?:[;,]|$)/i.exec(String(prefer)) ?? []
+  return seconds === undefined ? undefined : Number(seconds) * 1000
+}
+
 /** Clients send the same few headers again and again. */
 const knownWeights = new LRUCache<string, ReadonlyMap<string, number>>({ max: 64 })
 const knownTypes = new LRUCache<string, { readonly type: string | undefined }>({ max: 64 })

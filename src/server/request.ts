@@ -5,6 +5,7 @@ import type { Authenticate } from '../auth/authenticate.ts'
 import { ANYONE, requireNoLess, STRANGER, type Viewer } from '../auth/viewer.ts'
 import { Departure } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { patienceOf } from './negotiation.ts'
 
 /** One request on its way through the server: made once, in the front, and handed to every handler. */
 export interface RequestContext {
@@ -25,6 +26,8 @@ export interface RequestContext {
   readonly signal: AbortSignal
   /** The same, for those that take it: it costs less. */
   readonly departure: StopSignal
+  /** How long its client would wait at most for what takes its time, in milliseconds, as `Prefer: wait` says; undefined where it says nothing. */
+  readonly patienceMillis: number | undefined
   /** Fires when the server is about to stop: who answers without end should come to one. */
   readonly draining: AbortSignal
   /** Each line names the request. */
@@ -117,6 +120,10 @@ class FrontContext implements OwnedContext {
 
   get viewer(): Viewer {
     return this.#viewer
+  }
+
+  get patienceMillis(): number | undefined {
+    return patienceOf(this.request.headers)
   }
 
   recognize(authenticate: Authenticate): void | Promise<void> {

@@ -22,10 +22,10 @@ export function createValueRoute({ parts, ...options }: ValueRouteOptions): {
   const findAsked = createFindAsked(options)
 
   async function serve(context: RequestContext): Promise<void> {
-    const { query, signal } = context
+    const { query, signal, patienceMillis } = context
     const { pointer, link } = readQuery(query)
     const { snapshot, viewer } = await findAsked(context, link)
-    const reads = parts.forViewer(viewer, signal)
+    const reads = parts.forViewer(viewer, signal, patienceMillis)
     try {
       const document = await reads.open(snapshot)
       const place = await document.at(pointer)

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { rm, writeFile } from 'node:fs/promises'
+import { connect, type Socket } from 'node:net'
 import { after, before, it } from 'node:test'
 import { openBrowser, type TestBrowser } from '../support/browser.ts'
 import { describeWith } from '../support/describe-with.ts'
@@ -8,12 +10,28 @@ import { put, storedOf } from '../support/put.ts'
 import { insertForeign } from '../support/rows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { chromium } from '../support/services.ts'
+import { violations } from './axe.ts'
 import { takePicture } from './picture.ts'
 
 const STATE = JSON.stringify({
   messages: [{ text: 'hello' }],
   list: Array.from({ length: 300 }, (_, index) => ({ index })),
 })
+
+/** More than sockets hold on the way to who does not read. */
+function* largeState(): Generator<Buffer> {
+  yield Buffer.from('["the beginning"')
+  for (let part = 0; part < 40; part++) yield Buffer.from(`,"${'x'.repeat(1_000_000)}"`)
+  yield Buffer.from(']')
+}
+
+/** Asks for bytes, and reads none after the first. */
+async function holdPlace({ port }: TestServer, path: string): Promise<Socket> {
+  const socket = connect({ host: '127.0.0.1', port })
+  socket.write(`GET ${path} HTTP/1.1\r\nhost: localhost\r\n\r\n`)
+  await once(socket, 'readable')
+  return socket
+}
 
 await describeWith('what the explorer draws when something is wrong', chromium, ({ executablePath }) => {
   const cleanup = new AsyncDisposableStack()
@@ -29,6 +47,11 @@ await describeWith('what the explorer draws when something is wrong', chromium, 
 
   const fault = (code: string) => browser.page.locator(`.fault[data-code=${code}]`)
   const row = (text: string) => browser.page.getByRole('treeitem', { name: text })
+  /** As it is drawn: a picture of it, and nothing that keeps people out. */
+  async function look(name: string): Promise<void> {
+    await takePicture(browser.page, name)
+    assert.deepEqual(await violations(browser.page), [], name)
+  }
   const open = (runId: string, id: string, query = '') =>
     browser.page.goto(`${server.url}/explorer/runs/${runId}/snapshots/${id}${query}`)
 
@@ -46,7 +69,7 @@ await describeWith('what the explorer draws when something is wrong', chromium, 
     await open('missing', id)
     await fault('OBJECT_MISSING').waitFor()
     await browser.page.getByText('Digest').waitFor()
-    await takePicture(browser.page, 'missing')
+    await look('missing')
   })
 
   it('OBJECT_CORRUPT: shows none of bytes that are not those that were captured', async () => {
@@ -54,6 +77,7 @@ await describeWith('what the explorer draws when something is wrong', chromium, 
     await writeFile(file, STATE.replace('hello', 'CORRUPT'))
     await open('corrupt', id)
     await fault('OBJECT_CORRUPT').waitFor()
+    await look('corrupt')
     assert.equal(await browser.page.getByText('CORRUPT', { exact: true }).count(), 0)
   })
 
@@ -62,21 +86,9 @@ await describeWith('what the explorer draws when something is wrong', chromium, 
     const id = await insertForeign(server.databaseUrl, { runId: 'invalid', storageUri: 'file:///invalid.json' })
     await open('invalid', id)
     await fault('INVALID_PAYLOAD').waitFor()
-    await takePicture(browser.page, 'invalid')
+    await look('invalid')
     await browser.page.getByRole('button', { name: 'Read its text' }).click()
     await browser.page.getByText('as Python writes it').waitFor()
-  })
-
-  it('tells how far it is while a large state of another writer is looked through, and opens it then', async () => {
-    const { databaseUrl, storagePath } = server
-    await using hurried = await startServer({ store: { databaseUrl, storagePath }, partsWaitMillis: 1 })
-    const items = Array.from({ length: 500_000 }, (_, index) => `{"id":${index},"text":"written elsewhere"}`)
-    await writeFile(`${storagePath}/foreign.json`, `[${items.join(',')}]`)
-    const id = await insertForeign(databaseUrl, { runId: 'foreign', storageUri: 'file:///foreign.json' })
-    await browser.page.goto(`${hurried.url}/explorer/runs/foreign/snapshots/${id}`)
-    await browser.page.getByRole('progressbar', { name: 'Looked through' }).waitFor()
-    await takePicture(browser.page, 'looked-through')
-    await row('item 0, object').waitFor()
   })
 
   it('POINTER_NOT_FOUND: opens the nearest place, and says so', async () => {
@@ -84,7 +96,7 @@ await describeWith('what the explorer draws when something is wrong', chromium, 
     await open('pointer', id, '?at=/messages/0/none/deeper')
     await fault('POINTER_NOT_FOUND').waitFor()
     await row('item 0, object').first().waitFor()
-    await takePicture(browser.page, 'pointer')
+    await look('pointer')
     await browser.page.getByRole('button', { name: 'Open /messages/0' }).click()
     await row('text, string').waitFor()
     assert.equal(await fault('POINTER_NOT_FOUND').count(), 0)
@@ -99,6 +111,7 @@ await describeWith('what the explorer draws when something is wrong', chromium, 
       await browser.page.goto(`${server.url}/explorer/${path}`)
       await fault('NOT_FOUND').waitFor()
       await browser.page.getByRole('link', { name: 'All runs' }).waitFor()
+      await look(`not-found-${path.split('/').length}`)
     }
   })
 
@@ -109,6 +122,8 @@ await describeWith('what the explorer draws when something is wrong', chromium, 
     await server.graphql('mutation($id: ID!) { deleteSnapshot(snapshotId: $id) { deletedId } }', { id })
     await row('list, array').dblclick()
     await browser.page.getByText('The state is not there any more').first().waitFor()
+    await fault('DELETED').waitFor()
+    await look('deleted')
     await row('messages, array').waitFor()
   })
 
@@ -118,23 +133,23 @@ await describeWith('what the explorer draws when something is wrong', chromium, 
     await row('big, string').waitFor()
     await browser.page.getByRole('button', { name: 'Value' }).click()
     await browser.page.getByText('The value has 1.10 MB').first().waitFor()
+    await look('too-large')
   })
 
-  it('OVERLOADED: asks again when the server said so', async () => {
-    const { id } = await captured('refused')
-    let code = 'OVERLOADED'
-    await browser.context.route('**/graphql', async (route) => {
-      if (!String(route.request().postData()).includes('query Place') || code === '') return await route.continue()
-      const errors = [{ message: 'No', path: ['snapshotById', 'at'], extensions: { code, retryable: true } }]
-      const body = JSON.stringify({ data: { snapshotById: { at: null } }, errors })
-      await route.fulfill({ contentType: 'application/graphql-response+json', headers: { 'retry-after': '1' }, body })
-    })
-    await open('refused', id)
-    await fault('OVERLOADED').waitFor()
-    await takePicture(browser.page, 'overloaded')
-    code = ''
-    await row('list, array').waitFor()
-    await browser.context.unroute('**/graphql')
+  it('OVERLOADED: says so while slow readers hold every place, and goes on when there is one', async () => {
+    const { databaseUrl, storagePath } = server
+    const store = { databaseUrl, storagePath }
+    const env = { SNAPSHOT_INLINE_MAX_BYTES: '100', PAYLOAD_STREAMS_MAX: '1' }
+    await using narrow = await startServer({ store, env, admission: { queueMillis: 50 } })
+    const { snapshotId } = storedOf(await put(narrow.url, largeState(), { runId: 'overloaded' }))
+    const slow = await holdPlace(narrow, `/snapshots/${snapshotId}/payload`)
+    await browser.page.goto(`${narrow.url}/explorer/runs/overloaded/snapshots/${snapshotId}?view=text`)
+    await fault('OVERLOADED').getByText('too much to do').waitFor()
+    await look('overloaded')
+    slow.destroy()
+    await browser.page.getByText('"the beginning"').waitFor()
+    assert.equal(await fault('OVERLOADED').count(), 0)
+    browser.complaints.length = 0
   })
 
   it('SERVER_GONE: keeps what it has, looks for the server, and goes on when it is back', async () => {
@@ -146,7 +161,7 @@ await describeWith('what the explorer draws when something is wrong', chromium, 
     await row('list, array').dblclick()
     await browser.page.locator('[data-line=gone]').waitFor()
     await row('messages, array').waitFor()
-    await takePicture(browser.page, 'gone')
+    await look('gone')
     const env = { SNAPSHOT_INLINE_MAX_BYTES: '100', PORT: String(port) }
     const next = cleanup.use(await startServer({ env, store: { databaseUrl, storagePath } }))
     assert.equal(next.port, port)
@@ -160,6 +175,7 @@ await describeWith('what the explorer draws when something is wrong', chromium, 
     await row('list, array').waitFor()
     await browser.context.setOffline(true)
     await browser.page.locator('[data-line=offline]').waitFor()
+    await look('offline')
     await row('list, array').dblclick()
     await browser.context.setOffline(false)
     await row('item 0, object').waitFor()

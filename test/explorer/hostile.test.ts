@@ -7,7 +7,7 @@ import { writeSegment } from '../../src/explorer/path-segment.ts'
 import { capture } from '../support/answers.ts'
 import { openBrowser, type TestBrowser } from '../support/browser.ts'
 import { describeWith } from '../support/describe-with.ts'
-import { put, storedOf } from '../support/put.ts'
+import { eventually, put, storedOf } from '../support/put.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { chromium } from '../support/services.ts'
 import { takePicture } from './picture.ts'
@@ -121,6 +121,44 @@ await describeWith('hostile states and unlucky lines in the explorer', chromium,
     await browser.page.waitForLoadState('networkidle')
     assert.equal(await row('"one').count(), 0)
     assert.match(browser.page.url(), new RegExp(second.snapshot.snapshotId))
+    await browser.context.unroute('**/graphql')
+  })
+
+  it('puts each window where it belongs, in whatever order they arrive', async () => {
+    const payload = { list: Array.from({ length: 400 }, (_, index) => `value ${index}`) }
+    const { snapshot } = await capture(server, { runId: 'windows', stepId: 's', payload })
+    const held = new Map<number, () => void>()
+    await browser.context.route('**/graphql', async (route) => {
+      const { query, variables } = route.request().postDataJSON()
+      if (query.includes('query Children') && variables.pointer === '/list') {
+        await new Promise<void>((resolve) => held.set(variables.skip, resolve))
+      }
+      await route.continue().catch(() => {})
+    })
+    const isAsked = (skip: number) => eventually(async () => assert.ok(held.has(skip), `${skip} is asked for`))
+    await browser.page.goto(toState('windows', snapshot.snapshotId, '?at=/list'))
+    await isAsked(0)
+    const tree = browser.page.getByRole('tree', { name: 'State' })
+    await tree.focus()
+    await browser.page.keyboard.press('End')
+    await isAsked(300)
+    const late = held.get(300)
+    held.clear()
+    await browser.page.keyboard.press('Home')
+    await isAsked(0)
+    late?.()
+    held.get(0)?.()
+    await row('item 0, string, "value 0"').waitFor()
+    held.clear()
+    await browser.page.keyboard.press('End')
+    await isAsked(300)
+    held.get(300)?.()
+    await row('item 399, string, "value 399"').waitFor()
+    const names = await browser.page.getByRole('treeitem').allTextContents()
+    for (const name of names) {
+      const [, item, value] = /item (\d+), string, "value (\d+)"/.exec(name) ?? []
+      assert.equal(item, value)
+    }
     await browser.context.unroute('**/graphql')
   })
 

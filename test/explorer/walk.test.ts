@@ -8,19 +8,13 @@ import { openBrowser, type TestBrowser } from '../support/browser.ts'
 import { describeWith } from '../support/describe-with.ts'
 import { startServer, type TestServer } from '../support/server.ts'
 import { chromium } from '../support/services.ts'
+import { violations } from './axe.ts'
 import { takePicture } from './picture.ts'
 
 /** `UPDATE_SCREENSHOT=1` writes the pictures of the README anew. */
 const PICTURES = {
   run: fileURLToPath(new URL('../../docs/explorer-run.png', import.meta.url)),
   diff: fileURLToPath(new URL('../../docs/explorer-diff.png', import.meta.url)),
-}
-
-const AXE = await readFile(new URL(import.meta.resolve('axe-core/axe.min.js')), 'utf8')
-
-interface Violation {
-  readonly id: string
-  readonly nodes: readonly { readonly html: string }[]
 }
 
 await describeWith('the explorer on the runs of the demo', chromium, ({ executablePath }) => {
@@ -48,32 +42,13 @@ await describeWith('the explorer on the runs of the demo', chromium, ({ executab
     for (const { stepId, kind, snapshotId } of run.snapshots.nodes) ids.set(`${stepId} ${kind}`, snapshotId)
   }
 
-  /** What axe finds wrong, in both themes. */
-  async function violations(): Promise<string[]> {
-    const found: string[] = []
-    for (const [colorScheme, rules] of [
-      ['light', ''],
-      // The other theme has other colours, and nothing else.
-      ['dark', ", { runOnly: ['color-contrast'] }"],
-    ] as const) {
-      await page().emulateMedia({ colorScheme })
-      await page().evaluate(AXE)
-      const list = (await page().evaluate(
-        `axe.run(document${rules}).then(({ violations }) => violations)`,
-      )) as Violation[]
-      found.push(...list.map(({ id, nodes }) => `${colorScheme}: ${id} ${nodes[0]?.html.slice(0, 160)}`))
-    }
-    await page().emulateMedia({ colorScheme: 'light' })
-    return found
-  }
-
   it('shows how to record a first state, with this address, and the first run as soon as it is there', async () => {
     await page().goto(server.url)
     await page().getByText('No run has been recorded yet').waitFor()
     assert.equal(page().url(), `${server.url}/explorer/`)
     await page().getByText(`curl -sf -X PUT '${server.url}/runs/my-run`).waitFor()
     await takePicture(page(), 'first-visit')
-    assert.deepEqual(await violations(), [])
+    assert.deepEqual(await violations(page()), [])
     await page().getByRole('button', { name: 'Copy' }).first().click()
     assert.match(String(await page().evaluate('navigator.clipboard.readText()')), /^curl -sf/)
     await capture(server, {
@@ -93,7 +68,7 @@ await describeWith('the explorer on the runs of the demo', chromium, ({ executab
     await news.click()
     await page().getByRole('link', { name: 'nightly-digest-0412' }).waitFor()
     await takePicture(page(), 'runs')
-    assert.deepEqual(await violations(), [])
+    assert.deepEqual(await violations(page()), [])
   })
 
   it('keeps filters in the address, and finds by them', async () => {
@@ -115,7 +90,7 @@ await describeWith('the explorer on the runs of the demo', chromium, ({ executab
     await page().getByRole('link', { name: 'error', exact: false }).last().waitFor()
     assert.equal(new URL(page().url()).search, '?step=issue-refund')
     await takePicture(page(), 'failed-run')
-    assert.deepEqual(await violations(), [])
+    assert.deepEqual(await violations(page()), [])
     await open('runs/nightly-digest-0412')
     await page().getByRole('link', { name: 'State of publish' }).waitFor()
     if (process.env['UPDATE_SCREENSHOT']) await page().screenshot({ path: PICTURES.run })
@@ -138,7 +113,7 @@ await describeWith('the explorer on the runs of the demo', chromium, ({ executab
     })
     await page().locator('.status[data-status=RUNNING]').nth(1).waitFor()
     await takePicture(page(), 'live')
-    assert.deepEqual(await violations(), [])
+    assert.deepEqual(await violations(page()), [])
     await writer.upsertRun({ runId: 'live', status: 'SUCCEEDED', endedAt: new Date().toISOString() })
     await page().locator('.page-head [data-status=SUCCEEDED]').waitFor()
     await page().locator('[data-live=ended]').waitFor()
@@ -150,15 +125,16 @@ await describeWith('the explorer on the runs of the demo', chromium, ({ executab
     await page().getByRole('button', { name: 'As JSON' }).click()
     await page().getByRole('tree', { name: 'JSON in the string' }).getByText('limit', { exact: true }).waitFor()
     await takePicture(page(), 'state')
-    assert.deepEqual(await violations(), [])
+    assert.deepEqual(await violations(page()), [])
     await page().getByRole('link', { name: 'Table' }).click()
     await open(toDigest('rewrite OUTPUT', '?at=/documents&view=table'))
     await page().getByRole('columnheader', { name: 'score' }).waitFor()
     await takePicture(page(), 'table')
-    assert.deepEqual(await violations(), [])
+    assert.deepEqual(await violations(page()), [])
     await open(toDigest('embed OUTPUT', '?view=text&byte=6553600'))
     await page().getByText('from byte 6,553,600 of 24.0 MB').waitFor()
-    assert.deepEqual(await violations(), [])
+    await takePicture(page(), 'text')
+    assert.deepEqual(await violations(page()), [])
   })
 
   it('finds on the server, and says what was searched', async () => {
@@ -169,7 +145,7 @@ await describeWith('the explorer on the runs of the demo', chromium, ({ executab
     await page().keyboard.press('n')
     await page().waitForURL(/at=\/messages/)
     await takePicture(page(), 'find')
-    assert.deepEqual(await violations(), [])
+    assert.deepEqual(await violations(page()), [])
   })
 
   it('travels in time at the same place, and marks what changed', async () => {
@@ -179,6 +155,8 @@ await describeWith('the explorer on the runs of the demo', chromium, ({ executab
     await page().waitForURL(new RegExp(String(ids.get('rewrite OUTPUT'))))
     await row('tokens_used, number, 19041, 5 B, changed').waitFor()
     await row('budget, object, 3 keys, 56 B, something changed within').waitFor()
+    await takePicture(page(), 'time-travel')
+    assert.deepEqual(await violations(page()), [])
   })
 
   it('shows a difference: what changed alone, words of a string, and what it cost', async () => {
@@ -187,10 +165,11 @@ await describeWith('the explorer on the runs of the demo', chromium, ({ executab
       .getByText(/^\d+ changes · read/)
       .waitFor()
     await page().locator('.words ins').first().waitFor()
+    await takePicture(page(), 'diff')
     await page().keyboard.press('n')
     await page().keyboard.press('n')
     assert.equal(await page().locator('.change.here').count(), 1)
-    assert.deepEqual(await violations(), [])
+    assert.deepEqual(await violations(page()), [])
     if (process.env['UPDATE_SCREENSHOT']) {
       await open(toDigest('embed OUTPUT', '?vs=previous'))
       await page().locator('.words ins').first().waitFor()
@@ -207,7 +186,7 @@ await describeWith('the explorer on the runs of the demo', chromium, ({ executab
     await open('compare/refund-agent~1case%208841/refund-agent~1case%208841,%20second%20try')
     await page().getByText('They part at').waitFor()
     await takePicture(page(), 'compare')
-    assert.deepEqual(await violations(), [])
+    assert.deepEqual(await violations(page()), [])
     await page().getByRole('link', { name: 'differs' }).first().click()
     await page().getByText('the limit was raised').first().waitFor()
   })
@@ -261,7 +240,7 @@ await describeWith('the explorer on the runs of the demo', chromium, ({ executab
     await keys('?')
     await page().getByRole('dialog').waitFor()
     await takePicture(page(), 'help')
-    assert.deepEqual(await violations(), [])
+    assert.deepEqual(await violations(page()), [])
     await keys('Escape')
     await page().getByRole('dialog').waitFor({ state: 'hidden' })
   })

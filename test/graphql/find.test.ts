@@ -117,7 +117,9 @@ describe('a search in a state', () => {
       return one
     })
     await eventually(async () => assert.equal(begun, 4, 'all places are taken'))
+    store.broken.length = 0
     for (const one of asking) one.destroy()
+    await eventually(async () => assert.equal(store.broken.length, 4, 'nothing more is read'))
     store.beforeGet = () => {}
     assert.equal((await find({ text: 'item 7' })).complete, true)
   })

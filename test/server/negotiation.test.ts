@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { it } from 'node:test'
-import { accepts, jsonTypeOf, readAccept } from '../../src/server/negotiation.ts'
+import { accepts, jsonTypeOf, patienceOf, readAccept } from '../../src/server/negotiation.ts'
 
 it('a coding is accepted only where the client says so, by either of its names', () => {
   const takes = (header: string) => accepts({ 'accept-encoding': header }, 'gzip')
@@ -65,4 +65,18 @@ it('JSON in UTF-8 is known by its media type, whatever else is said of it', () =
   }
   for (const [header, type] of Object.entries(types)) assert.equal(jsonTypeOf({ 'content-type': header }), type, header)
   assert.equal(jsonTypeOf({}), undefined)
+})
+
+it('a client waits as long as it says, in whole seconds', () => {
+  const millis: Readonly<Record<string, number | undefined>> = {
+    'wait=2': 2000,
+    'respond-async, WAIT="10"; x=y': 10_000,
+    'wait=0': 0,
+    'waiting=3': undefined,
+    'wait=-1': undefined,
+    'wait=1e9': undefined,
+    'handling=lenient': undefined,
+  }
+  for (const [prefer, expected] of Object.entries(millis)) assert.equal(patienceOf({ prefer }), expected, prefer)
+  assert.equal(patienceOf({}), undefined)
 })

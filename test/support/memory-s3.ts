@@ -13,6 +13,8 @@ export interface MemoryS3 extends AsyncDisposable {
   readonly requests: string[]
   /** What the store says of an object's coding, by key. */
   readonly contentEncodings: Map<string, string>
+  /** Keys of GETs that were broken off by who had asked. */
+  readonly broken: string[]
   /** Waited for before each GET is answered. */
   beforeGet: (key: string) => Promise<void> | void
 }
@@ -22,6 +24,7 @@ const BUCKET = 'memory'
 export async function startMemoryS3(): Promise<MemoryS3> {
   const objects = new Map<string, Buffer>()
   const requests: string[] = []
+  const broken: string[] = []
   const contentEncodings = new Map<string, string>()
   const uploads = new Map<string, Map<number, Buffer>>()
   const server = createServer((request, response) => {
@@ -47,6 +50,7 @@ export async function startMemoryS3(): Promise<MemoryS3> {
       response.writeHead(204).end()
       return
     }
+    if (method === 'GET') response.once('close', () => response.writableFinished || broken.push(key))
     if (method === 'GET') await memory.beforeGet(key)
     read(key, request, response)
   }
@@ -109,6 +113,7 @@ export async function startMemoryS3(): Promise<MemoryS3> {
     service: { endpoint: `http://127.0.0.1:${port}`, region: 'x', accessKey: 'a', secretKey: 'b', bucket: BUCKET },
     objects,
     requests,
+    broken,
     contentEncodings,
     beforeGet: () => {},
     async [Symbol.asyncDispose]() {

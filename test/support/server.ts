@@ -38,6 +38,7 @@ export interface TestServerOptions {
   readonly streams?: AppOptions['streams']
   readonly now?: AppOptions['now']
   readonly partsWaitMillis?: AppOptions['partsWaitMillis']
+  readonly passLimits?: AppOptions['passLimits']
   readonly recheckMillis?: AppOptions['recheckMillis']
   readonly authorize?: AppOptions['authorize']
   /** Nothing is logged when it is left out. */
@@ -52,6 +53,7 @@ export async function startServer({
   streams,
   now,
   partsWaitMillis,
+  passLimits,
   recheckMillis,
   authorize,
   log = createLogger({ level: 'silent' }),
@@ -71,6 +73,7 @@ export async function startServer({
     streams,
     now,
     partsWaitMillis,
+    passLimits,
     recheckMillis,
     authorize,
   })

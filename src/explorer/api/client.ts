@@ -8,7 +8,7 @@ const TOKEN = 'statelens-token'
 
 /** Sent with each question; kept for this tab alone. Null: none. */
 export const token = signal<string | null>(sessionStorage.getItem(TOKEN))
-/** Counts up whenever what was refused may be allowed now. */
+/** Counts up whenever somebody else looks at the page: nothing of what it showed stays. */
 export const signedIn = signal(0)
 
 export function setToken(text: string | null): void {
@@ -18,11 +18,23 @@ export function setToken(text: string | null): void {
   signedIn.value++
 }
 
+const STOPPED = new Fault('STOPPED', 'Stopped before an answer came')
+let reading = new AbortController()
+
+/** Gives up what is being read: whoever asked for it is told `STOPPED`. Streams of events go on. */
+export function stopReading(): void {
+  reading.abort(STOPPED)
+  reading = new AbortController()
+}
+
 export interface Answer<Data> {
   readonly data: Data
   /** Of single places; what stands around them is there. */
   readonly faults: readonly Fault[]
 }
+
+/** So often the page is told how far a state has been looked through. */
+const PATIENCE = { prefer: 'wait=1' }
 
 /** @throws Fault when there is no answer at all; DOMException `AbortError` with the signal. */
 export async function ask<Data, Variables>(
@@ -32,9 +44,9 @@ export async function ask<Data, Variables>(
 ): Promise<Answer<Data>> {
   const response = await request('graphql', {
     method: 'POST',
-    headers: { 'content-type': 'application/json', accept: 'application/graphql-response+json' },
+    headers: { 'content-type': 'application/json', accept: 'application/graphql-response+json', ...PATIENCE },
     body: JSON.stringify({ query: document, variables }),
-    signal,
+    signal: AbortSignal.any([signal, reading.signal]),
   })
   const { data, errors = [] } = await readJson(response)
   const faults = errors.map((error) => faultIn(error, response))
@@ -43,12 +55,19 @@ export async function ask<Data, Variables>(
 }
 
 /** A plain route below the server's root, with who asks. @throws as `ask`, also for a status of failure. */
-export async function fetchPlain(path: string, init: RequestInit): Promise<Response> {
-  const response = await request(path, init)
+export async function fetchPlain(
+  path: string,
+  signal: AbortSignal,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Response> {
+  const response = await request(path, {
+    headers: { ...headers, ...PATIENCE },
+    signal: AbortSignal.any([signal, reading.signal]),
+  })
   if (response.ok) return response
-  const { code, message } = await response.json().catch(() => ({}))
+  const { code, message, progress } = await response.json().catch(() => ({}))
   throw typeof code === 'string'
-    ? new Fault(code, String(message), { retryAfterSeconds: retryAfter(response) })
+    ? new Fault(code, String(message), { retryAfterSeconds: retryAfter(response), progress })
     : faultOfStatus(response)
 }
 
@@ -61,10 +80,12 @@ export async function request(path: string, init: RequestInit): Promise<Response
     noteAnswer()
     return response
   } catch (error) {
-    if (isAbort(error)) throw error
+    if (isGivenUp(error)) throw error
     throw noteSilence()
   }
 }
+
+const isGivenUp = (error: unknown) => isAbort(error) || error === STOPPED
 
 interface GraphqlBody {
   readonly data?: unknown
@@ -81,7 +102,7 @@ async function readJson(response: Response): Promise<GraphqlBody> {
   try {
     return await response.json()
   } catch (error) {
-    if (isAbort(error)) throw error
+    if (isGivenUp(error)) throw error
     // What stands in front of the server answers in a page of its own; an answer that breaks off is none.
     throw response.ok ? noteSilence() : faultOfStatus(response)
   }

@@ -1,6 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import type { TypedText } from '../generated/documents.ts'
-import { signedIn } from './client.ts'
 import { follow, type LineState } from './events.ts'
 import type { Fault } from './fault.ts'
 
@@ -56,6 +55,6 @@ export function useFollow<Data, Variables extends object>({
       clearTimeout(timer)
       end()
     }
-  }, [document, key, signedIn.value])
+  }, [document, key])
   return followed
 }

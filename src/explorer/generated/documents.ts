@@ -150,6 +150,17 @@ export type TagInput = {
   value: string;
 };
 
+/** How the server knows who asks. */
+export type ViewerMode =
+  /** By a token that an issuer signed. */
+  | 'JWT'
+  /** By a link. */
+  | 'LINK'
+  /** It does not: it asks nobody. */
+  | 'NONE'
+  /** By a token of its file. */
+  | 'TOKEN';
+
 export type CompareQueryVariables = Exact<{
   base: string;
   other: string;
@@ -210,6 +221,20 @@ export type RunEventsSubscription = { runEvents:
     | { __typename: 'RunUpdated', cursor: string }
     | { __typename: 'SnapshotCaptured', cursor: string, snapshot: { snapshotId: string, stepId: string | null, attempt: number, seq: number, kind: SnapshotKind, createdAt: string, sizeBytes: number | null, isSuccessState: boolean } }
     | { __typename: 'StepUpdated', cursor: string, step: { stepId: string, index: number | null, name: string | null, kind: string | null, status: StepStatus, attempt: number, startedAt: string | null, endedAt: string | null, durationMs: number | null, error: { type: string | null, message: string, stack: string | null } | null } }
+   };
+
+export type NewStatesSubscriptionVariables = Exact<{
+  runId: string;
+  after?: string | null | undefined;
+}>;
+
+
+export type NewStatesSubscription = { runEvents:
+    | { __typename: 'CaughtUp', cursor: string }
+    | { __typename: 'RunEnded', cursor: string }
+    | { __typename: 'RunUpdated', cursor: string }
+    | { __typename: 'SnapshotCaptured', cursor: string, snapshot: { snapshotId: string, stepId: string | null, seq: number } }
+    | { __typename: 'StepUpdated', cursor: string }
    };
 
 export type RunsUpdatedSubscriptionVariables = Exact<{
@@ -315,7 +340,7 @@ export type SnapshotQueryVariables = Exact<{
 }>;
 
 
-export type SnapshotQuery = { snapshotById: { runId: string, digest: string | null, contentType: string, contentEncoding: string, storageTier: StorageTier, storageState: StorageState, isGolden: boolean, replaySafe: boolean, piiTags: Array<string>, redactionPolicy: string | null, metadata: unknown, preview: string | null, snapshotId: string, stepId: string | null, attempt: number, seq: number, kind: SnapshotKind, createdAt: string, sizeBytes: number | null, isSuccessState: boolean, step: { name: string | null, status: StepStatus } | null, previous: { snapshotId: string, seq: number } | null, next: { snapshotId: string, seq: number } | null } | null };
+export type SnapshotQuery = { snapshotById: { runId: string, digest: string | null, contentType: string, contentEncoding: string, storageTier: StorageTier, storageState: StorageState, isGolden: boolean, replaySafe: boolean, piiTags: Array<string>, redactionPolicy: string | null, metadata: unknown, preview: string | null, snapshotId: string, stepId: string | null, attempt: number, seq: number, kind: SnapshotKind, createdAt: string, sizeBytes: number | null, isSuccessState: boolean, step: { name: string | null, status: StepStatus } | null, run: { status: RunStatus }, previous: { snapshotId: string, seq: number } | null, next: { snapshotId: string, seq: number } | null } | null };
 
 export type DownloadQueryVariables = Exact<{
   id: string | number;
@@ -323,6 +348,11 @@ export type DownloadQueryVariables = Exact<{
 
 
 export type DownloadQuery = { snapshotById: { download: { url: string } | null } | null };
+
+export type ViewerQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type ViewerQuery = { viewer: { name: string | null, scopes: Array<string>, mode: ViewerMode } };
 
 
 export type TypedText<Data, Variables> = string & { readonly __types?: (variables: Variables) => Data }
@@ -332,6 +362,7 @@ export const DiffDocument: TypedText<DiffQuery, DiffQueryVariables> = "query Dif
 export const ChangesDocument: TypedText<ChangesQuery, ChangesQueryVariables> = "query Changes($id:ID!$from:ID$pointer:JSONPointer!$after:String){snapshotById(snapshotId:$id){diff(from:$from pointer:$pointer){changes(first:100 after:$after){nodes{op pointer fromPointer before{...Place}after{...Place}}pageInfo{hasNextPage endCursor}truncated approximate bytesRead}}}}fragment Place on JsonNode{pointer key index type sizeBytes childCount preview}"
 export const MarksDocument: TypedText<MarksQuery, MarksQueryVariables> = "query Marks($id:ID!$from:ID!){snapshotById(snapshotId:$id){diff(from:$from){changes(first:100){nodes{op pointer}pageInfo{hasNextPage}}}}}"
 export const RunEventsDocument: TypedText<RunEventsSubscription, RunEventsSubscriptionVariables> = "subscription RunEvents($runId:String!$after:String){runEvents(runId:$runId after:$after){__typename ...on RunUpdated{cursor}...on StepUpdated{cursor step{...StepRow}}...on SnapshotCaptured{cursor snapshot{...Mark}}...on CaughtUp{cursor}...on RunEnded{cursor}}}fragment StepRow on Step{stepId index name kind status attempt startedAt endedAt durationMs error{type message stack}}fragment Mark on Snapshot{snapshotId stepId attempt seq kind createdAt sizeBytes isSuccessState}"
+export const NewStatesDocument: TypedText<NewStatesSubscription, NewStatesSubscriptionVariables> = "subscription NewStates($runId:String!$after:String){runEvents(runId:$runId after:$after){__typename ...on RunUpdated{cursor}...on StepUpdated{cursor}...on SnapshotCaptured{cursor snapshot{snapshotId stepId seq}}...on CaughtUp{cursor}...on RunEnded{cursor}}}"
 export const RunsUpdatedDocument: TypedText<RunsUpdatedSubscription, RunsUpdatedSubscriptionVariables> = "subscription RunsUpdated($filter:RunFilter$after:String){runsUpdated(filter:$filter after:$after){__typename ...on RunUpdated{cursor run{...RunRow}}...on CaughtUp{cursor}}}fragment RunRow on Run{runId workflowName status tags{key value}startedAt createdAt durationMs stats{stepCount snapshotCount totalBytes}}"
 export const PlaceDocument: TypedText<PlaceQuery, PlaceQueryVariables> = "query Place($id:ID!$pointer:JSONPointer!){snapshotById(snapshotId:$id){at(pointer:$pointer){...Place}}}fragment Place on JsonNode{pointer key index type sizeBytes childCount preview}"
 export const ChildrenDocument: TypedText<ChildrenQuery, ChildrenQueryVariables> = "query Children($id:ID!$pointer:JSONPointer!$skip:Int!){snapshotById(snapshotId:$id){at(pointer:$pointer){children(first:100 skip:$skip){nodes{...Place}pageInfo{hasNextPage}totalCount}}}}fragment Place on JsonNode{pointer key index type sizeBytes childCount preview}"
@@ -342,5 +373,6 @@ export const RunDocument: TypedText<RunQuery, RunQueryVariables> = "query Run($r
 export const StepsDocument: TypedText<StepsQuery, StepsQueryVariables> = "query Steps($runId:String!$after:String){run(runId:$runId){steps(first:100 after:$after){nodes{...StepRow}pageInfo{hasNextPage endCursor}totalCount}}}fragment StepRow on Step{stepId index name kind status attempt startedAt endedAt durationMs error{type message stack}}"
 export const SnapshotsDocument: TypedText<SnapshotsQuery, SnapshotsQueryVariables> = "query Snapshots($runId:String!$after:String){run(runId:$runId){snapshots(first:100 after:$after){nodes{...Mark}pageInfo{hasNextPage endCursor}totalCount}}}fragment Mark on Snapshot{snapshotId stepId attempt seq kind createdAt sizeBytes isSuccessState}"
 export const RunsDocument: TypedText<RunsQuery, RunsQueryVariables> = "query Runs($filter:RunFilter$after:String$before:String$first:Int$last:Int){runs(first:$first after:$after last:$last before:$before filter:$filter){nodes{...RunRow}pageInfo{hasNextPage hasPreviousPage startCursor endCursor}totalCount}}fragment RunRow on Run{runId workflowName status tags{key value}startedAt createdAt durationMs stats{stepCount snapshotCount totalBytes}}"
-export const SnapshotDocument: TypedText<SnapshotQuery, SnapshotQueryVariables> = "query Snapshot($id:ID!){snapshotById(snapshotId:$id){...Mark runId digest contentType contentEncoding storageTier storageState isGolden replaySafe piiTags redactionPolicy metadata preview step{name status}previous{snapshotId seq}next{snapshotId seq}}}fragment Mark on Snapshot{snapshotId stepId attempt seq kind createdAt sizeBytes isSuccessState}"
+export const SnapshotDocument: TypedText<SnapshotQuery, SnapshotQueryVariables> = "query Snapshot($id:ID!){snapshotById(snapshotId:$id){...Mark runId digest contentType contentEncoding storageTier storageState isGolden replaySafe piiTags redactionPolicy metadata preview step{name status}run{status}previous{snapshotId seq}next{snapshotId seq}}}fragment Mark on Snapshot{snapshotId stepId attempt seq kind createdAt sizeBytes isSuccessState}"
 export const DownloadDocument: TypedText<DownloadQuery, DownloadQueryVariables> = "query Download($id:ID!){snapshotById(snapshotId:$id){download{url}}}"
+export const ViewerDocument: TypedText<ViewerQuery, ViewerQueryVariables> = "query Viewer{viewer{name scopes mode}}"

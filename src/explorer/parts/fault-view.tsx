@@ -1,11 +1,12 @@
 import type { ComponentChildren } from 'preact'
-import { useEffect, useRef } from 'preact/hooks'
-import { setToken, signedIn, token } from '../api/client.ts'
-import { type Fault, isPassing } from '../api/fault.ts'
+import { useEffect, useRef, useState } from 'preact/hooks'
+import { setToken, stopReading, token } from '../api/client.ts'
+import { Fault, isPassing, type Progress } from '../api/fault.ts'
 import { cameBack } from '../api/line.ts'
 import { formatBytes } from '../format.ts'
 import { toRuns } from '../location.ts'
 import { Icon } from './icon.tsx'
+import { say } from './notices.tsx'
 import { TokenForm } from './token-form.tsx'
 
 interface Look {
@@ -118,12 +119,18 @@ export interface FaultViewProps {
 }
 
 /** A failure where its result would stand: what it is, what it means, and what one can do. Never a dead end. */
-export function FaultView({ fault, onRetry, children }: FaultViewProps) {
+export function FaultView({ fault: told, onRetry, children }: FaultViewProps) {
+  const [isStopped, setIsStopped] = useState(false)
+  useEffect(() => setIsStopped(false), [told])
+  const fault = isStopped ? STOPPED : told
   useRetries(fault, onRetry)
   const { progress } = fault.detail
+  useEffect(() => {
+    if (progress) say(`Looked through ${amountOf(progress)}`)
+  }, [progress])
   const { icon, title, advice } = progress ? INDEXING : (LOOKS[fault.code] ?? OTHER)
   return (
-    <section class="fault" data-code={fault.code} role="alert">
+    <section class="fault" data-code={fault.code} role={progress ? undefined : 'alert'}>
       <Icon name={icon} />
       <div>
         <h2>{title}</h2>
@@ -131,17 +138,33 @@ export function FaultView({ fault, onRetry, children }: FaultViewProps) {
         {progress && (
           <p>
             <progress value={progress.readBytes} max={progress.sizeBytes ?? undefined} aria-label="Looked through" />{' '}
-            {formatBytes(progress.readBytes)}
-            {progress.sizeBytes !== null && ` of ${formatBytes(progress.sizeBytes)}`}
+            {amountOf(progress)}
           </p>
         )}
         {(advice === '' || !(fault.code in LOOKS)) && <p>{fault.message}</p>}
         {fault.code === 'UNAUTHENTICATED' && <TokenForm />}
         <p class="actions">
           {children}
-          {onRetry && (
-            <button type="button" onClick={onRetry}>
+          {onRetry && !progress && (
+            <button
+              type="button"
+              onClick={() => {
+                setIsStopped(false)
+                onRetry()
+              }}
+            >
               <Icon name="refresh-cw" /> {isPassing(fault) ? 'Try now' : 'Try again'}
+            </button>
+          )}
+          {onRetry && asksByItself(fault) && (
+            <button
+              type="button"
+              onClick={() => {
+                stopReading()
+                setIsStopped(true)
+              }}
+            >
+              <Icon name="x" /> Stop
             </button>
           )}
           {fault.code === 'GRAPHQL_VALIDATION_FAILED' && (
@@ -162,21 +185,29 @@ export function FaultView({ fault, onRetry, children }: FaultViewProps) {
   )
 }
 
+const STOPPED = new Fault('STOPPED', 'Stopped')
 const RETRY_SECONDS = 3
+/** The server answers this question only when it has something to tell. */
+const PROGRESS_SECONDS = 0.1
 
-/** What passes by itself is asked again when the server said so; and all of it when the server is back, or another token is there. */
+const amountOf = ({ readBytes, sizeBytes }: Progress) =>
+  `${formatBytes(readBytes)}${sizeBytes === null ? '' : ` of ${formatBytes(sizeBytes)}`}`
+
+/** What is looked for when the server is gone, is the server. */
+const asksByItself = (fault: Fault) => isPassing(fault) && fault.code !== 'SERVER_GONE' && fault.code !== 'OFFLINE'
+
+/** What passes by itself is asked again when the server said so; and all of it when the server is back. */
 function useRetries(fault: Fault, onRetry: (() => void) | undefined): void {
-  const since = cameBack.value + signedIn.value
+  const since = cameBack.value
   const seen = useRef(since)
   useEffect(() => {
     if (since !== seen.current) onRetry?.()
     seen.current = since
   }, [since])
   useEffect(() => {
-    const isLookedFor = fault.code === 'SERVER_GONE' || fault.code === 'OFFLINE'
-    if (onRetry === undefined || !isPassing(fault) || isLookedFor) return
-    const { progress, retryAfterSeconds = progress ? 1 : RETRY_SECONDS } = fault.detail
-    const timer = setTimeout(onRetry, retryAfterSeconds * 1000)
+    if (onRetry === undefined || !asksByItself(fault)) return
+    const { progress, retryAfterSeconds = RETRY_SECONDS } = fault.detail
+    const timer = setTimeout(onRetry, (progress ? PROGRESS_SECONDS : retryAfterSeconds) * 1000)
     return () => clearTimeout(timer)
   }, [fault])
 }

@@ -1,7 +1,8 @@
-import { setToken, token } from '../api/client.ts'
+import { signedIn } from '../api/client.ts'
 import { shorten, visible } from '../format.ts'
 import { params, place, toRun, toRuns } from '../location.ts'
-import { isHelpOpen } from './help.tsx'
+import { Account } from './account.tsx'
+import { openHelp } from './help.ts'
 import { Icon } from './icon.tsx'
 import { notify } from './notices.tsx'
 import { nextTheme, theme } from './theme.ts'
@@ -21,11 +22,7 @@ export function Header() {
       </a>
       <Trail />
       <span class="spacer" />
-      {token.value !== null && (
-        <button type="button" class="quiet" onClick={() => setToken(null)}>
-          <Icon name="lock" /> Forget the token
-        </button>
-      )}
+      <Account key={signedIn.value} />
       <button
         type="button"
         class="quiet"
@@ -35,15 +32,7 @@ export function Header() {
       >
         <Icon name={THEME_ICONS[theme.value]} />
       </button>
-      <button
-        type="button"
-        class="quiet"
-        title="Keys (?)"
-        aria-label="Keys"
-        onClick={() => {
-          isHelpOpen.value = true
-        }}
-      >
+      <button type="button" class="quiet" title="Keys (?)" aria-label="Keys" onClick={openHelp}>
         <Icon name="keyboard" />
       </button>
     </header>

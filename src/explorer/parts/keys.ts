@@ -4,10 +4,9 @@ import { useEffect } from 'preact/hooks'
 const KEY = 'statelens-letters'
 
 /** Whether single letters do something. */
-export const hasLetters = signal(localStorage.getItem(KEY) !== 'off')
+export const hasLetters = () => localStorage.getItem(KEY) !== 'off'
 
 export function setLetters(isOn: boolean): void {
-  hasLetters.value = isOn
   localStorage.setItem(KEY, isOn ? 'on' : 'off')
 }
 
@@ -32,7 +31,7 @@ export function useKeys(map: KeyMap): void {
 export function startKeys(): void {
   document.addEventListener('keydown', (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isTyped(event.target)) return
-    if (event.key.length === 1 && !hasLetters.value) return
+    if (event.key.length === 1 && !hasLetters()) return
     const combined = prefix.value === '' ? event.key : `${prefix.value} ${event.key}`
     const act = maps.find((map) => map[combined] !== undefined)?.[combined]
     if (act === undefined && maps.some((map) => Object.keys(map).some((name) => name.startsWith(`${event.key} `)))) {

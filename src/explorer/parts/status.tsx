@@ -17,7 +17,7 @@ export function Status({ of }: { readonly of: RunStatus | StepStatus }) {
   const [icon, word] = LOOKS[of] ?? LOOKS.UNKNOWN
   return (
     <span class="status" data-status={of}>
-      <Icon name={icon} /> {word}
+      <Icon name={icon} /> <span class="word">{word}</span>
     </span>
   )
 }

@@ -2,7 +2,7 @@ import { useState } from 'preact/hooks'
 import { setToken, token } from '../api/client.ts'
 
 /** Takes a bearer token: it goes into headers, and never into an address. */
-export function TokenForm() {
+export function TokenForm({ label = 'Token' }: { readonly label?: string }) {
   const [text, setText] = useState('')
   return (
     <form
@@ -13,7 +13,7 @@ export function TokenForm() {
       }}
     >
       <label>
-        Token{' '}
+        {label}{' '}
         <input
           type="password"
           autocomplete="off"
@@ -25,7 +25,7 @@ export function TokenForm() {
       <button type="submit" class="primary">
         Use it
       </button>
-      {token.value !== null && <span class="muted">The one in use was not accepted.</span>}
+      {token.value !== null && label === 'Token' && <span class="muted">The one in use was not accepted.</span>}
     </form>
   )
 }

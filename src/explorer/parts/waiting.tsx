@@ -1,4 +1,5 @@
 import { useEffect, useState } from 'preact/hooks'
+import { stopReading } from '../api/client.ts'
 
 const SKELETON_MILLIS = 150
 const STOP_MILLIS = 2000
@@ -8,25 +9,20 @@ export interface WaitingProps {
   readonly rows?: number
   /** What is being done, as it is told after two seconds. */
   readonly what?: string
-  /** What has come so far. */
-  readonly progress?: string
-  readonly onStop?: () => void
 }
 
 /** Nothing at first, then the shape of what comes, then what it does and a way to end it. */
-export function Waiting({ rows = 8, what = 'Reading', progress, onStop }: WaitingProps) {
+export function Waiting({ rows = 8, what = 'Reading' }: WaitingProps) {
   const phase = usePhase()
   if (phase === 'short') return null
   return (
     <div class="waiting" aria-busy="true">
       {phase === 'long' && (
         <p class="waiting-text">
-          {what} … {progress}
-          {onStop && (
-            <button type="button" onClick={onStop}>
-              Stop
-            </button>
-          )}
+          {what} …
+          <button type="button" onClick={stopReading}>
+            Stop
+          </button>
         </p>
       )}
       <div class="skeleton" aria-hidden="true">

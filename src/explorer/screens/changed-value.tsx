@@ -33,7 +33,12 @@ export function ChangedValue({ change: { op, before, after }, snapshotId, fromId
         readRaw({ id: fromId, pointer: before.pointer, maxBytes: WORDS_MAX_BYTES }, signal),
         readRaw({ id: snapshotId, pointer: after.pointer, maxBytes: WORDS_MAX_BYTES }, signal),
       ])
-      setWhole(diffTexts(JSON.parse(old), JSON.parse(now)))
+      const texts = [JSON.parse(old), JSON.parse(now)] as const
+      // The page has its turn before they are compared, and before what differs is drawn.
+      await new Promise(requestAnimationFrame)
+      const pieces = diffTexts(...texts)
+      await new Promise(requestAnimationFrame)
+      setWhole(pieces)
     } catch (error) {
       notify(faultOf(error).message, { isBad: true })
     }
@@ -79,17 +84,26 @@ function Side({ sign, place }: { readonly sign: '+' | '−'; readonly place: Pla
   )
 }
 
+/** What is drawn of one difference: more of it is read in the states themselves. */
+const PIECES_MOST = 300
+const PIECE_MOST_UNITS = 4000
+
 function Words({ pieces }: { readonly pieces: readonly Piece[] }) {
+  const rest = pieces.slice(PIECES_MOST).filter(({ is }) => is !== 'same').length
   return (
     <p class="words">
       <bdi>
-        {pieces.map(({ text, is }, index) => {
+        {pieces.slice(0, PIECES_MOST).map(({ text, is }, index) => {
           const key = `${index}`
-          if (is === 'added') return <ins key={key}>{visible(text)}</ins>
-          if (is === 'removed') return <del key={key}>{visible(text)}</del>
-          return <span key={key}>{visible(shortenMiddle(text, index, pieces.length))}</span>
+          const shown = visible(
+            is === 'same' ? shortenMiddle(text, index, pieces.length) : shorten(text, PIECE_MOST_UNITS),
+          )
+          if (is === 'added') return <ins key={key}>{shown}</ins>
+          if (is === 'removed') return <del key={key}>{shown}</del>
+          return <span key={key}>{shown}</span>
         })}
       </bdi>
+      {rest > 0 && <span class="muted"> … and {counted(rest, 'other piece')}</span>}
     </p>
   )
 }
@@ -99,10 +113,9 @@ const KEPT = 160
 /** What is alike is shown around what differs alone. */
 function shortenMiddle(text: string, index: number, count: number): string {
   if (text.length <= 2 * KEPT) return text
-  const points = [...text]
-  const start = index === 0 ? '' : points.slice(0, KEPT).join('')
-  const end = index === count - 1 ? '' : points.slice(-KEPT).join('')
-  return `${start} … ${end}`
+  const start = index === 0 ? '…' : shorten(text, KEPT)
+  const end = text.slice(text.length - KEPT).replace(/^[\udc00-\udfff]/, '')
+  return index === count - 1 ? start : `${start} ${end}`
 }
 
 /** Undefined where one of them is not whole in its preview. */

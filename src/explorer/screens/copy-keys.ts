@@ -37,7 +37,7 @@ export function jqOf(tree: TreeController, { pointer }: Place): string {
 /** The whole value, never a part of it. */
 export async function copyValue(id: string, { pointer, sizeBytes }: Place): Promise<void> {
   if (sizeBytes > COPY_MAX_BYTES) {
-    return notify(`The value has ${formatBytes(sizeBytes)}: more than ${formatBytes(COPY_MAX_BYTES)} are not copied`, {
+    return notify(`The value has ${formatBytes(sizeBytes)}, and at most ${formatBytes(COPY_MAX_BYTES)} is copied`, {
       isBad: true,
     })
   }

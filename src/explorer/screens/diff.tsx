@@ -16,7 +16,7 @@ export function DiffView({ snapshot }: { readonly snapshot: SnapshotHead }) {
   const vs = params.value.get('vs') ?? 'previous'
   const pointer = params.value.get('at') ?? ''
   const question = { id: snapshot.snapshotId, from: vs === 'previous' ? null : vs, pointer }
-  const { data, fault, faults, isLoading, again, stop } = useAsk(DiffDocument, question)
+  const { data, fault, faults, isLoading, again } = useAsk(DiffDocument, question)
   const diff = data?.snapshotById?.diff
   const failure = fault ?? (diff ? undefined : faults[0])
   const elsewhere = pointer !== '' && (
@@ -32,7 +32,7 @@ export function DiffView({ snapshot }: { readonly snapshot: SnapshotHead }) {
           <a href={withParams({ vs: null })}>The state itself</a>
         </FaultView>
       )}
-      {!data && isLoading && <Waiting rows={10} what="Comparing" onStop={stop} />}
+      {!data && isLoading && <Waiting rows={10} what="Comparing" />}
       {diff && (
         <>
           <DiffBar diff={diff} snapshot={snapshot} pointer={pointer} />

@@ -26,7 +26,7 @@ export function ExportPatch({ from, snapshot, pointer }: ExportPatchProps) {
 async function save(path: string): Promise<void> {
   try {
     if (token.value === null) return saveAs(new URL(path, SERVER).href, 'patch.json')
-    await saveResponse(await fetchPlain(path, {}), 'patch.json')
+    await saveResponse(await fetchPlain(path, new AbortController().signal), 'patch.json')
   } catch (error) {
     notify(faultOf(error).message, { isBad: true })
   }

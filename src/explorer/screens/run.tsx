@@ -9,21 +9,32 @@ import { Waiting } from '../parts/waiting.tsx'
 import { CompareForm } from './compare-form.tsx'
 import { Fact } from './fact.tsx'
 import { Tags } from './runs.tsx'
-import { Steps } from './steps.tsx'
+import { Steps, useRunLists } from './steps.tsx'
 
 export type RunHead = NonNullable<RunQuery['run']>
 
 /** One run: what became of it, and its steps in time. */
 export function RunScreen({ runId }: { readonly runId: string }) {
   const { data, fault, isLoading, again } = useAsk(RunDocument, { runId })
+  const lists = useRunLists(runId)
   const run = data?.run
+  const retry = () => {
+    again()
+    lists.steps.again()
+    lists.states.again()
+  }
   return (
     <section class="page">
-      {fault && <FaultView fault={fault} onRetry={again} />}
-      {run === null && <FaultView fault={new Fault('NOT_FOUND', 'There is no such run')} onRetry={again} />}
+      {!run && (
+        <h1 class="mono">
+          <bdi>{visible(runId)}</bdi>
+        </h1>
+      )}
+      {fault && <FaultView fault={fault} onRetry={retry} />}
+      {run === null && <FaultView fault={new Fault('NOT_FOUND', 'There is no such run')} onRetry={retry} />}
       {!data && isLoading && <Waiting rows={10} what="Reading the run" />}
       {run && <Head run={run} />}
-      {run && <Steps run={run} onChange={again} />}
+      {run && <Steps run={run} {...lists} onChange={again} />}
     </section>
   )
 }

@@ -1,16 +1,13 @@
 import { useEffect, useMemo, useRef } from 'preact/hooks'
-import { signedIn } from '../api/client.ts'
 import { cameBack } from '../api/line.ts'
 import { useAsk } from '../api/use-ask.ts'
 import { MarksDocument } from '../generated/documents.ts'
-import { params, setParams } from '../location.ts'
+import { params, place, setParams } from '../location.ts'
 import { FaultView } from '../parts/fault-view.tsx'
 import { useKeys } from '../parts/keys.ts'
 import { Waiting } from '../parts/waiting.tsx'
 import { parentOf } from '../pointer.ts'
 import type { TreeController } from '../tree/controller.ts'
-import { createTree } from '../tree/create-tree.ts'
-import { createRemoteSource } from '../tree/remote-source.ts'
 import { treeLetters } from '../tree/tree-keys.ts'
 import type { Mark } from '../tree/tree-row.tsx'
 import { TreeView } from '../tree/tree-view.tsx'
@@ -21,19 +18,19 @@ import { focusFind, focusPointer, PointerBar } from './pointer-bar.tsx'
 import type { SnapshotHead } from './state.tsx'
 import { TableView } from './table-view.tsx'
 import { TextView } from './text-view.tsx'
+import { reveal, usePrepared } from './use-prepared.ts'
 
 const SETTLE_MILLIS = 150
 
 /** The state itself, in the view that the address asks for. */
-export function StateBody({ snapshot }: { readonly snapshot: SnapshotHead }) {
+export function StateBody({ snapshot: asked }: { readonly snapshot: SnapshotHead }) {
+  const { snapshot, tree } = usePrepared(asked, params.value.get('at') ?? '')
   const { snapshotId } = snapshot
-  const tree = useMemo(() => createTree(createRemoteSource(snapshotId)), [snapshotId])
-  useEffect(() => () => tree.dispose(), [tree])
   const view = params.value.get('view') ?? 'tree'
   const isTree = view !== 'text' && view !== 'table'
   useAddress(tree, isTree)
   // Rows that could not be read meanwhile.
-  const since = cameBack.value + signedIn.value
+  const since = cameBack.value
   useEffect(() => tree.retry(), [tree, since])
   useKeys({ ...treeLetters(tree), ...copyKeys(snapshotId, tree), '@': focusPointer, '/': focusFind })
   return (
@@ -121,20 +118,18 @@ function useAddress(tree: TreeController, isShown: boolean): void {
   }, [tree, here])
 }
 
-/** Where there is nothing at the pointer, its nearest place is shown behind the message that says so. */
 async function openAt(tree: TreeController, pointer: string): Promise<void> {
-  const row = await tree.reveal(pointer)
-  const fault = tree.fault.peek()
-  if (row !== -1) return tree.open(row)
-  if (fault?.detail.nearest === undefined) return
-  await tree.reveal(fault.detail.nearest)
-  tree.tell(fault)
+  const row = await reveal(tree, pointer)
+  if (row !== -1) tree.open(row)
 }
 
 /** By pointer, what has changed since the state that one came from. */
 function useMarks(id: string): ReadonlyMap<string, Mark> | undefined {
+  const here = place.value
   const from = params.value.get('was')
-  const { data } = useAsk(MarksDocument, from === null ? null : { id, from })
+  // While the one before is shown still, the address has gone on.
+  const isHere = here.screen === 'state' && here.snapshotId === id
+  const { data } = useAsk(MarksDocument, from === null || !isHere ? null : { id, from })
   const changes = data?.snapshotById?.diff?.changes?.nodes
   return useMemo(() => {
     if (!changes) return undefined

@@ -8,9 +8,10 @@ import { Icon } from '../parts/icon.tsx'
 import { notify } from '../parts/notices.tsx'
 import { saveAs, saveResponse } from '../parts/save.ts'
 import { Fact } from './fact.tsx'
+import { FollowButton } from './follow-bar.tsx'
 import { type SnapshotHead, toNeighbour } from './state.tsx'
 
-const STATES = { AVAILABLE: 'read before', MISSING: 'missing', CORRUPT: 'corrupt', UNKNOWN: 'not read yet' }
+const STATES = { AVAILABLE: 'fine', MISSING: 'missing', CORRUPT: 'corrupt', UNKNOWN: 'not yet' }
 const TIERS = { INLINE: 'in the database', OBJECT: 'object storage' }
 
 /** What is known of a state without reading it, and the ways to its neighbours. */
@@ -47,6 +48,7 @@ export function StateHead({ snapshot }: { readonly snapshot: SnapshotHead }) {
         <span class="spacer" />
         <Travel snapshot={snapshot} />
         <Views />
+        <FollowButton snapshot={snapshot} />
         <button type="button" onClick={() => download(snapshot)}>
           <Icon name="download" /> <span class="wide">Download</span>
         </button>
@@ -56,7 +58,7 @@ export function StateHead({ snapshot }: { readonly snapshot: SnapshotHead }) {
         <Fact name="Captured">{formatTime(createdAt)}</Fact>
         {attempt > 1 && <Fact name="Attempt">{attempt}</Fact>}
         <Fact name="Kept">{TIERS[storageTier]}</Fact>
-        <Fact name="Bytes">
+        <Fact name="Last read">
           <span data-storage={storageState}>{STATES[storageState]}</span>
         </Fact>
         {digest && (
@@ -82,25 +84,31 @@ function Travel({ snapshot }: { readonly snapshot: SnapshotHead }) {
   const { previous, next } = snapshot
   return (
     <nav class="group" aria-label="States of the run in time">
-      <a
-        class="button"
-        aria-label="State before"
-        title="State before (,)"
-        aria-disabled={!previous}
-        href={previous ? toNeighbour(snapshot, previous) : undefined}
-      >
-        <Icon name="arrow-left" />
-      </a>
-      <a
-        class="button"
-        aria-label="State after"
-        title="State after (.)"
-        aria-disabled={!next}
-        href={next ? toNeighbour(snapshot, next) : undefined}
-      >
-        <Icon name="arrow-right" />
-      </a>
+      <Neighbour name="State before" sign="," icon="arrow-left" href={previous && toNeighbour(snapshot, previous)} />
+      <Neighbour name="State after" sign="." icon="arrow-right" href={next && toNeighbour(snapshot, next)} />
     </nav>
+  )
+}
+
+interface NeighbourProps {
+  readonly name: string
+  /** The key that does the same. */
+  readonly sign: string
+  readonly icon: string
+  /** None: there is no such state. */
+  readonly href: string | null | undefined
+}
+
+function Neighbour({ name, sign, icon, href }: NeighbourProps) {
+  const title = `${name} (${sign})`
+  return href ? (
+    <a class="button" aria-label={name} title={title} href={href}>
+      <Icon name={icon} />
+    </a>
+  ) : (
+    <button type="button" aria-label={name} title={title} disabled>
+      <Icon name={icon} />
+    </button>
   )
 }
 
@@ -147,7 +155,7 @@ async function download({ snapshotId, stepId }: SnapshotHead): Promise<void> {
     const url = data.snapshotById?.download?.url
     if (url) return saveAs(url, '')
     if (token.value === null && faults[0]) throw faults[0]
-    await saveResponse(await fetchPlain(`snapshots/${snapshotId}/payload`, { signal }), `${stepId ?? 'state'}.json`)
+    await saveResponse(await fetchPlain(`snapshots/${snapshotId}/payload`, signal), `${stepId ?? 'state'}.json`)
   } catch (error) {
     notify(faultOf(error).message, { isBad: true })
   }

@@ -15,15 +15,14 @@ import { RunStates, StepRow } from './step-row.tsx'
 import { type PagedList, usePages } from './use-pages.ts'
 import { scrollToEnd, useRunEvents } from './use-run-events.ts'
 
-export interface StepsProps {
-  readonly run: RunHead
-  /** Told when something has happened to the run while it was followed. */
-  readonly onChange: () => void
+/** What a run consists of. */
+export interface RunLists {
+  readonly steps: PagedList<StepRowFragment>
+  readonly states: PagedList<MarkFragment>
 }
 
-/** Steps as rows of a table, and their time and states on the same rows. */
-export function Steps({ run, onChange }: StepsProps) {
-  const { runId } = run
+/** Asked for at once, whatever is known of the run. */
+export function useRunLists(runId: string): RunLists {
   const steps = usePages({
     document: StepsDocument,
     variablesAt: (after) => ({ runId, after }),
@@ -38,6 +37,18 @@ export function Steps({ run, onChange }: StepsProps) {
     keyOf: ({ snapshotId }) => snapshotId,
     pages: 5,
   })
+  return { steps, states }
+}
+
+export interface StepsProps extends RunLists {
+  readonly run: RunHead
+  /** Told when something has happened to the run while it was followed. */
+  readonly onChange: () => void
+}
+
+/** Steps as rows of a table, and their time and states on the same rows. */
+export function Steps({ run, steps, states, onChange }: StepsProps) {
+  const { runId } = run
   const isFollowing = params.value.has('follow')
   const toggle = () => {
     setParams({ follow: isFollowing ? null : '1' }, { isReplacing: true })
@@ -72,7 +83,7 @@ export function Steps({ run, onChange }: StepsProps) {
         <span class="spacer" />
         <LiveLine {...live} />
         <button type="button" aria-pressed={isFollowing} title="Follow (f)" onClick={toggle}>
-          <Icon name="radio" /> {isFollowing ? 'Stop following' : 'Follow'}
+          <Icon name="radio" /> Follow
         </button>
       </div>
       <StepTable run={run} steps={steps} states={states} />
@@ -87,11 +98,7 @@ export function Steps({ run, onChange }: StepsProps) {
 
 const isHiding = () => params.value.get('hide') === 'succeeded'
 
-interface StepTableProps {
-  readonly run: RunHead
-  readonly steps: PagedList<StepRowFragment>
-  readonly states: PagedList<MarkFragment>
-}
+type StepTableProps = Omit<StepsProps, 'onChange'>
 
 function StepTable({ run: { runId }, steps, states }: StepTableProps) {
   const now = useNow(steps.items.some(({ status }) => status === 'RUNNING'))

@@ -1,5 +1,6 @@
 import { useEffect, useMemo, useState } from 'preact/hooks'
-import { Fault, faultOf, isAbort } from '../api/fault.ts'
+import { Fault, faultOf } from '../api/fault.ts'
+import { useRead } from '../api/use-read.ts'
 import { FaultView } from '../parts/fault-view.tsx'
 import { Icon } from '../parts/icon.tsx'
 import { TextBlock } from '../parts/scrollable.tsx'
@@ -27,7 +28,7 @@ export function StringView({ snapshotId, place }: StringViewProps) {
   const [isTree, setIsTree] = useState(false)
   const looksLikeJson = /^"\s*(?:\\[nrt]|\s)*[[{]/.test(previewOf(place)) && place.sizeBytes <= JSON_MAX_BYTES
   const isWhole = place.sizeBytes <= WHOLE_MAX_BYTES
-  const { text, fault } = useText(snapshotId, place, isWhole || isTree)
+  const { text, fault, again } = useText(snapshotId, place, isWhole || isTree)
   const url = textUrl(text)
   return (
     <>
@@ -38,7 +39,7 @@ export function StringView({ snapshotId, place }: StringViewProps) {
           </button>
         </p>
       )}
-      {fault && <FaultView fault={fault} />}
+      {fault && <FaultView fault={fault} onRetry={again} />}
       {url && (
         <p>
           <a href={url} target="_blank" rel="noopener noreferrer">
@@ -56,11 +57,7 @@ export function StringView({ snapshotId, place }: StringViewProps) {
   )
 }
 
-function useText(
-  id: string,
-  place: Place,
-  isWanted: boolean,
-): { readonly text?: string | undefined; readonly fault?: Fault | undefined } {
+function useText(id: string, place: Place, isWanted: boolean) {
   const { pointer, sizeBytes } = place
   const preview = previewOf(place)
   // A short string is whole in its preview.
@@ -71,17 +68,10 @@ function useText(
         : undefined,
     [preview, sizeBytes],
   )
-  const [read, setRead] = useState<{ readonly text?: string | undefined; readonly fault?: Fault }>({})
-  useEffect(() => {
-    if (short !== undefined || !isWanted) return
-    const controller = new AbortController()
-    readRaw({ id, pointer, maxBytes: JSON_MAX_BYTES }, controller.signal).then(
-      (raw) => setRead({ text: unquote(raw) }),
-      (error) => isAbort(error) || setRead({ fault: faultOf(error) }),
-    )
-    return () => controller.abort()
-  }, [id, pointer, short, isWanted])
-  return short === undefined ? read : { text: short }
+  const { data, fault, again } = useRead(short !== undefined || !isWanted ? null : `${id} ${pointer}`, async (signal) =>
+    unquote(await readRaw({ id, pointer, maxBytes: JSON_MAX_BYTES }, signal)),
+  )
+  return { text: short ?? data, fault, again }
 }
 
 function unquote(source: string): string | undefined {

@@ -23,7 +23,7 @@ export function TableView({ snapshot }: { readonly snapshot: SnapshotHead }) {
   const pointer = params.value.get('at') ?? ''
   const asked = Number(params.value.get('row') ?? 0)
   const skip = Number.isSafeInteger(asked) && asked > 0 ? asked : 0
-  const { data, fault, faults, isLoading, again, stop } = useAsk(TableDocument, {
+  const { data, fault, faults, isLoading, again } = useAsk(TableDocument, {
     id: snapshot.snapshotId,
     pointer,
     skip,
@@ -33,7 +33,7 @@ export function TableView({ snapshot }: { readonly snapshot: SnapshotHead }) {
   return (
     <div class="table-view">
       {failure && <FaultView fault={failure} onRetry={again} />}
-      {!data && isLoading && <Waiting rows={12} what="Reading the rows" onStop={stop} />}
+      {!data && isLoading && <Waiting rows={12} what="Reading the rows" />}
       {page && page.nodes.length === 0 && (
         <FaultView fault={new Fault('EMPTY', 'There is nothing in it that could be a row')} />
       )}

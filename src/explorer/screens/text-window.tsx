@@ -1,6 +1,5 @@
-import { useEffect, useState } from 'preact/hooks'
 import { fetchPlain } from '../api/client.ts'
-import { type Fault, faultOf, isAbort } from '../api/fault.ts'
+import { useRead } from '../api/use-read.ts'
 import { formatBytes, formatCount } from '../format.ts'
 import { params, setParams } from '../location.ts'
 import { FaultView } from '../parts/fault-view.tsx'
@@ -24,7 +23,7 @@ interface TextPart {
 export function TextWindow({ path }: { readonly path: string }) {
   const asked = Math.floor(Number(params.value.get('byte') ?? 0) / WINDOW_BYTES) * WINDOW_BYTES
   const from = Number.isSafeInteger(asked) && asked > 0 ? asked : 0
-  const { part, fault, again } = useWindow(path, from)
+  const { data: part, fault, again } = useRead(`${path} ${from}`, (signal) => readWindow(path, from, signal))
   return (
     <div class="text-window">
       {part && <WindowBar from={from} sizeBytes={part.sizeBytes} />}
@@ -65,27 +64,9 @@ function WindowBar({ from, sizeBytes }: { readonly from: number; readonly sizeBy
   )
 }
 
-function useWindow(path: string, from: number) {
-  const key = `${path} ${from}`
-  const [state, setState] = useState<{ readonly key: string; readonly part?: TextPart; readonly fault?: Fault }>({
-    key,
-  })
-  const [round, setRound] = useState(0)
-  useEffect(() => {
-    const controller = new AbortController()
-    readWindow(path, from, controller.signal).then(
-      (part) => setState({ key, part }),
-      (error) => isAbort(error) || setState({ key, fault: faultOf(error) }),
-    )
-    return () => controller.abort()
-  }, [key, round])
-  const { part, fault } = state.key === key ? state : {}
-  return { part, fault, again: () => setRound((old) => old + 1) }
-}
-
 async function readWindow(path: string, from: number, signal: AbortSignal): Promise<TextPart> {
   const end = from + WINDOW_BYTES + OVERHANG_BYTES
-  const response = await fetchPlain(path, { headers: { range: `bytes=${from}-${end - 1}` }, signal })
+  const response = await fetchPlain(path, signal, { range: `bytes=${from}-${end - 1}` })
   const isPart = response.status === 206
   // What has no ranges comes whole: no more of it is taken than what is shown.
   const bytes = await readStart(response, isPart ? end - from : end)

@@ -1,13 +1,12 @@
-import { diffArrays } from 'diff/lib/diff/array.js'
+import { type Edit, editsOf } from './edits.ts'
 
 export interface Piece {
   readonly text: string
-  readonly is: 'same' | 'added' | 'removed'
+  readonly is: Edit
 }
 
 /** Longer texts are compared from their ends alone. */
-const WORDS_MOST_UNITS = 20_000
-const MOST_MILLIS = 25
+const WORDS_MOST_UNITS = 140_000
 
 /**
  * What was taken out of a text and put into it, by words; where that would take too long, by what is left between the common beginning
@@ -18,23 +17,26 @@ export function diffTexts(before: string, after: string): readonly Piece[] {
   const end = commonEnd(before.slice(start), after.slice(start))
   const old = before.slice(start, before.length - end)
   const now = after.slice(start, after.length - end)
-  const isLong = old.length + now.length > WORDS_MOST_UNITS
-  const words = isLong ? undefined : diffArrays(wordsIn(old), wordsIn(now), { timeout: MOST_MILLIS })
-  const pieces: readonly Piece[] = words
-    ? words.map(({ value, added, removed }) => ({
-        text: value.join(''),
-        is: added ? 'added' : removed ? 'removed' : 'same',
-      }))
-    : [
-        { text: old, is: 'removed' },
-        { text: now, is: 'added' },
-      ]
+  const pieces: readonly Piece[] = piecesOf(old, now) ?? [
+    { text: old, is: 'removed' },
+    { text: now, is: 'added' },
+  ]
   const around: readonly Piece[] = [
     { text: before.slice(0, start), is: 'same' },
     ...pieces,
     { text: before.slice(before.length - end), is: 'same' },
   ]
   return around.filter(({ text }) => text !== '')
+}
+
+function piecesOf(before: string, after: string): readonly Piece[] | undefined {
+  if (before.length + after.length > WORDS_MOST_UNITS) return undefined
+  const old = wordsIn(before)
+  const now = wordsIn(after)
+  return editsOf(old, now)?.map(({ is, from, to }) => ({
+    is,
+    text: (is === 'added' ? now : old).slice(from, to).join(''),
+  }))
 }
 
 /** Words, and what stands between them. */

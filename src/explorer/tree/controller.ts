@@ -48,6 +48,10 @@ export interface TreeController {
   foldTo(level: number): Promise<boolean>
   /** Opens what leads to a pointer, and activates its row. @returns the row; -1 where it failed, with the fault set. */
   reveal(pointer: string): Promise<number>
+  /** Pointers of open containers below the root, each after the one that it lies in; at most so many. */
+  openPointers(most: number): readonly string[]
+  /** Reads what is in view where the tree begins, and around the active row. */
+  settle(): Promise<void>
   retry(): void
   /** Shows a failure beside the rows that are there. */
   tell(fault: Fault): void

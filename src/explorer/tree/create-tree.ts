@@ -33,6 +33,8 @@ export function createTree(source: TreeSource): TreeController {
       const end = page.hasMore ? count : known
       if (end !== branch.count) outline.setCount(branch, end)
     }
+    const failure = page ? undefined : pages.faultOf(pointer, first)
+    if (failure?.code === 'DELETED') fault.value = failure
     changed()
   }
 
@@ -151,12 +153,32 @@ export function createTree(source: TreeSource): TreeController {
       changed()
       return left <= 0
     },
+    openPointers(most) {
+      const found: string[] = []
+      const collect = (branch: Branch) => {
+        for (const child of branch.open.values()) {
+          if (found.length < most) found.push(child.place.pointer)
+          collect(child)
+        }
+      }
+      if (outline) collect(outline.root)
+      return found
+    },
+    async settle() {
+      if (!outline) return
+      const branches = [outline.root, ...outline.root.open.values()]
+      const { branch, ordinal } = spotAt(active.value)
+      const wanted = branches.map((one) => pages.load(one.place.pointer, 0))
+      await Promise.all(branch ? [...wanted, pages.load(branch.place.pointer, ordinal)] : wanted)
+    },
     async reveal(pointer) {
-      fault.value = undefined
+      // How far it is stays there until more is known.
+      if (!fault.peek()?.detail.progress) fault.value = undefined
       isRevealing.value = true
       try {
         const row = await reach(pointer)
         if (life.signal.aborted) return -1
+        fault.value = undefined
         if (row !== -1) active.value = row
         return row
       } catch (error) {

@@ -68,7 +68,7 @@ export function TreeRow({ id, view, isActive, isRepeated = false, marks }: TreeR
         </span>
         {depth > INDENT_MOST && <span class="depth">{depth}</span>}
         {place && <Content place={place} />}
-        {!place && (!fault || isRepeated) && <span class="row-wait" />}
+        {!place && !fault && <span class="row-wait" />}
         {fault && !isRepeated && (
           <span class="row-fault">
             {fault.message} <span class="retry link">Try again</span>

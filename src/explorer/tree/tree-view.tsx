@@ -159,6 +159,8 @@ function useWanted(tree: TreeController, first: number, last: number, revision: 
     // Never at once: what has just become active may move the window first.
     const timer = setTimeout(
       () => {
+        // The window of what has happened since is still to come, and asks for itself.
+        if (tree.revision.peek() !== revision) return
         lastAsked.current = performance.now()
         tree.want(window.current.first, window.current.last)
       },

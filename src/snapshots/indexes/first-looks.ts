@@ -5,7 +5,7 @@ import type { Admission } from '../source/admission.ts'
 import type { ObjectSource } from '../source/source.ts'
 import type { StoredReads } from '../upkeep/stored-reads.ts'
 import { type IndexSubject, nameOf } from './index-subject.ts'
-import { createPasses, type LookOptions } from './passes.ts'
+import { createPasses, type LookOptions, type PassLimits } from './passes.ts'
 
 /** States whose index is missing: whoever looks at one first has it read to its end, once for all who look meanwhile. */
 export interface FirstLooks {
@@ -22,10 +22,11 @@ export interface FirstLooks {
 export interface FirstLooksOptions {
   readonly reads: StoredReads
   readonly admission: Pick<Admission, 'indexing'>
+  readonly limits?: PassLimits | undefined
 }
 
-export function createFirstLooks({ reads, admission }: FirstLooksOptions): FirstLooks {
-  const passes = createPasses<JsonIndex>(admission.indexing)
+export function createFirstLooks({ reads, admission, limits }: FirstLooksOptions): FirstLooks {
+  const passes = createPasses<JsonIndex>(admission.indexing, limits)
 
   async function read(source: ObjectSource, tell: (count: number) => void, signal: AbortSignal): Promise<JsonIndex> {
     const onBytes = async (count: number) => {

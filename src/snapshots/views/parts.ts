@@ -8,6 +8,7 @@ import { createFirstLooks } from '../indexes/first-looks.ts'
 import { indexBytes } from '../indexes/index-bytes.ts'
 import { type IndexSubject, nameOf, subjectOf } from '../indexes/index-subject.ts'
 import type { KeyTables } from '../indexes/key-tables.ts'
+import type { PassLimits } from '../indexes/passes.ts'
 import type { StateIndexes } from '../indexes/state-indexes.ts'
 import { formatDigest } from '../measure.ts'
 import type { Admission } from '../source/admission.ts'
@@ -24,8 +25,11 @@ import { createStateKeys } from './state-keys.ts'
 
 /** Places in states of any size, read without the rest. */
 export interface Parts {
-  /** What one request of a viewer reads. */
-  forViewer(viewer: Viewer, signal?: AbortSignal): RequestParts
+  /**
+   * What one request of a viewer reads.
+   * @param patienceMillis how long it would wait at most for an index that is being made, where that is less than usual.
+   */
+  forViewer(viewer: Viewer, signal?: AbortSignal, patienceMillis?: number): RequestParts
   /** Ends what is read for later requests. */
   close(): void
 }
@@ -58,6 +62,7 @@ export interface PartsOptions {
   readonly wholeMaxBytes: number
   /** How long a request waits for an index that is being made, in milliseconds; 20,000 when left out. */
   readonly waitMillis?: number
+  readonly passLimits?: PassLimits | undefined
 }
 
 const WAIT_MILLIS = 20_000
@@ -80,13 +85,14 @@ interface Opened {
 
 export function createParts(options: PartsOptions): Parts {
   const { payloads, indexes, reads: storedReads, admission, wholeMaxBytes, waitMillis = WAIT_MILLIS } = options
-  const firstLooks = createFirstLooks({ reads: storedReads, admission })
-  const stateKeys = createStateKeys({ tables: options.keyTables, admission })
+  const limits = options.passLimits
+  const firstLooks = createFirstLooks({ reads: storedReads, admission, limits })
+  const stateKeys = createStateKeys({ tables: options.keyTables, admission, limits })
   const etags: KnownEtags = new LRUCache({ max: ETAGS_MAX })
 
-  function openForViewer(viewer: Viewer, signal: AbortSignal | undefined) {
+  function openForViewer(viewer: Viewer, signal: AbortSignal | undefined, patienceMillis: number) {
     const kept = createKeptSpans()
-    const until = performance.now() + waitMillis
+    const until = performance.now() + Math.min(waitMillis, patienceMillis)
     const look = () => ({ signal, waitMillis: until - performance.now() })
     const reads = { kept, searches: admission.searches, signal }
 
@@ -155,8 +161,8 @@ export function createParts(options: PartsOptions): Parts {
   }
 
   return {
-    forViewer(viewer, signal) {
-      const open = openForViewer(viewer, signal)
+    forViewer(viewer, signal, patienceMillis = Number.POSITIVE_INFINITY) {
+      const open = openForViewer(viewer, signal, patienceMillis)
       const documents = new LRUCache<string, Promise<Opened>>({
         maxSize: OPEN_MAX_BYTES,
         dispose: (opened) => void opened.then(({ release }) => release()).catch(() => {}),

@@ -3,7 +3,7 @@ import type { KeyFinder } from '../../json/parts/descent.ts'
 import { unkeptRange } from '../../json/parts/key-pass.ts'
 import { nameOf } from '../indexes/index-subject.ts'
 import type { KeysSubject, KeyTables } from '../indexes/key-tables.ts'
-import { createPasses, type LookOptions } from '../indexes/passes.ts'
+import { createPasses, type LookOptions, type PassLimits } from '../indexes/passes.ts'
 import type { Admission } from '../source/admission.ts'
 import { checkedRuns, wholeRuns } from './checked-runs.ts'
 import type { PartReader } from './part-reader.ts'
@@ -26,10 +26,11 @@ export interface LookedInto extends Pick<KeysSubject, 'subject' | 'index'> {
 export interface StateKeysOptions {
   readonly tables: KeyTables
   readonly admission: Pick<Admission, 'indexing'>
+  readonly limits?: PassLimits | undefined
 }
 
-export function createStateKeys({ tables, admission }: StateKeysOptions): StateKeys {
-  const passes = createPasses<void>(admission.indexing)
+export function createStateKeys({ tables, admission, limits }: StateKeysOptions): StateKeys {
+  const passes = createPasses<void>(admission.indexing, limits)
 
   async function make(of: KeysSubject, reader: LookedInto['reader'], look: LookOptions): Promise<void> {
     const range = unkeptRange(of.node)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { request } from 'node:http'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import { ITEMS, STATE } from '../../graphql/parts-fixture.ts'
@@ -68,6 +69,75 @@ describe('the first look into a state that has no index', () => {
     assert.equal(wholeReads(), 0)
   })
 
+  it('ends when nobody waits for it any more, and begins anew for the next', async () => {
+    const limits = { leftMillis: 1, toldMillis: 1 }
+    await using hurried = await startServer({ env: s3Env(store.service), store: server, passLimits: limits })
+    const id = await foreign(STATE)
+    for (const ask of [
+      (origin: string) => {
+        const leaving = startLook(origin, id)
+        return () => leaving.destroy()
+      },
+      // Told to come again, which it does not.
+      (origin: string) => {
+        startLook(origin, id, { prefer: 'wait=0' }).on('response', (response) => response.resume())
+        return () => {}
+      },
+    ]) {
+      const begun = Promise.withResolvers<void>()
+      store.beforeGet = () => {
+        begun.resolve()
+        return new Promise(() => {})
+      }
+      store.broken.length = 0
+      const leave = ask(hurried.url)
+      await begun.promise
+      leave()
+      await eventually(async () => assert.equal(store.broken.length, 1))
+    }
+    store.beforeGet = () => {}
+    assert.deepEqual(await dataOf(look(id, hurried)), FOUND)
+  })
+
+  it('goes on while one of two who wait for it leaves', async () => {
+    await using hurried = await startServer({
+      env: s3Env(store.service),
+      store: server,
+      passLimits: { leftMillis: 1 },
+    })
+    const id = await foreign(STATE)
+    const begun = Promise.withResolvers<void>()
+    const goOn = Promise.withResolvers<void>()
+    store.beforeGet = () => {
+      begun.resolve()
+      return goOn.promise
+    }
+    const staying = look(id, hurried)
+    await begun.promise
+    const gone = once(startLook(hurried.url, id, { prefer: 'wait=0' }), 'response')
+    const [response] = await gone
+    response.resume()
+    startLook(hurried.url, id).destroy()
+    goOn.resolve()
+    assert.deepEqual(await dataOf(staying), FOUND)
+    assert.equal(wholeReads(), 1)
+  })
+
+  it('is waited for as long as the client would, and no longer', async () => {
+    const id = await foreign(STATE)
+    const goOn = Promise.withResolvers<void>()
+    store.beforeGet = () => goOn.promise
+    const ask = (prefer: string) =>
+      fetch(`${server.url}/snapshots/${id}/value?pointer=/items/0`, { headers: { prefer } })
+    const early = await ask('respond-async, wait=0')
+    assert.equal(early.status, 504)
+    const { code, progress } = (await early.json()) as { code: string; progress: object }
+    assert.deepEqual([code, progress], ['STORAGE_TIMEOUT', { readBytes: 0, sizeBytes: null }])
+    goOn.resolve()
+    assert.equal((await ask('wait=100')).status, 200)
+    assert.equal(wholeReads(), 1)
+  })
+
   it('is told how far it is where it takes longer than a request waits, and may be asked again', async () => {
     await using impatient = await startServer({ env: s3Env(store.service), store: server, partsWaitMillis: 100 })
     const id = await foreign(STATE)
@@ -103,11 +173,11 @@ describe('the first look into a state that has no index', () => {
 })
 
 /** A look whose answer nobody reads. */
-function startLook(origin: string, id: string) {
+function startLook(origin: string, id: string, headers: Readonly<Record<string, string>> = {}) {
   const body = JSON.stringify({ query: LOOK, variables: { id } })
   const asking = request(`${origin}/graphql`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
+    headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), ...headers },
     agent: false,
   })
   asking.on('error', () => {}).end(body)
