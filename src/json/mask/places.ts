@@ -6,17 +6,22 @@ export interface Place {
   below(key: string): Place | null
   /** The same for a key that stands, without an escape, in these bytes. */
   find(bytes: Uint8Array, from: number, to: number): Place | null
+  /** The same for a key that begins there, has no escape, and ends with the first quote. */
+  match(bytes: Uint8Array, from: number): Place | null
   /** Where every key leads that no pointer names. */
   readonly others: Place | null
   /** Longest text in JSON that one of the keys can have that a pointer names. */
   readonly keyMaxBytes: number
   /** Whether one of them is an index. */
   readonly hasIndexes: boolean
+  /** Most keys that it takes from here to what is masked; 0 where nothing below is. */
+  readonly depth: number
 }
 
 /** Any key or index. */
 export const ANY = '*'
 
+const QUOTE = 0x22
 const POINTER = /^(?:\/(?:[^~/]|~[01])*)*$/
 
 /** The keys of a JSON pointer; null for what is none. @see RFC 6901 */
@@ -31,6 +36,7 @@ export function keysOfPointer(pointer: string): readonly string[] | null {
 interface Node {
   readonly id: number
   isMasked: boolean
+  depth: number
   readonly below: Map<string, Node>
 }
 
@@ -40,11 +46,12 @@ interface Node {
  */
 export function createPlaces(pointers: readonly (readonly string[])[]): Place | null {
   let count = 0
-  const createNode = (): Node => ({ id: count++, isMasked: false, below: new Map() })
+  const createNode = (): Node => ({ id: count++, isMasked: false, depth: 0, below: new Map() })
   const root = createNode()
   for (const keys of pointers) {
     let node = root
-    for (const key of keys) {
+    for (const [passed, key] of keys.entries()) {
+      node.depth = Math.max(node.depth, keys.length - passed)
       const next = node.below.get(key) ?? createNode()
       node.below.set(key, next)
       node = next
@@ -90,8 +97,17 @@ function createPlace(nodes: readonly Node[], placeOf: (nodes: readonly Node[]) =
       }
       return others
     },
+    match(bytes, from) {
+      for (const name of named) {
+        if (bytes[from + name.key.length] !== QUOTE || !equals(name.key, bytes, from)) continue
+        if (name.place === undefined) name.place = below(name.text)
+        return name.place
+      }
+      return others
+    },
     // Each of its UTF-16 units may be written as six characters.
     keyMaxBytes: 6 * Math.max(0, ...[...names].map((key) => key.length)),
+    depth: Math.max(...nodes.map(({ depth }) => depth)),
     hasIndexes: [...names].some((key) => /^(?:0|[1-9]\d*)$/.test(key)),
   }
 }

@@ -23,6 +23,17 @@ export interface BlockScanner {
   scan(blocks: number, carries: number, depth: number, maxDepth: number): number
   /** The same, with notes; of less than a unit at once. */
   scanNoting(blocks: number, carries: number, depth: number, maxDepth: number): number
+  /**
+   * The same, with marks: at the keys of objects and the commas of arrays that are open at most at `markedDepth`, and at the braces and
+   * brackets of containers up to one level below. Of at most `marksMaxBytes` at once.
+   */
+  scanMarking(blocks: number, carries: number, depth: number, maxDepth: number, markedDepth: number): number
+  /** Places in the input, of the last call; until the next one. */
+  readonly marks: Uint16Array
+  readonly marksMaxBytes: number
+  marked(): number
+  /** Not 0 where a key may have an escape in it. */
+  hasEscapedKeys(): number
   /** How many notes the last call took. */
   noted(): number
   /** After the last call. */
@@ -31,7 +42,9 @@ export interface BlockScanner {
   deepest(): number
 }
 
-interface Exports extends Pick<BlockScanner, 'scan' | 'scanNoting' | 'depth' | 'deepest' | 'noted'> {
+type Functions = 'scan' | 'scanNoting' | 'scanMarking' | 'depth' | 'deepest' | 'noted' | 'marked' | 'hasEscapedKeys'
+
+interface Exports extends Pick<BlockScanner, Functions> {
   readonly memory: { readonly buffer: ArrayBuffer }
   readonly STACK: { readonly value: number }
   readonly STACK_SIZE: { readonly value: number }
@@ -63,6 +76,8 @@ export function openBlockScanner(): BlockScanner | null {
       frames: new Float64Array(memory.buffer, FRAMES.value, STACK_SIZE.value * FRAME_SIZE),
       rules: new Float64Array(memory.buffer, RULES.value, RULES_SIZE),
       notes: new Float64Array(memory.buffer, NOTES.value, NOTES_SIZE.value / Float64Array.BYTES_PER_ELEMENT),
+      marks: new Uint16Array(memory.buffer, NOTES.value, NOTES_SIZE.value / Uint16Array.BYTES_PER_ELEMENT),
+      marksMaxBytes: 2 ** 16,
       input: new Uint8Array(memory.buffer, INPUT.value),
       lookAhead: LOOK_AHEAD.value,
       stack: new Uint8Array(memory.buffer, STACK.value, STACK_SIZE.value),

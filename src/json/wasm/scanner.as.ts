@@ -8,7 +8,7 @@
  * Doubtful is refused: the caller looks at what was refused again, byte by byte.
  *
  * The same pass takes notes for an index of the document where it is asked to (`../parts/notes.ts` has the words, and does it byte by
- * byte): it is compiled twice.
+ * byte), or tells where the tokens of its upper levels are (`../mask/marks.ts`): it is compiled three times.
  */
 import * as carry from './carries'
 import * as words from './noted'
@@ -44,6 +44,34 @@ let notesAtEnd: i32 = 0
 /** In the last call. */
 export function noted(): i32 {
   return notesAtEnd
+}
+
+/** Where the tokens lie that the last call has marked, in the place of notes: 16 bits each, of the input, in order. */
+let marksEnd: usize = NOTES
+let markedDepth: i32 = 0
+/** In the last call. */
+export function marked(): i32 {
+  return <i32>(marksEnd - <usize>NOTES) >> 1
+}
+let escapedKeys: u64 = 0
+/** Whether a key has an escape in the last call. */
+export function hasEscapedKeys(): bool {
+  return escapedKeys != 0
+}
+@inline function isMarking<T>(): bool {
+  return isInteger<T>() && !isSigned<T>()
+}
+@inline function mark(place: usize): void {
+  store<u16>(marksEnd, <u16>(place - <usize>INPUT))
+  marksEnd += 2
+}
+/** What divides the children of one container: the keys of an object, the commas of an array. */
+@inline function markChildren(depth: i32, tokens: u64, at: usize): void {
+  if (depth > markedDepth) return
+  while (tokens != 0) {
+    mark(at + <usize>ctz(tokens))
+    tokens &= tokens - 1
+  }
 }
 
 @inline function bits(a: v128, b: v128, c: v128, d: v128): u64 {
@@ -213,8 +241,18 @@ export function scanNoting(blocks: i32, carries: i32, open: i32, maxDepth: i32):
   notesAtEnd = 0
   return scanAs<f64>(blocks, carries, open, maxDepth)
 }
+/**
+ * The same, with marks, of less than 2^16 bytes: at keys of objects and commas of arrays that are open at most at that depth, and at the
+ * braces and brackets of containers up to one level below.
+ */
+export function scanMarking(blocks: i32, carries: i32, open: i32, maxDepth: i32, depth: i32): i32 {
+  marksEnd = NOTES
+  markedDepth = depth
+  escapedKeys = 0
+  return scanAs<u32>(blocks, carries, open, maxDepth)
+}
 
-/** With notes where the type is that of a float. */
+/** With notes where the type is that of a float, with marks where it has no sign. */
 function scanAs<Noting>(blocks: i32, carries: i32, open: i32, maxDepth: i32): i32 {
   let kOpenComma = carried(carries, carry.AFTER_OPENER_OR_COMMA), kComma = carried(carries, carry.AFTER_COMMA)
   let kColon = carried(carries, carry.AFTER_COLON), kKey = carried(carries, carry.AFTER_KEY)
@@ -278,7 +316,10 @@ function scanAs<Noting>(blocks: i32, carries: i32, open: i32, maxDepth: i32): i3
         kHex = (u >> 63) | (u >> 62) | (u >> 61) | (u >> 60)
       }
     }
-    if ((out | quote) == 0) continue
+    if ((out | quote) == 0) {
+      if (isMarking<Noting>()) escapedKeys |= backslash & (0 - (kKeyString & inObject))
+      continue
+    }
 
     // ---- tokens
     // Both kinds of them differ in the bit in which the two cases of a letter do.
@@ -331,6 +372,7 @@ function scanAs<Noting>(blocks: i32, carries: i32, open: i32, maxDepth: i32): i3
     // The closing quotes of strings that stand where a key may.
     const key = (opening & afterOpenComma) | kKeyString, keySum = key + inside
     kKeyString = <u64>(keySum < key)
+    const keyInside = inside & ~keySum
     const keyEnd = keySum & ~inside
     let afterKey = (keyEnd << 1) | kKey
     kKey = keyEnd >> 63
@@ -348,12 +390,14 @@ function scanAs<Noting>(blocks: i32, carries: i32, open: i32, maxDepth: i32): i3
 
     // ---- braces and brackets: up to each of them, itself included, all stands in one container
     let braces = openers | closers
+    const keyStart = opening & afterOpenComma
     let seen: u64 = 0
     let objects: u64 = 0
     while (braces != 0) {
       const less = braces - 1
       const upTo = braces ^ less
       if (isFloat<Noting>()) noteCommas(d, comma & upTo & ~seen, at)
+      if (isMarking<Noting>()) markChildren(d, select(keyStart, comma, <bool>inObject) & upTo & ~seen, at)
       objects |= upTo & ~seen & (0 - inObject)
       if (d == 0) bad |= upTo & (comma | (braces & (0 - braces) & closers))
       seen = upTo
@@ -368,6 +412,7 @@ function scanAs<Noting>(blocks: i32, carries: i32, open: i32, maxDepth: i32): i3
           noteContainer(d, bracket, (braces & (0 - braces) & afterOpenComma & ~afterComma) != 0)
         }
       }
+      if (isMarking<Noting>() && d + <i32>opens <= markedDepth + 1) mark(at + <usize>ctz(braces))
       store<u8>(STACK + d, <u8>inObject)
       d += <i32>(opens << 1) - 1
       deep = max(deep, d)
@@ -377,8 +422,10 @@ function scanAs<Noting>(blocks: i32, carries: i32, open: i32, maxDepth: i32): i3
     }
     if (d < 0 || deep > maxDepth) return -1
     if (isFloat<Noting>()) noteCommas(d, comma & ~seen, at)
+    if (isMarking<Noting>()) markChildren(d, select(keyStart, comma, <bool>inObject) & ~seen, at)
     if (d == 0) bad |= ~seen & comma
     objects |= ~seen & (0 - inObject)
+    if (isMarking<Noting>()) escapedKeys |= backslash & keyInside & objects
     bad |= objects & ((afterOpenComma & ~(opening | closers)) | (afterKey & ~colon))
     bad |= colon & ~objects
 
