@@ -1,15 +1,16 @@
 import { AppError, isAppError } from '../../errors.ts'
-import { carriesAt, isInLiteral, rowAt } from '../grammar.ts'
+import { carriesAt, findRow, isInLiteral } from '../grammar.ts'
 import { putStack, sharedBlockScanner, takeStack } from '../scan-blocks.ts'
 import { createScanState, type ScanState, scanBytes } from '../scan-bytes.ts'
 import { AFTER_BACKSLASH, IN_STRING } from '../wasm/carries.ts'
+import type { Place } from './places.ts'
 
-/** Bytes in a row that were checked against the grammar, and what is known of them. */
+/** Bytes in a row whose tokens come in the order that the grammar wants, and what is known of them. */
 export interface Checked {
   /** In the chunk. */
   from: number
   to: number
-  /** Whether there are marks: where there are none, nothing is known but that the bytes are good. */
+  /** Whether there are marks; where there are none, every byte was held to the grammar. */
   isMarked: boolean
   /** Where the tokens are that divide the upper levels, as places behind `from`; what lies behind `count` is of others. */
   places: Uint16Array
@@ -26,7 +27,10 @@ export interface Checked {
   isEscaped: boolean
 }
 
-/** Checks a document, and marks its tokens of the upper levels where that is fast. Single use. */
+/**
+ * Marks the tokens of the upper levels of a document, which is known to be JSON, and sees where it is none after all: what rotted in its
+ * store must not turn strings inside out. Single use.
+ */
 export interface Marker {
   readonly depth: number
   /**
@@ -40,8 +44,9 @@ const BLOCK_BYTES = 64
 /** Below that, going over to the blocks and back costs more than it saves. */
 const MIN_BYTES = 512
 
-/** @param depth of the containers whose keys and commas are marked; braces and brackets are, one level further down. */
-export function createMarker(depth: number): Marker {
+/** For what the pointers of a place lead to; null where they lead nowhere. */
+export function createMarker(start: Pick<Place, 'depth' | 'elements'> | null): Marker {
+  const { depth, elements } = start ?? { depth: 0, elements: 0 }
   const state = createScanState(Number.POSITIVE_INFINITY)
   const checked: Checked = {
     from: 0,
@@ -64,7 +69,9 @@ export function createMarker(depth: number): Marker {
       checked.next = 0
       checked.count = 0
       checked.isMarked =
-        chunk.length - from >= MIN_BYTES && !isInLiteral(state.row) && markSome(state, checked, { chunk, depth })
+        chunk.length - from >= MIN_BYTES &&
+        !isInLiteral(state.row) &&
+        markSome(state, checked, { chunk, depth, elements })
       if (!checked.isMarked) checked.to = checkSome(state, chunk, from)
       const carries = carriesAt(state.row)
       checked.depth = state.depth
@@ -78,10 +85,11 @@ export function createMarker(depth: number): Marker {
 interface Asked {
   readonly chunk: Buffer
   readonly depth: number
+  readonly elements: number
 }
 
-/** @returns whether it was done: by blocks, and without a doubt. */
-function markSome(state: ScanState, checked: Checked, { chunk, depth }: Asked): boolean {
+/** @returns whether it was done. */
+function markSome(state: ScanState, checked: Checked, { chunk, depth, elements }: Asked): boolean {
   const blocks = sharedBlockScanner()
   if (!blocks || state.depth > blocks.maxDepth) return false
   const { from } = checked
@@ -89,9 +97,10 @@ function markSome(state: ScanState, checked: Checked, { chunk, depth }: Asked): 
   const count = Math.floor((sizeBytes - blocks.lookAhead) / BLOCK_BYTES)
   blocks.input.set(chunk.subarray(from, from + sizeBytes))
   putStack(blocks.stack, state)
-  const carries = blocks.scanMarking(count, carriesAt(state.row), state.depth, blocks.maxDepth, depth)
-  if (carries < 0) return false
-  state.row = rowAt(carries)
+  const carries = blocks.scanMarking(count, carriesAt(state.row), state.depth, blocks.maxDepth, depth, elements)
+  const row = carries < 0 ? undefined : findRow(carries)
+  if (row === undefined) return false
+  state.row = row
   state.depth = blocks.depth()
   state.offset += count * BLOCK_BYTES
   takeStack(blocks.stack, state)

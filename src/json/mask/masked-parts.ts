@@ -24,6 +24,7 @@ export function createMaskedParts(): MaskedParts {
   let before = 0
   /** Pairs of places in the chunk; what stands for a value comes between two of them. */
   let count = 0
+  const room = createRoom()
   let places = new Uint32Array(256)
 
   /** Behind the part that ends there; a part may be empty. */
@@ -53,7 +54,7 @@ export function createMaskedParts(): MaskedParts {
         return chunk
       }
       add(chunk.length)
-      const out = join(chunk, places.subarray(0, count))
+      const out = join(chunk, places.subarray(0, count), room)
       if (firstEnd === null && hidden > 0) firstEnd = before + (places[1] as number) + REDACTED.length
       before += out.length
       return out
@@ -69,16 +70,42 @@ function grown(places: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
   return more
 }
 
-function join(chunk: Buffer, places: Uint32Array): Buffer {
+function join(chunk: Buffer, places: Uint32Array, room: (sizeBytes: number) => Buffer): Buffer {
   let sizeBytes = ((places.length >> 1) - 1) * REDACTED.length
   for (let i = 0; i < places.length; i += 2) sizeBytes += (places[i + 1] as number) - (places[i] as number)
-  const out = Buffer.allocUnsafe(sizeBytes)
+  const out = room(sizeBytes)
   let at = 0
   for (let i = 0; i < places.length; i += 2) {
-    if (i > 0) at += REDACTED.copy(out, at)
+    if (i > 0) at = redact(out, at)
     const from = places[i] as number
     const to = places[i + 1] as number
     if (from < to) at += chunk.copy(out, at, from, to)
   }
   return out
+}
+
+/** Byte by byte: a call would cost more than that. */
+function redact(out: Buffer, start: number): number {
+  let at = start
+  for (let i = 0; i < REDACTED.length; i++) out[at++] = REDACTED[i] as number
+  return at
+}
+
+const SLAB_BYTES = 1_048_576
+/** What is less has a buffer of its own: it may be all that there is. */
+const SLAB_FROM_BYTES = 8192
+
+/** Buffers that are parts of larger ones: one of its own for each chunk is more to collect than there is to copy. */
+function createRoom(): (sizeBytes: number) => Buffer {
+  let slab = REDACTED
+  let used = slab.length
+  return (sizeBytes) => {
+    if (sizeBytes < SLAB_FROM_BYTES || sizeBytes > SLAB_BYTES / 4) return Buffer.allocUnsafe(sizeBytes)
+    if (used + sizeBytes > slab.length) {
+      slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
+      used = 0
+    }
+    used += sizeBytes
+    return slab.subarray(used - sizeBytes, used)
+  }
 }

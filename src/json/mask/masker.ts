@@ -81,7 +81,7 @@ export function createMasker(start: Place | null): Masker {
     opened: [],
     key: createKeyReader(),
   }
-  const marker = createMarker(start?.depth ?? 0)
+  const marker = createMarker(start)
   return {
     write: (chunk) => mask(state, marker, chunk),
     end() {

@@ -16,6 +16,8 @@ export interface Place {
   readonly hasIndexes: boolean
   /** Most keys that it takes from here to what is masked; 0 where nothing below is. */
   readonly depth: number
+  /** A bit for each level from here on on which an index may lead there, the lowest for this one. */
+  readonly elements: number
 }
 
 /** Any key or index. */
@@ -37,6 +39,7 @@ interface Node {
   readonly id: number
   isMasked: boolean
   depth: number
+  elements: number
   readonly below: Map<string, Node>
 }
 
@@ -46,12 +49,13 @@ interface Node {
  */
 export function createPlaces(pointers: readonly (readonly string[])[]): Place | null {
   let count = 0
-  const createNode = (): Node => ({ id: count++, isMasked: false, depth: 0, below: new Map() })
+  const createNode = (): Node => ({ id: count++, isMasked: false, depth: 0, elements: 0, below: new Map() })
   const root = createNode()
   for (const keys of pointers) {
     let node = root
     for (const [passed, key] of keys.entries()) {
       node.depth = Math.max(node.depth, keys.length - passed)
+      node.elements |= elementsOf(keys.slice(passed))
       const next = node.below.get(key) ?? createNode()
       node.below.set(key, next)
       node = next
@@ -70,6 +74,14 @@ export function createPlaces(pointers: readonly (readonly string[])[]): Place | 
   return pointers.length === 0 ? null : placeOf([root])
 }
 
+const INDEX = /^(?:0|[1-9]\d*)$/
+const LEVELS = 31
+
+function elementsOf(keys: readonly string[]): number {
+  if (keys.length > LEVELS) return -1
+  return keys.reduce((bits, key, level) => (key === ANY || INDEX.test(key) ? bits | (1 << level) : bits), 0)
+}
+
 function createPlace(nodes: readonly Node[], placeOf: (nodes: readonly Node[]) => Place | null): Place {
   const names = new Set(nodes.flatMap(({ below }) => [...below.keys()]).filter((key) => key !== ANY))
   const follow = (key: string) =>
@@ -77,6 +89,8 @@ function createPlace(nodes: readonly Node[], placeOf: (nodes: readonly Node[]) =
   const others = placeOf(follow(ANY).filter((node, i, all) => all.indexOf(node) === i))
   const named: readonly Named[] = [...names].map((text) => ({ key: Buffer.from(text), text, place: undefined }))
   const places = new Map<string, Place | null>()
+  const firstBytes = new Uint8Array(256)
+  for (const { key } of named) firstBytes[key[0] ?? QUOTE] = 1
 
   function below(key: string): Place | null {
     if (!names.has(key)) return others
@@ -98,7 +112,10 @@ function createPlace(nodes: readonly Node[], placeOf: (nodes: readonly Node[]) =
       return others
     },
     match(bytes, from) {
-      for (const name of named) {
+      // Most keys are none of them by their first byte.
+      if (firstBytes[bytes[from] as number] !== 1) return others
+      for (let i = 0; i < named.length; i++) {
+        const name = named[i] as Named
         if (bytes[from + name.key.length] !== QUOTE || !equals(name.key, bytes, from)) continue
         if (name.place === undefined) name.place = below(name.text)
         return name.place
@@ -108,7 +125,8 @@ function createPlace(nodes: readonly Node[], placeOf: (nodes: readonly Node[]) =
     // Each of its UTF-16 units may be written as six characters.
     keyMaxBytes: 6 * Math.max(0, ...[...names].map((key) => key.length)),
     depth: Math.max(...nodes.map(({ depth }) => depth)),
-    hasIndexes: [...names].some((key) => /^(?:0|[1-9]\d*)$/.test(key)),
+    elements: nodes.reduce((bits, { elements }) => bits | elements, 0),
+    hasIndexes: [...names].some((key) => INDEX.test(key)),
   }
 }
 

@@ -18,7 +18,7 @@ export interface Walked {
 }
 
 /**
- * Goes from mark to mark, and masks what begins and ends between them: whatever lies there is good JSON, and none of it is looked at. It
+ * Goes from mark to mark, and masks what begins and ends between them: nothing else that lies there is looked at. It
  * stops before the last mark, and before what takes more than marks: `checked.next` is where.
  */
 export function walkMarks(state: Walked, checked: Checked): void {
@@ -96,7 +96,7 @@ function maskValue({ chunk, out }: Walked, checked: Checked, { next, behind }: B
     // An array without an element.
     if (chunk[begin] === CLOSE_ARRAY) return next
     end = mark
-    while (isBehind(chunk[end - 1] as number)) end--
+    while (end > begin && isBehind(chunk[end - 1] as number)) end--
   }
   out.hide(begin)
   out.show(end)

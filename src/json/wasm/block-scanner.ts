@@ -24,10 +24,18 @@ export interface BlockScanner {
   /** The same, with notes; of less than a unit at once. */
   scanNoting(blocks: number, carries: number, depth: number, maxDepth: number): number
   /**
-   * The same, with marks: at the keys of objects and the commas of arrays that are open at most at `markedDepth`, and at the braces and
-   * brackets of containers up to one level below. Of at most `marksMaxBytes` at once.
+   * Marks where the tokens of the upper levels are, and refuses those in a wrong order; what they are made of counts for nothing. Of at most `marksMaxBytes` at once.
+   * @param markedDepth of objects whose keys are marked; braces and brackets are up to one level below
+   * @param elements has a bit for each level whose arrays have their commas marked, the lowest for the first
    */
-  scanMarking(blocks: number, carries: number, depth: number, maxDepth: number, markedDepth: number): number
+  scanMarking(
+    blocks: number,
+    carries: number,
+    depth: number,
+    maxDepth: number,
+    markedDepth: number,
+    elements: number,
+  ): number
   /** Places in the input, of the last call; until the next one. */
   readonly marks: Uint16Array
   readonly marksMaxBytes: number
