@@ -98,7 +98,7 @@ describe('a server of little memory', { concurrency: false, timeout: 170_000 }, 
     return (await residentOf(child)) - before
   }
 
-  it('A10: keeps nothing of hundreds of texts of a megabyte', async () => {
+  it('A10: keeps nothing of texts of a megabyte, each another one', async () => {
     let count = 0
     const texts = [
       (i: number) => `{ run(runId: "${i}${'x'.repeat(1_000_000)}") { id } }`,
@@ -106,7 +106,7 @@ describe('a server of little memory', { concurrency: false, timeout: 170_000 }, 
       (i: number) => `{ a${i}: __typename ${','.repeat(1_000_000)} }`,
     ]
     const growth = await growthOf(async () => {
-      for (const end = count + 250; count < end; count++) {
+      for (const end = count + 45; count < end; count++) {
         const text = texts[count % texts.length] as (i: number) => string
         assert.ok([400, 413].includes((await ask(JSON.stringify({ query: text(count) }))).status))
       }
@@ -212,8 +212,8 @@ describe('a server of little memory', { concurrency: false, timeout: 170_000 }, 
     const large = Buffer.from(`["${'y'.repeat(20e6)}"]`)
     const { snapshotId } = storedOf(await put(url, large, { runId: 'load', stepId: 'large' }))
     const target = `/snapshots/${snapshotId}/payload`
-    const rounds = Array.from({ length: 24 }, async (_, i) => {
-      for (let turn = 0; turn < 2; turn++) {
+    const rounds = Array.from({ length: 15 }, async (_, i) => {
+      for (let turn = 0; turn < 1; turn++) {
         if (i % 3 === 0) assert.ok((await untilFree(() => send(url, { target }))).body.equals(large))
         else if (i % 3 === 1)
           storedOf(await untilFree(() => put(url, large, { runId: 'load', stepId: `${i}-${turn}` })))
