@@ -33,7 +33,8 @@ export async function masking(context: PartContext): Promise<void> {
   const access = await grantAccess(context.session)
   const state = createState(context.form.huge)
   const growth: number[] = []
-  for (const place of PLACES) growth.push(...(await comparePlace(bench, access, { place, state })))
+  const places = PLACES.filter((place) => context.form.place === null || context.form.place === place)
+  for (const place of places) growth.push(...(await comparePlace(bench, access, { place, state })))
   printBarsOf('Memory', [{ bar: 'mask.growth', values: [Math.max(...growth)] }])
 }
 
