@@ -47,6 +47,7 @@ describe('the bars of the bench', () => {
     const readme = await readFile(join(BENCH, 'README.md'), 'utf8')
     const sources = [
       'run.ts',
+      'access.ts',
       'lib/payload-parts.ts',
       'adopt.ts',
       'deletion.ts',
@@ -59,7 +60,7 @@ describe('the bars of the bench', () => {
     const texts = await Promise.all(sources.map((path) => readFile(join(BENCH, path), 'utf8')))
     const places = /\{ name: '([\w-]+)', beside|endPart\('([\w-]+)'/g
     const names = texts.flatMap((text) => [...text.matchAll(places)].map(([, part, command]) => part ?? command))
-    assert.equal(names.length, 15)
+    assert.equal(names.length, 17)
     for (const name of names) assert.match(readme, new RegExp(`<!-- bench: ${name} -->[^]*<!-- end of ${name} -->`))
   })
 })

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { describe, it } from 'node:test'
+import { ADVISORIES, TAMPERED } from './advisories.ts'
 
 interface Locked {
   readonly version?: string
@@ -39,7 +40,7 @@ describe('what is depended on', () => {
     assert.deepEqual(missing, [])
   })
 
-  it('is locked by what it holds, and comes from one registry', () => {
+  it('J12: is locked by what it holds, and comes from one registry', () => {
     for (const [path, { integrity, resolved, link }] of locked) {
       if (link) continue
       assert.match(integrity ?? '', /^sha512-/, path)
@@ -47,7 +48,7 @@ describe('what is depended on', () => {
     }
   })
 
-  it('runs nothing while it is installed but what is named', () => {
+  it('J12: runs nothing while it is installed but what is named', () => {
     const named = packageJson.allowScripts as Record<string, boolean>
     const scripts = locked.filter(([, { hasInstallScript }]) => hasInstallScript).map(([path]) => nameOf(path))
     assert.deepEqual(
@@ -56,7 +57,7 @@ describe('what is depended on', () => {
     )
   })
 
-  it('may be used by anybody, where it is part of what is published', () => {
+  it('J12: may be used by anybody, where it is part of what is published', () => {
     const others = locked.filter(
       ([path, { license = '', dev }]) => !dev && !LICENCES.includes(license) && EXCEPTIONS[nameOf(path)] !== license,
     )
@@ -65,4 +66,34 @@ describe('what is depended on', () => {
       [],
     )
   })
+
+  it('J12: has none of the releases that are known to be bad, as far as that is known here', () => {
+    const found = locked.flatMap(([path, { version = '' }]) => {
+      const name = nameOf(path)
+      const bad = ADVISORIES.filter((one) => one.name === name && isBelow(version, one.fixedIn)).map(({ what }) => what)
+      return [...bad, ...(TAMPERED[name]?.includes(version) ? ['was put there by somebody else'] : [])].map(
+        (what) => `${path} ${version}: ${what}`,
+      )
+    })
+    assert.deepEqual(found, [])
+  })
+
+  it('J12: is not chosen before it was out for a week', async () => {
+    assert.match(await readFile('.npmrc', 'utf8'), /^min-release-age=([7-9]|\d{2,})$/m)
+    // CI asks whoever knows more than this repository, and installs by the lock file alone.
+    const steps = await readFile('.ci/run', 'utf8')
+    assert.match(steps, /^npm ci$/m)
+    assert.match(steps, /npm audit --omit=dev --audit-level=high/)
+  })
 })
+
+/** Whether it is a release of a line before the one in which that line was mended. */
+function isBelow(version: string, fixedIn: readonly string[]): boolean {
+  const numbers = (text: string) => (text.split('-')[0] ?? '').split('.').map(Number)
+  const compare = (a: readonly number[], b: readonly number[]) =>
+    a.map((number, i) => number - (b[i] ?? 0)).find((difference) => difference !== 0) ?? 0
+  const asked = numbers(version)
+  const ofLine = fixedIn.map(numbers).find(([major]) => major === asked[0])
+  const first = ofLine ?? fixedIn.map(numbers).find((fixed) => compare(asked, fixed) < 0)
+  return first !== undefined && compare(asked, first) < 0
+}

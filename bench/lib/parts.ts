@@ -19,6 +19,8 @@ export interface Form {
   readonly large: number
   readonly huge: number
   readonly alias: number
+  /** `folder` or `s3`, where states are masked that lie in one of them alone. */
+  readonly place: string | null
   /** Folder of another checkout, whose captures are measured, too. */
   readonly before: string | null
 }
@@ -58,6 +60,7 @@ export async function runParts(parts: readonly Part[]): Promise<void> {
       seconds: { type: 'string' },
       runs: { type: 'string' },
       connections: { type: 'string', default: '8' },
+      place: { type: 'string' },
       before: { type: 'string' },
     },
   })
@@ -74,6 +77,7 @@ export async function runParts(parts: readonly Part[]): Promise<void> {
     seconds: Number(values.seconds ?? base.seconds),
     runs: Number(values.runs ?? base.runs),
     connections: Number(values.connections),
+    place: values.place ?? null,
     before: values.before ?? null,
   }
   await installPeers()

@@ -25,6 +25,8 @@ export interface Where {
   readonly to?: 's3' | 'folder'
   /** Another checkout. */
   readonly checkout?: string
+  /** Settings beside those of every part. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
 /** @throws Error that says how to get an S3 server, where there is none */
@@ -49,8 +51,8 @@ export async function setUp({ session, shared, form, pin }: PartContext): Promis
     session,
     pin,
     form,
-    startStatelens: ({ to = 's3', checkout } = {}) => {
-      const env = { ...ours, SNAPSHOT_STORAGE_BACKEND: to === 's3' ? 's3' : 'filesystem' }
+    startStatelens: ({ to = 's3', checkout, env: more } = {}) => {
+      const env = { ...ours, ...more, SNAPSHOT_STORAGE_BACKEND: to === 's3' ? 's3' : 'filesystem' }
       return start('statelens', ['src/main.ts', 'serve'], {
         env,
         ...(checkout === undefined ? {} : { folder: checkout }),

@@ -9,6 +9,8 @@ export interface Source {
   readonly url: string
   /** A GraphQL request; without one the URL is read by GET. */
   readonly body?: string
+  /** Of who asks; nobody when left out. */
+  readonly token?: string
 }
 
 export interface Transfer {
@@ -54,7 +56,8 @@ export async function download(
         onResponseError: (_controller, error) => reject(error),
       }
       const method = source.body === undefined ? 'GET' : 'POST'
-      const headers = source.body === undefined ? {} : { 'content-type': 'application/json' }
+      const type = source.body === undefined ? {} : { 'content-type': 'application/json' }
+      const headers = source.token === undefined ? type : { ...type, authorization: `Bearer ${source.token}` }
       client.dispatch({ path: pathname + search, method, headers, body: source.body ?? null }, handler)
     })
   } finally {
@@ -87,9 +90,21 @@ export interface Stored {
   readonly snapshotId: string
 }
 
+export interface UploadOptions {
+  /** What is said of the state, with its `?`. */
+  readonly query?: string
+  readonly token?: string
+}
+
 /** Captures a state by PUT. @throws Error unless it was stored, with the digest that it has. */
-export async function upload(origin: string, key: string, state: State): Promise<Stored> {
-  const { snapshotId, digest, storageTier } = await send(`${origin}/runs/bench/steps/${key}/snapshot`, state)
+export async function upload(
+  origin: string,
+  key: string,
+  state: State,
+  { query = '', token }: UploadOptions = {},
+): Promise<Stored> {
+  const url = `${origin}/runs/bench/steps/${key}/snapshot${query}`
+  const { snapshotId, digest, storageTier } = await send(url, state, token)
   if (digest !== state.digest || storageTier !== 'OBJECT') throw new Error('PUT stored something else, or elsewhere')
   return { snapshotId }
 }
@@ -101,11 +116,15 @@ export async function uploadRaw(url: string, state: State): Promise<{ readonly k
   return { key }
 }
 
-async function send(url: string, state: State) {
+async function send(url: string, state: State, token?: string) {
   const { request } = await import('undici')
   const { statusCode, body } = await request(url, {
     method: 'PUT',
-    headers: { 'content-type': 'application/json', 'content-length': String(state.sizeBytes) },
+    headers: {
+      'content-type': 'application/json',
+      'content-length': String(state.sizeBytes),
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    },
     body: Readable.from(state.chunks(), { objectMode: true, highWaterMark: 4 }),
   })
   const text = await body.text()

@@ -1,4 +1,4 @@
-import { createHash, type KeyObject } from 'node:crypto'
+import { hash, type KeyObject } from 'node:crypto'
 import { errors, type JWTPayload, type JWTVerifyGetKey, type JWTVerifyOptions, jwtVerify } from 'jose'
 import { LRUCache } from 'lru-cache'
 import { isScope, type Scope, scopesOf } from './scopes.ts'
@@ -91,7 +91,7 @@ export function createJwtCheck({ key, issuer, audience, scopeClaim, now = Date.n
 
   return (token) => {
     if (!COMPACT.test(token)) return null
-    const name = createHash('sha256').update(token).digest('base64')
+    const name = hash('sha256', token, 'base64')
     const found = kept.get(name)
     return found && found.until > now() ? found.viewer : check(token, name)
   }

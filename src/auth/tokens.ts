@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { isScope, SCOPES, type Scope, scopesOf } from './scopes.ts'
 import type { Viewer } from './viewer.ts'
 
@@ -81,5 +81,5 @@ export function createTokenCheck(entries: readonly TokenEntry[]): TokenCheck {
 }
 
 function digestOf(token: string): Buffer {
-  return createHash('sha256').update(token).digest()
+  return hash('sha256', token, 'buffer')
 }

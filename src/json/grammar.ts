@@ -45,9 +45,14 @@ export function isInLiteral(row: number): boolean {
   return carriesAt(row) >= 1 << carry.WORD_SHIFT
 }
 
-/** The row where they carry that over. */
+/** The row where they carry that over; undefined where no good document does. */
+export function findRow(carried: number): number | undefined {
+  return rows.get(carried)
+}
+
+/** The same where the blocks have refused what is not good. */
 export function rowAt(carried: number): number {
-  const row = rows.get(carried)
+  const row = findRow(carried)
   if (row === undefined) throw new RangeError(`No place in the grammar carries ${carried}`)
   return row
 }

@@ -84,11 +84,13 @@ export function createBlockScan(blocks: BlockScanner, minBytes: number, notes?: 
   }
 }
 
-function putStack(stack: Uint8Array, { returnRows, depth }: ScanState): void {
+/** Hands over to the blocks which containers are open. */
+export function putStack(stack: Uint8Array, { returnRows, depth }: ScanState): void {
   for (let level = 0; level < depth; level++) stack[level] = returnRows[level] === AFTER_MEMBER ? 1 : 0
 }
 
-function takeStack(stack: Uint8Array, { returnRows, depth }: ScanState): void {
+/** Takes that over from them. */
+export function takeStack(stack: Uint8Array, { returnRows, depth }: ScanState): void {
   for (let level = 0; level < depth; level++) returnRows[level] = stack[level] === 1 ? AFTER_MEMBER : AFTER_ELEMENT
   if (depth > 0) returnRows[0] = AFTER_DOCUMENT
 }

@@ -1,5 +1,5 @@
 import { isAppError } from '../errors.ts'
-import { createMasker, REDACTED } from '../json/mask/masker.ts'
+import { createMasker } from '../json/mask/masker.ts'
 import { ELLIPSIS } from '../json/preview.ts'
 import type { Policy } from './policies.ts'
 
@@ -12,9 +12,10 @@ export function maskPreview(preview: string | null | undefined, { start }: Polic
   // No document ends so.
   const head = preview.endsWith(ELLIPSIS) ? preview.slice(0, -ELLIPSIS.length) : preview
   try {
-    const parts = createMasker(start).write(Buffer.from(head))
-    const masked = parts.indexOf(REDACTED)
-    return masked === -1 ? preview : `${Buffer.concat(parts.slice(0, masked + 1))}${ELLIPSIS}`
+    const masker = createMasker(start)
+    const masked = masker.write(Buffer.from(head))
+    const end = masker.firstEnd()
+    return end === null ? preview : `${masked.subarray(0, end)}${ELLIPSIS}`
   } catch (error) {
     if (isAppError(error, 'INVALID_PAYLOAD')) return null
     throw error

@@ -1,4 +1,4 @@
-import { checkMasking } from '../json/mask/differential.ts'
+import { checkMasking, checkWideMasking } from '../json/mask/differential.ts'
 import type { Fuzz } from './run.ts'
 
 /** So many take about as long as the operations of one seed. */
@@ -12,6 +12,8 @@ export async function openMasker(): Promise<Fuzz> {
       for (let index = 0; index < DOCUMENTS_PER_SEED; index++, documents++) {
         masked += checkMasking(seed * DOCUMENTS_PER_SEED + index)
       }
+      masked += checkWideMasking(seed)
+      documents++
     },
     told: () => `${documents} documents to mask, ${masked} places masked`,
     async [Symbol.asyncDispose]() {},

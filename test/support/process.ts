@@ -2,6 +2,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { FORBIDDEN_WARNINGS } from './strict-warnings.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -26,7 +27,7 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null
 }
 
-/** A running child. Disposing kills it, if it still runs. */
+/** A running child. Disposing kills it, if it still runs, and fails where Node warned it of what it must not do. */
 export interface RunningProcess extends AsyncDisposable {
   readonly pid: number
   readonly exited: Promise<Exit>
@@ -73,6 +74,8 @@ export function startProcess(options: ProcessOptions): RunningProcess {
     stop,
     async [Symbol.asyncDispose]() {
       await stop('SIGKILL').catch(() => {})
+      const [warning] = FORBIDDEN_WARNINGS.exec(output.stderr) ?? []
+      if (warning !== undefined) throw new Error(`Node warned the process: ${warning}\n${output.stderr}`)
     },
   }
 }

@@ -1,5 +1,7 @@
-import { AppError } from '../../errors.ts'
 import { createKeyReader, followKey, type KeyReader } from './key-reader.ts'
+import { type Checked, createMarker, type Marker, notJson } from './marks.ts'
+import { createMaskedParts, type MaskedParts } from './masked-parts.ts'
+import { elementAt, type Open } from './open-places.ts'
 import type { Place } from './places.ts'
 import {
   CLOSER,
@@ -12,9 +14,7 @@ import {
   skipScalar,
   skipString,
 } from './skip-value.ts'
-
-/** What stands where something was. */
-export const REDACTED = Buffer.from('"[redacted]"')
+import { walkMarks } from './walk-marks.ts'
 
 const NOTHING = Buffer.alloc(0)
 const COLON = 0x3a
@@ -33,19 +33,13 @@ const IN_STRING = 5
 const IN_SCALAR = 6
 const IN_CONTAINER = 7
 
-/** An open container that something may be masked in. */
-interface Open {
-  readonly place: Place
-  /** Of the element that comes next; -1 in an object. */
-  index: number
-}
-
-interface State extends Passed {
+/** What the parts of a masker share. */
+export interface State extends Passed {
   phase: number
   /** Of the value that comes next. */
   place: Place | null
   isMasking: boolean
-  count: number
+  readonly out: MaskedParts
   readonly opened: Open[]
   readonly key: KeyReader
 }
@@ -58,14 +52,16 @@ interface State extends Passed {
 export interface Masker {
   /**
    * Takes the next bytes of a document that is known to be JSON, cut anywhere.
-   * @returns what is to be handed on of it, in order.
+   * @returns what is to be handed on of it.
    * @throws AppError `INVALID_PAYLOAD` where it sees that the document is none.
    */
-  write(chunk: Buffer): Buffer[]
+  write(chunk: Buffer): Buffer
   /** @throws AppError `INVALID_PAYLOAD` when the document is not complete. */
   end(): void
   /** How often something was replaced by now. */
   count(): number
+  /** Bytes handed on up to what was replaced first, and with it; null before. */
+  firstEnd(): number | null
 }
 
 /** @param start null where nothing is to be masked. */
@@ -73,10 +69,11 @@ export function createMasker(start: Place | null): Masker {
   const state: State = {
     chunk: NOTHING,
     view: new DataView(NOTHING.buffer, 0, 0),
+    end: 0,
     phase: BEFORE_VALUE,
     place: start,
     isMasking: false,
-    count: 0,
+    out: createMaskedParts(),
     depth: 0,
     isInString: false,
     isEscaped: false,
@@ -84,28 +81,46 @@ export function createMasker(start: Place | null): Masker {
     opened: [],
     key: createKeyReader(),
   }
+  const marker = createMarker(start)
   return {
-    write: (chunk) => mask(state, chunk),
+    write: (chunk) => mask(state, marker, chunk),
     end() {
       const { opened, phase } = state
       if (opened.length > 0 || (phase !== AFTER_VALUE && phase !== IN_SCALAR)) throw notJson()
     },
-    count: () => state.count,
+    count: state.out.hidden,
+    firstEnd: state.out.firstEnd,
   }
 }
 
-function mask(state: State, chunk: Buffer): Buffer[] {
+function mask(state: State, marker: Marker, chunk: Buffer): Buffer {
   state.chunk = chunk
   state.view = new DataView(chunk.buffer, chunk.byteOffset, chunk.length)
-  const end = chunk.length
-  const out: Buffer[] = []
-  let from = state.isMasking ? end : 0
-  let at = 0
+  state.out.begin(chunk, state.isMasking)
+  for (let at = 0; at < chunk.length; ) {
+    const checked = marker.check(chunk, at)
+    state.end = checked.to
+    if (state.phase === IN_CONTAINER && checked.isMarked) {
+      // What is deeper has no marks.
+      state.depth = Math.min(checked.depthBefore, marker.depth + 1) - state.opened.length
+    }
+    maskChecked(state, checked)
+    at = checked.to
+  }
+  // It is its owner's again.
+  state.chunk = NOTHING
+  return state.out.end()
+}
+
+function maskChecked(state: State, checked: Checked): void {
+  const { chunk, end } = state
+  let at = checked.from
   while (at < end) {
+    if (checked.isMarked) at = jump(state, checked, at)
     if (state.phase >= IN_KEY) {
       const wasMasking = state.isMasking
-      at = passOver(state, at)
-      if (wasMasking && !state.isMasking) from = at
+      at = passOver(state, checked, at)
+      if (wasMasking && !state.isMasking) state.out.show(at)
       continue
     }
     const byte = chunk[at] as number
@@ -114,29 +129,40 @@ function mask(state: State, chunk: Buffer): Buffer[] {
       continue
     }
     if (state.phase === BEFORE_VALUE && byte !== CLOSE_ARRAY) {
-      if (beginValue(state, byte)) {
-        if (at > from) out.push(chunk.subarray(from, at))
-        out.push(REDACTED)
-        from = end
-      }
+      if (beginValue(state, byte)) state.out.hide(at)
     } else takeToken(state, byte)
     at++
   }
-  if (from < end) out.push(chunk.subarray(from))
-  // It is its owner's again.
-  state.chunk = NOTHING
-  return out
+}
+
+/** To a later mark, where all before it is done by marks. @returns where. */
+function jump(state: State, checked: Checked, at: number): number {
+  const { phase, chunk } = state
+  if (state.isMasking || phase === IN_KEY || phase === IN_CONTAINER) return at
+  if ((phase === BEFORE_COLON || phase === BEFORE_VALUE) && state.place?.isMasked === true) return at
+  const { places, count, from } = checked
+  while (checked.next < count && from + (places[checked.next] as number) < at) checked.next++
+  if (checked.next === count) return at
+  walkMarks(state, checked)
+  // Of a string that was passed over.
+  state.isInString = false
+  state.isEscaped = false
+  const to = from + (places[checked.next] as number)
+  const byte = chunk[to] as number
+  if (byte === QUOTE) state.phase = BEFORE_KEY
+  else state.phase = (byte | SPACE) === OPENER ? BEFORE_VALUE : AFTER_VALUE
+  return to
 }
 
 /** What is looked at for its end alone, and keys. @returns where it stopped. */
-function passOver(state: State, from: number): number {
+function passOver(state: State, checked: Checked, from: number): number {
   let at: number
   if (state.phase === IN_CONTAINER) {
-    at = skipContainer(state, from)
+    at = checked.isMarked ? skipByMarks(state, checked, from) : skipContainer(state, from)
     if (state.depth > 0) return at
   } else if (state.phase === IN_SCALAR) {
     at = skipScalar(state, from)
-    if (at === state.chunk.length) return at
+    if (at === state.end) return at
   } else {
     at = skipString(state, from)
     if (state.phase === IN_KEY) readKey(state, from, at)
@@ -145,6 +171,28 @@ function passOver(state: State, from: number): number {
   state.isMasking = false
   state.phase = AFTER_VALUE
   return at
+}
+
+/** `skipContainer` where there are marks. */
+function skipByMarks(state: State, checked: Checked, at: number): number {
+  const { chunk } = state
+  const { places, count, from } = checked
+  for (let { next } = checked; next < count; next++) {
+    const place = from + (places[next] as number)
+    if (place < at) continue
+    const byte = (chunk[place] as number) | SPACE
+    if (byte === OPENER) state.depth++
+    else if (byte === CLOSER && --state.depth === 0) {
+      checked.next = next + 1
+      state.isInString = false
+      state.isEscaped = false
+      return place + 1
+    }
+  }
+  state.depth = checked.depth - state.opened.length
+  state.isInString = checked.isInString
+  state.isEscaped = checked.isEscaped
+  return checked.to
 }
 
 function readKey(state: State, from: number, to: number): void {
@@ -163,10 +211,7 @@ function beginValue(state: State, byte: number): boolean {
   const isOpener = (byte | SPACE) === OPENER
   if (!isOpener && !beginsScalar(byte)) throw notJson()
   const isMasked = place?.isMasked === true
-  if (isMasked) {
-    state.isMasking = true
-    state.count++
-  }
+  if (isMasked) state.isMasking = true
   if (!isOpener) {
     state.phase = byte === QUOTE ? IN_STRING : IN_SCALAR
     state.isInString = byte === QUOTE
@@ -203,16 +248,8 @@ function takeToken(state: State, byte: number): void {
   } else throw notJson()
 }
 
-function elementAt(place: Place, index: number): Place | null {
-  return place.hasIndexes ? place.below(String(index)) : place.others
-}
-
 /** A quote, a digit, a minus, or the first letter of a word. */
 function beginsScalar(byte: number): boolean {
   if (byte === QUOTE || byte === MINUS) return true
   return (byte >= 0x30 && byte <= 0x39) || byte === 0x74 || byte === 0x66 || byte === 0x6e
-}
-
-function notJson(): AppError {
-  return new AppError('INVALID_PAYLOAD', 'What is to be masked is not JSON')
 }

@@ -6,17 +6,24 @@ export interface Place {
   below(key: string): Place | null
   /** The same for a key that stands, without an escape, in these bytes. */
   find(bytes: Uint8Array, from: number, to: number): Place | null
+  /** The same for a key that begins there, has no escape, and ends with the first quote. */
+  match(bytes: Uint8Array, from: number): Place | null
   /** Where every key leads that no pointer names. */
   readonly others: Place | null
   /** Longest text in JSON that one of the keys can have that a pointer names. */
   readonly keyMaxBytes: number
   /** Whether one of them is an index. */
   readonly hasIndexes: boolean
+  /** Most keys that it takes from here to what is masked; 0 where nothing below is. */
+  readonly depth: number
+  /** A bit for each level from here on on which an index may lead there, the lowest for this one. */
+  readonly elements: number
 }
 
 /** Any key or index. */
 export const ANY = '*'
 
+const QUOTE = 0x22
 const POINTER = /^(?:\/(?:[^~/]|~[01])*)*$/
 
 /** The keys of a JSON pointer; null for what is none. @see RFC 6901 */
@@ -31,6 +38,8 @@ export function keysOfPointer(pointer: string): readonly string[] | null {
 interface Node {
   readonly id: number
   isMasked: boolean
+  depth: number
+  elements: number
   readonly below: Map<string, Node>
 }
 
@@ -40,11 +49,13 @@ interface Node {
  */
 export function createPlaces(pointers: readonly (readonly string[])[]): Place | null {
   let count = 0
-  const createNode = (): Node => ({ id: count++, isMasked: false, below: new Map() })
+  const createNode = (): Node => ({ id: count++, isMasked: false, depth: 0, elements: 0, below: new Map() })
   const root = createNode()
   for (const keys of pointers) {
     let node = root
-    for (const key of keys) {
+    for (const [passed, key] of keys.entries()) {
+      node.depth = Math.max(node.depth, keys.length - passed)
+      node.elements |= elementsOf(keys.slice(passed))
       const next = node.below.get(key) ?? createNode()
       node.below.set(key, next)
       node = next
@@ -63,6 +74,14 @@ export function createPlaces(pointers: readonly (readonly string[])[]): Place | 
   return pointers.length === 0 ? null : placeOf([root])
 }
 
+const INDEX = /^(?:0|[1-9]\d*)$/
+const LEVELS = 31
+
+function elementsOf(keys: readonly string[]): number {
+  if (keys.length > LEVELS) return -1
+  return keys.reduce((bits, key, level) => (key === ANY || INDEX.test(key) ? bits | (1 << level) : bits), 0)
+}
+
 function createPlace(nodes: readonly Node[], placeOf: (nodes: readonly Node[]) => Place | null): Place {
   const names = new Set(nodes.flatMap(({ below }) => [...below.keys()]).filter((key) => key !== ANY))
   const follow = (key: string) =>
@@ -70,6 +89,8 @@ function createPlace(nodes: readonly Node[], placeOf: (nodes: readonly Node[]) =
   const others = placeOf(follow(ANY).filter((node, i, all) => all.indexOf(node) === i))
   const named: readonly Named[] = [...names].map((text) => ({ key: Buffer.from(text), text, place: undefined }))
   const places = new Map<string, Place | null>()
+  const firstBytes = new Uint8Array(256)
+  for (const { key } of named) firstBytes[key[0] ?? QUOTE] = 1
 
   function below(key: string): Place | null {
     if (!names.has(key)) return others
@@ -90,9 +111,22 @@ function createPlace(nodes: readonly Node[], placeOf: (nodes: readonly Node[]) =
       }
       return others
     },
+    match(bytes, from) {
+      // Most keys are none of them by their first byte.
+      if (firstBytes[bytes[from] as number] !== 1) return others
+      for (let i = 0; i < named.length; i++) {
+        const name = named[i] as Named
+        if (bytes[from + name.key.length] !== QUOTE || !equals(name.key, bytes, from)) continue
+        if (name.place === undefined) name.place = below(name.text)
+        return name.place
+      }
+      return others
+    },
     // Each of its UTF-16 units may be written as six characters.
     keyMaxBytes: 6 * Math.max(0, ...[...names].map((key) => key.length)),
-    hasIndexes: [...names].some((key) => /^(?:0|[1-9]\d*)$/.test(key)),
+    depth: Math.max(...nodes.map(({ depth }) => depth)),
+    elements: nodes.reduce((bits, { elements }) => bits | elements, 0),
+    hasIndexes: [...names].some((key) => INDEX.test(key)),
   }
 }
 

@@ -4,6 +4,8 @@ import { skipPlain, skipTokens } from '../skip.ts'
 export interface Passed {
   chunk: Buffer
   view: DataView
+  /** Nothing is looked at from there on. */
+  end: number
   /** Open containers within it. */
   depth: number
   isInString: boolean
@@ -28,10 +30,9 @@ export const CLOSER = 0x7d
 /** Shorter strings are walked: a call to where there are faster ways costs more than it saves. */
 const WALKED_BYTES = 48
 
-/** To behind the quote that ends the string, or to the end of the chunk while it goes on. */
+/** To behind the quote that ends the string, or to the end while it goes on. */
 export function skipString(state: Passed, from: number): number {
-  const { chunk, view } = state
-  const end = chunk.length
+  const { chunk, view, end } = state
   let at = from
   if (state.isEscaped && at < end) {
     state.isEscaped = false
@@ -56,7 +57,7 @@ export function skipString(state: Passed, from: number): number {
 
 /** The same from behind a whole character. A quote ends the string unless the backslashes before it are an odd number. */
 function skipLong(state: Passed, from: number): number {
-  const { chunk } = state
+  const chunk = state.end === state.chunk.length ? state.chunk : state.chunk.subarray(0, state.end)
   for (let at = from; ; at++) {
     at = chunk.indexOf(QUOTE, at)
     const end = at === -1 ? chunk.length : at
@@ -83,8 +84,7 @@ function beforeBackslashes(chunk: Uint8Array, from: number, end: number): number
 
 /** To behind the bracket that ends the container; its depth is 0 then. */
 export function skipContainer(state: Passed, from: number): number {
-  const { chunk, view } = state
-  const end = chunk.length
+  const { chunk, view, end } = state
   let at = state.isInString ? skipString(state, from) : from
   let depth = state.depth
   while (at < end) {
@@ -102,9 +102,9 @@ export function skipContainer(state: Passed, from: number): number {
 }
 
 /** To what ends a number or a word. */
-export function skipScalar({ chunk }: Passed, from: number): number {
+export function skipScalar({ chunk, end }: Passed, from: number): number {
   let at = from
-  for (; at < chunk.length; at++) {
+  for (; at < end; at++) {
     const byte = chunk[at] as number
     if (byte <= SPACE || byte === COMMA || (byte | SPACE) === CLOSER) break
   }

@@ -23,6 +23,25 @@ export interface BlockScanner {
   scan(blocks: number, carries: number, depth: number, maxDepth: number): number
   /** The same, with notes; of less than a unit at once. */
   scanNoting(blocks: number, carries: number, depth: number, maxDepth: number): number
+  /**
+   * Marks where the tokens of the upper levels are, and refuses those in a wrong order; what they are made of counts for nothing. Of at most `marksMaxBytes` at once.
+   * @param markedDepth of objects whose keys are marked; braces and brackets are up to one level below
+   * @param elements has a bit for each level whose arrays have their commas marked, the lowest for the first
+   */
+  scanMarking(
+    blocks: number,
+    carries: number,
+    depth: number,
+    maxDepth: number,
+    markedDepth: number,
+    elements: number,
+  ): number
+  /** Places in the input, of the last call; until the next one. */
+  readonly marks: Uint16Array
+  readonly marksMaxBytes: number
+  marked(): number
+  /** Not 0 where a key may have an escape in it. */
+  hasEscapedKeys(): number
   /** How many notes the last call took. */
   noted(): number
   /** After the last call. */
@@ -31,7 +50,9 @@ export interface BlockScanner {
   deepest(): number
 }
 
-interface Exports extends Pick<BlockScanner, 'scan' | 'scanNoting' | 'depth' | 'deepest' | 'noted'> {
+type Functions = 'scan' | 'scanNoting' | 'scanMarking' | 'depth' | 'deepest' | 'noted' | 'marked' | 'hasEscapedKeys'
+
+interface Exports extends Pick<BlockScanner, Functions> {
   readonly memory: { readonly buffer: ArrayBuffer }
   readonly STACK: { readonly value: number }
   readonly STACK_SIZE: { readonly value: number }
@@ -63,6 +84,8 @@ export function openBlockScanner(): BlockScanner | null {
       frames: new Float64Array(memory.buffer, FRAMES.value, STACK_SIZE.value * FRAME_SIZE),
       rules: new Float64Array(memory.buffer, RULES.value, RULES_SIZE),
       notes: new Float64Array(memory.buffer, NOTES.value, NOTES_SIZE.value / Float64Array.BYTES_PER_ELEMENT),
+      marks: new Uint16Array(memory.buffer, NOTES.value, NOTES_SIZE.value / Uint16Array.BYTES_PER_ELEMENT),
+      marksMaxBytes: 2 ** 16,
       input: new Uint8Array(memory.buffer, INPUT.value),
       lookAhead: LOOK_AHEAD.value,
       stack: new Uint8Array(memory.buffer, STACK.value, STACK_SIZE.value),

@@ -8,7 +8,7 @@
  * Doubtful is refused: the caller looks at what was refused again, byte by byte.
  *
  * The same pass takes notes for an index of the document where it is asked to (`../parts/notes.ts` has the words, and does it byte by
- * byte): it is compiled twice.
+ * byte), or tells where the tokens of its upper levels are (`../mask/marks.ts`): it is compiled three times.
  */
 import * as carry from './carries'
 import * as words from './noted'
@@ -44,6 +44,36 @@ let notesAtEnd: i32 = 0
 /** In the last call. */
 export function noted(): i32 {
   return notesAtEnd
+}
+
+/** Where the tokens lie that the last call has marked, in the place of notes: 16 bits each, of the input, in order. */
+let marksEnd: usize = NOTES
+let markedDepth: i32 = 0
+let markedElements: i32 = 0
+/** In the last call. */
+export function marked(): i32 {
+  return <i32>(marksEnd - <usize>NOTES) >> 1
+}
+let escapedKeys: u64 = 0
+/** Whether a key has an escape in the last call. */
+export function hasEscapedKeys(): bool {
+  return escapedKeys != 0
+}
+@inline function isMarking<T>(): bool {
+  return isInteger<T>() && !isSigned<T>()
+}
+@inline function mark(place: usize): void {
+  store<u16>(marksEnd, <u16>(place - <usize>INPUT))
+  marksEnd += 2
+}
+/** What divides the children of one container: the keys of an object, the commas of an array. */
+@inline function markChildren(depth: i32, inObject: u64, keys: u64, commas: u64, at: usize): void {
+  if (depth > markedDepth) return
+  let tokens = inObject != 0 ? keys : ((markedElements >> (depth - 1)) & 1) != 0 ? commas : 0
+  while (tokens != 0) {
+    mark(at + <usize>ctz(tokens))
+    tokens &= tokens - 1
+  }
 }
 
 @inline function bits(a: v128, b: v128, c: v128, d: v128): u64 {
@@ -213,8 +243,20 @@ export function scanNoting(blocks: i32, carries: i32, open: i32, maxDepth: i32):
   notesAtEnd = 0
   return scanAs<f64>(blocks, carries, open, maxDepth)
 }
+/**
+ * With marks, of less than 2^16 bytes. Tokens are held to their order, and nothing is held to what tokens are made of. Marks are at the keys of objects that are
+ * open at most at `depth`, at the commas of such arrays, where the bit of theirs is set in `elements` (the lowest is that of the first
+ * level), and at the braces and brackets of containers up to one level below.
+ */
+export function scanMarking(blocks: i32, carries: i32, open: i32, maxDepth: i32, depth: i32, elements: i32): i32 {
+  marksEnd = NOTES
+  markedDepth = depth
+  markedElements = elements
+  escapedKeys = 0
+  return scanAs<u32>(blocks, carries, open, maxDepth)
+}
 
-/** With notes where the type is that of a float. */
+/** With notes where the type is that of a float, with marks where it has no sign. */
 function scanAs<Noting>(blocks: i32, carries: i32, open: i32, maxDepth: i32): i32 {
   let kOpenComma = carried(carries, carry.AFTER_OPENER_OR_COMMA), kComma = carried(carries, carry.AFTER_COMMA)
   let kColon = carried(carries, carry.AFTER_COLON), kKey = carried(carries, carry.AFTER_KEY)
@@ -269,16 +311,19 @@ function scanAs<Noting>(blocks: i32, carries: i32, open: i32, maxDepth: i32): i3
     inString = <u64>(<i64>inside >> 63)
     const out = ~inside
     const control = bits(c0, c1, c2, c3)
-    bad |= control & inside
+    if (!isMarking<Noting>()) bad |= control & inside
     if ((escaped | kHex) != 0) {
-      bad |= escaped & allOutside(v0, v1, v2, v3, LOWER_ESCAPE, UPPER_ESCAPE)
+      if (!isMarking<Noting>()) bad |= escaped & allOutside(v0, v1, v2, v3, LOWER_ESCAPE, UPPER_ESCAPE)
       const u = escaped & equal(v0, v1, v2, v3, v128.load(LETTER_U))
       if ((u | kHex) != 0) {
-        bad |= ((u << 1) | (u << 2) | (u << 3) | (u << 4) | kHex) & allOutside(v0, v1, v2, v3, LOWER_HEX, UPPER_HEX)
+        if (!isMarking<Noting>()) bad |= ((u << 1) | (u << 2) | (u << 3) | (u << 4) | kHex) & allOutside(v0, v1, v2, v3, LOWER_HEX, UPPER_HEX)
         kHex = (u >> 63) | (u >> 62) | (u >> 61) | (u >> 60)
       }
     }
-    if ((out | quote) == 0) continue
+    if ((out | quote) == 0) {
+      if (isMarking<Noting>()) escapedKeys |= backslash & (0 - (kKeyString & inObject))
+      continue
+    }
 
     // ---- tokens
     // Both kinds of them differ in the bit in which the two cases of a letter do.
@@ -292,7 +337,7 @@ function scanAs<Noting>(blocks: i32, carries: i32, open: i32, maxDepth: i32): i3
     const gap = (equal(v0, v1, v2, v3, v128.load(SPACE)) & out) | between
     if (between != 0) {
       const other = between & ~equal(v0, v1, v2, v3, v128.load(NEWLINE))
-      if (other != 0) bad |= other & ~(equal(v0, v1, v2, v3, v128.load(RETURN)) | equal(v0, v1, v2, v3, v128.load(TAB)))
+      if (other != 0 && !isMarking<Noting>()) bad |= other & ~(equal(v0, v1, v2, v3, v128.load(RETURN)) | equal(v0, v1, v2, v3, v128.load(TAB)))
     }
     const opening = quote & inside
     const scalar = out & ~(quote | openers | closers | comma | colon | gap)
@@ -331,6 +376,7 @@ function scanAs<Noting>(blocks: i32, carries: i32, open: i32, maxDepth: i32): i3
     // The closing quotes of strings that stand where a key may.
     const key = (opening & afterOpenComma) | kKeyString, keySum = key + inside
     kKeyString = <u64>(keySum < key)
+    const keyInside = inside & ~keySum
     const keyEnd = keySum & ~inside
     let afterKey = (keyEnd << 1) | kKey
     kKey = keyEnd >> 63
@@ -348,12 +394,14 @@ function scanAs<Noting>(blocks: i32, carries: i32, open: i32, maxDepth: i32): i3
 
     // ---- braces and brackets: up to each of them, itself included, all stands in one container
     let braces = openers | closers
+    const keyStart = opening & afterOpenComma
     let seen: u64 = 0
     let objects: u64 = 0
     while (braces != 0) {
       const less = braces - 1
       const upTo = braces ^ less
       if (isFloat<Noting>()) noteCommas(d, comma & upTo & ~seen, at)
+      if (isMarking<Noting>()) markChildren(d, inObject, keyStart & upTo & ~seen, comma & upTo & ~seen, at)
       objects |= upTo & ~seen & (0 - inObject)
       if (d == 0) bad |= upTo & (comma | (braces & (0 - braces) & closers))
       seen = upTo
@@ -368,6 +416,7 @@ function scanAs<Noting>(blocks: i32, carries: i32, open: i32, maxDepth: i32): i3
           noteContainer(d, bracket, (braces & (0 - braces) & afterOpenComma & ~afterComma) != 0)
         }
       }
+      if (isMarking<Noting>() && d + <i32>opens <= markedDepth + 1) mark(at + <usize>ctz(braces))
       store<u8>(STACK + d, <u8>inObject)
       d += <i32>(opens << 1) - 1
       deep = max(deep, d)
@@ -377,13 +426,16 @@ function scanAs<Noting>(blocks: i32, carries: i32, open: i32, maxDepth: i32): i3
     }
     if (d < 0 || deep > maxDepth) return -1
     if (isFloat<Noting>()) noteCommas(d, comma & ~seen, at)
+    if (isMarking<Noting>()) markChildren(d, inObject, keyStart & ~seen, comma & ~seen, at)
     if (d == 0) bad |= ~seen & comma
     objects |= ~seen & (0 - inObject)
+    if (isMarking<Noting>()) escapedKeys |= backslash & keyInside & objects
     bad |= objects & ((afterOpenComma & ~(opening | closers)) | (afterKey & ~colon))
     bad |= colon & ~objects
 
     // ---- literals and numbers
-    if ((scalar | kNumber | kLetters) != 0) {
+    // Where nothing is refused, they count for what they carry over.
+    if (((isMarking<Noting>() ? scalar >> 63 : scalar) | kNumber | kLetters) != 0) {
       const zeros = v128.load(ZERO), nines = v128.load(NINE)
       const digits = bits(digit(v0, zeros, nines), digit(v1, zeros, nines), digit(v2, zeros, nines), digit(v3, zeros, nines)) & out
       let number = scalar, M: u64 = 0
@@ -396,7 +448,7 @@ function scanAs<Noting>(blocks: i32, carries: i32, open: i32, maxDepth: i32): i3
           const p = ctz(words)
           const w = load<u32>(at + <usize>p)
           const isFalse = <u64>(w == 0x736c6166) & <u64>(load<u8>(at + <usize>p, 4) == 0x65)
-          bad |= <u64>((w == 0x65757274) | (w == 0x6c6c756e)) ^ isFalse ^ 1
+          if (!isMarking<Noting>()) bad |= <u64>((w == 0x65757274) | (w == 0x6c6c756e)) ^ isFalse ^ 1
           const letters: u64 = 15 | (isFalse << 4)
           literal |= letters << p
           kLetters = (letters >> 1) >> (63 - p)
@@ -422,33 +474,33 @@ function scanAs<Noting>(blocks: i32, carries: i32, open: i32, maxDepth: i32): i3
             const L = equal(v0, v1, v2, v3, v128.load(PLUS)) & number
             afterE |= E << 1
             sign |= L
-            bad |= number & ~(D | sign | P | E)
-            bad |= L & ~afterE
+            if (!isMarking<Noting>()) bad |= number & ~(D | sign | P | E)
+            if (!isMarking<Noting>()) bad |= L & ~afterE
           }
         }
-        bad |= start & ~((D | M) & scalarStart)
-        bad |= M & ~(start | afterE)
-        bad |= (((sign << 1) | kSign) | afterPoint) & ~D
+        if (!isMarking<Noting>()) bad |= start & ~((D | M) & scalarStart)
+        if (!isMarking<Noting>()) bad |= M & ~(start | afterE)
+        if (!isMarking<Noting>()) bad |= (((sign << 1) | kSign) | afterPoint) & ~D
         // A zero that leads may not be followed by a digit.
-        bad |= kZero & D
+        if (!isMarking<Noting>()) bad |= kZero & D
         kZero = 0
         if ((first & (D >> 1 | 0x8000000000000000)) != 0) {
           const zero = first & equal(v0, v1, v2, v3, zeros)
-          bad |= (zero << 1) & D
+          if (!isMarking<Noting>()) bad |= (zero << 1) & D
           kZero = zero >> 63
         }
         // Digits of a fraction and of an exponent: the addition runs to the byte after them.
         if ((afterPoint | kFraction) != 0) {
           const y = afterPoint & D, t = y + D, ends = t + kFraction
           kFraction = <u64>(t < y) | <u64>(ends < t)
-          bad |= ends & ~D & P
+          if (!isMarking<Noting>()) bad |= ends & ~D & P
         }
         if ((afterE | kExponent | kExponentSign) != 0) {
           exponentSign = sign & afterE
-          bad |= afterE & ~(D | sign)
+          if (!isMarking<Noting>()) bad |= afterE & ~(D | sign)
           const y = (afterE | (exponentSign << 1) | kExponentSign) & D, t = y + D, ends = t + kExponent
           kExponent = <u64>(t < y) | <u64>(ends < t)
-          bad |= ends & ~D & (P | E)
+          if (!isMarking<Noting>()) bad |= ends & ~D & (P | E)
         }
         kE = E >> 63
         kPoint = P >> 63

@@ -91,7 +91,7 @@ function maskSmall({ body, release }: OpenPayload, { start }: Policy): OpenPaylo
   if (!Buffer.isBuffer(body) || body.length > SMALL_BYTES) return null
   try {
     const masker = createMasker(start)
-    const masked = Buffer.concat(masker.write(body))
+    const masked = masker.write(body)
     masker.end()
     return { sizeBytes: masked.length, body: masked, release: nothingHeld }
   } finally {
@@ -111,7 +111,7 @@ function streamOf(opened: OpenPayload, { start }: Policy, expectedBytes: number 
   const masked = new Transform({
     transform(chunk: Buffer, _encoding, done) {
       try {
-        const bytes = joined(masker.write(chunk))
+        const bytes = masker.write(chunk)
         left -= bytes.length
         if (left < 0) done(replaced())
         else done(null, bytes)
@@ -133,12 +133,6 @@ function streamOf(opened: OpenPayload, { start }: Policy, expectedBytes: number 
     () => {},
   )
   return masked.once('close', () => discard(opened))
-}
-
-/** One for each chunk: where much is masked there are very many small parts. */
-function joined(parts: readonly Buffer[]): Buffer {
-  const [only] = parts
-  return only && parts.length === 1 ? only : Buffer.concat(parts)
 }
 
 function replaced(): AppError {

@@ -64,7 +64,7 @@ export function maskCut(text: Buffer, pointers: readonly (readonly string[])[], 
   for (const cut of [...cuts, text.length]) {
     // A chunk of its own, that is overwritten afterwards: whatever is kept of it must have been copied.
     const chunk = Buffer.from(text.subarray(from, cut))
-    out.push(...masker.write(chunk).map((part) => Buffer.from(part)))
+    out.push(Buffer.from(masker.write(chunk)))
     chunk.fill('!')
     from = cut
   }
@@ -164,6 +164,28 @@ export function checkMasking(seed: number): number {
   const masked = maskCut(Buffer.from(text), pointers, cuts)
   assert.equal(masked, maskNaively(text, pointers), `seed ${seed}`)
   JSON.parse(masked)
+  return masked.split('"[redacted]"').length - 1
+}
+
+/** Many of them in one document, with much and with little between them: what is masked by marks, in chunks of some size. */
+export function checkWideMasking(seed: number): number {
+  const random = createRandom(seed)
+  const upTo = (limit: number) => Math.floor(random() * limit)
+  const cases = Array.from({ length: 2 + upTo(60) }, (_, i) => randomCase(seed * 1000 + i))
+  const gap = () => ' '.repeat(upTo(4) === 0 ? upTo(700) : 0)
+  const filler = () => (upTo(6) === 0 ? `"${'\\\\'.repeat(upTo(900))}${'z'.repeat(upTo(3000))}\\""` : '0')
+  const inner = cases.map(({ text }) => `${gap()}${text}${gap()},${filler()}`).join(',')
+  const deep = upTo(4) === 0 ? upTo(300) : 0
+  const around = '['.repeat(deep)
+  const text = `${gap()}{"head":${around}${inner.length % 7}${']'.repeat(deep)},"all":[${inner}]}${gap()}`
+  const pointers = cases
+    .slice(0, 3)
+    .flatMap((one) => one.pointers.map((keys) => ['all', upTo(3) === 0 ? String(upTo(9)) : '*', ...keys]))
+  const bytes = Buffer.from(text)
+  const cuts: number[] = []
+  for (let at = upTo(2000); at < bytes.length; at += 1 + upTo(upTo(3) === 0 ? 600 : 40_000)) cuts.push(at)
+  const masked = maskCut(bytes, pointers, cuts)
+  assert.equal(masked, maskNaively(text, pointers), `seed ${seed}`)
   return masked.split('"[redacted]"').length - 1
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { createMasker } from '../../../src/json/mask/masker.ts'
 import { createPlaces, keysOfPointer } from '../../../src/json/mask/places.ts'
-import { checkMasking, maskCut, pointersOf } from './differential.ts'
+import { checkMasking, checkWideMasking, maskCut, pointersOf } from './differential.ts'
 
 const CASES: readonly (readonly [string, readonly string[], string])[] = [
   ['{"a":1,"b":2}', ['/a'], '{"a":"[redacted]","b":2}'],
@@ -45,11 +45,27 @@ describe('what pointers lead to', () => {
     assert.ok(masked > 500, `${masked} values were masked`)
   })
 
+  it('is the same in documents that are long enough to be masked by marks', () => {
+    let masked = 0
+    for (let seed = 0; seed < 150; seed++) masked += checkWideMasking(seed)
+    assert.ok(masked > 1500, `${masked} values were masked`)
+  })
+
+  it('is the same where a text is repeated until every block is cut elsewhere', () => {
+    for (const [text, pointers, masked] of CASES) {
+      const keys = pointersOf(...pointers).map((each) => ['*', ...each])
+      for (const gap of ['', ' ', '\n   ']) {
+        const many = (one: string) => `[${Array.from({ length: 300 }, () => one).join(`${gap},${gap}`)}]`
+        assert.equal(maskCut(Buffer.from(many(text)), keys, [2000, 5003]), many(masked), text)
+      }
+    }
+  })
+
   it('is not held: neither a container nor a key that is larger than any that is looked for', () => {
     const masker = createMasker(createPlaces(pointersOf('/a', '/b/*')))
     let out = 0
     const write = (text: string) => {
-      for (const part of masker.write(Buffer.from(text))) out += part.length
+      out += masker.write(Buffer.from(text)).length
     }
     const block = 'x'.repeat(1_000_000)
     write('{"')
@@ -102,7 +118,7 @@ describe('what is no JSON', () => {
       const masker = createMasker(createPlaces(pointersOf('/a')))
       let out = ''
       assert.throws(() => {
-        for (let at = 0; at < text.length; at++) out += masker.write(Buffer.from(text.slice(at, at + 1))).join('')
+        for (let at = 0; at < text.length; at++) out += masker.write(Buffer.from(text.slice(at, at + 1)))
         masker.end()
       })
       assert.ok(!/[secrt]{2}/.test(out.replaceAll('redacted', '')), out)
