@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { proveEqual } from './lib/answers.ts'
 import { printBars } from './lib/bars.ts'
+import { measureCounting } from './lib/counting.ts'
 import { generateLoad } from './lib/load.ts'
 import { cpuSeconds, divideCores, type ServerProcess, startServer } from './lib/processes.ts'
 import { QUERIES } from './lib/queries.ts'
@@ -119,6 +120,13 @@ await withSession(async (session) => {
       return [name, formatNumber(median(of(name))), median(own).toFixed(3), `± ${errorOf(own).toFixed(3)}`]
     }),
   )
-  if (values.before !== undefined) printBars([{ bar: 'seen.counted', values: ratios(of('counted'), of('before')) }])
+  const alone = measureCounting()
+  print(`All that is counted of one, by itself: ${formatNumber(median(alone))} µs.\n`)
+  if (values.before !== undefined) {
+    printBars([
+      { bar: 'seen.counted', values: ratios(of('counted'), of('before')) },
+      { bar: 'seen.alone', values: alone.map((micros) => micros / median(of('before'))) },
+    ])
+  }
   await endPart('seen', values)
 })
