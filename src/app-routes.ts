@@ -9,6 +9,7 @@ import { createGraphqlRoute, graphqlFailure } from './server/graphql-route.ts'
 import type { GraphqlSocketOptions } from './server/graphql-socket.ts'
 import { createHealth, type Dependency } from './server/health.ts'
 import type { Route } from './server/http.ts'
+import { createMetricsRoute } from './server/metrics-route.ts'
 import { createOtlpRoute, otlpFailure } from './server/otlp-route.ts'
 import { paceOfSenders } from './server/pace.ts'
 import { createPayloadRoute } from './server/payload-route.ts'
@@ -27,11 +28,13 @@ export function createRoutes(
   draining: AbortSignal,
 ): readonly Route[] {
   const { readers, writer, payloads, parts, links, uploads, basePath, graphql, streams, documents } = built
+  const { telemetry, collected } = built
   const { config, authorize } = options
   const health = createHealth(dependencies(built, options), draining)
   const senders = paceOfSenders(config.transferMinBytesPerSecond)
   return [
     {
+      name: '/graphql',
       path: GRAPHQL_PATH,
       methods: createGraphqlRoute({
         graphql,
@@ -44,13 +47,24 @@ export function createRoutes(
       needs: 'nothing',
     },
     {
+      name: '/snapshots/{snapshotId}/payload',
       path: /^\/snapshots\/([^/]+)\/payload$/,
-      methods: createPayloadRoute({ readers, payloads, links }),
+      methods: createPayloadRoute({ readers, payloads, links, telemetry }),
       needs: 'nothing',
     },
-    { path: /^\/snapshots\/([^/]+)\/value$/, methods: createValueRoute({ readers, parts, links }), needs: 'nothing' },
-    { path: /^\/snapshots\/([^/]+)\/diff$/, methods: createDiffRoute({ readers, parts }) },
     {
+      name: '/snapshots/{snapshotId}/value',
+      path: /^\/snapshots\/([^/]+)\/value$/,
+      methods: createValueRoute({ readers, parts, links, telemetry }),
+      needs: 'nothing',
+    },
+    {
+      name: '/snapshots/{snapshotId}/diff',
+      path: /^\/snapshots\/([^/]+)\/diff$/,
+      methods: createDiffRoute({ readers, parts, telemetry }),
+    },
+    {
+      name: '/runs/{runId}/steps/{stepId}/snapshot',
       path: CAPTURE_PATH,
       methods: createCaptureRoute({
         writer,
@@ -62,6 +76,7 @@ export function createRoutes(
       discardMaxBytes: REFUSED_UPLOAD_BYTES,
     },
     {
+      name: '/uploads/{uploadId}',
       path: /^\/uploads\/([^/]+)$/,
       methods: createUploadRoute({ uploads, senders }),
       // Its link is its sender's only right.
@@ -69,6 +84,7 @@ export function createRoutes(
       discardMaxBytes: REFUSED_UPLOAD_BYTES,
     },
     {
+      name: '/v1/traces',
       path: /^\/v1\/traces$/,
       methods: createOtlpRoute({
         writer,
@@ -82,16 +98,25 @@ export function createRoutes(
     },
     ...(config.explorer ? createExplorerRoutes() : []),
     {
+      name: '/health/live',
       path: /^\/health\/live$/,
       methods: { GET: health.live, HEAD: health.live },
       needs: 'nothing',
       isForAnyHost: true,
     },
     {
+      name: '/health/ready',
       path: /^\/health\/ready$/,
       methods: { GET: health.ready, HEAD: health.ready },
       needs: 'nothing',
       isForAnyHost: true,
+    },
+    {
+      name: '/metrics',
+      path: /^\/metrics$/,
+      methods: createMetricsRoute(collected),
+      needs: 'admin',
+      isForAnyHost: 'by token',
     },
   ]
 }

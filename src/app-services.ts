@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import type { Access } from './access.ts'
 import type { AppOptions } from './app.ts'
+import { openTelemetry } from './app-telemetry.ts'
 import type { Config } from './config.ts'
 import { createDatabase } from './db/connect.ts'
 import { createEvents } from './events/events.ts'
 import type { Services } from './graphql/context.ts'
 import type { Logger } from './log.ts'
 import { auditTo } from './server/audit.ts'
+import { observedCaptures } from './snapshots/capture/observed-captures.ts'
 import { createUploads } from './snapshots/capture/uploads.ts'
 import { createWriter } from './snapshots/capture/writer.ts'
 import { createKeyTables } from './snapshots/indexes/key-tables.ts'
@@ -30,10 +32,17 @@ export type Built = ReturnType<typeof build>
 export function build(options: AppOptions, { authenticate, policies }: Access) {
   const { config, log, publicUrl, onStatement } = options
   const { inlineMaxBytes, signedUrlMaxSeconds: maxSeconds } = config
-  const db = createDatabase({ url: config.databaseUrl, onStatement })
-  const storage = openStorage(config, db)
-  const cache = openCache(config, log)
-  const sweeper = createSweeper({ db, storage, onProblem: (error) => log.warn({ err: error }, 'sweep failed') })
+  const seen = openTelemetry(options)
+  const { telemetry } = seen
+  const db = createDatabase({ url: config.databaseUrl, onStatement, telemetry })
+  const storage = openStorage(config, db, seen)
+  const cache = openCache(config, log, telemetry)
+  const sweeper = createSweeper({
+    db,
+    storage,
+    onProblem: (error) => log.warn({ err: error }, 'sweep failed'),
+    telemetry,
+  })
   const admission = createAdmission({ ...admissionOf(config), ...options.admission })
   const mayRead = createMayRead(policies)
   const audit = auditTo(log)
@@ -44,53 +53,63 @@ export function build(options: AppOptions, { authenticate, policies }: Access) {
   const reads = createStoredReads({ db, indexes })
   const writer = createWriter({ db, storage, cache, sweeper, indexes, inlineMaxBytes, admission })
   // A connection of its own: requests that take all others do not keep those waiting who watch.
-  const watching = createDatabase({ url: config.databaseUrl, maxConnections: 1, applicationName: 'statelens events' })
+  const watching = createDatabase({
+    url: config.databaseUrl,
+    maxConnections: 1,
+    applicationName: 'statelens events',
+    // What it looks for again and again belongs to nobody's request, though one had it begin.
+    telemetry: { ...telemetry, spans: undefined },
+  })
   const onProblem = (error: unknown) => log.warn({ err: error }, 'looking for events failed')
   const signers = createSigners({ secrets: linkSecrets(config, log), maxSeconds, now: options.now }, publicUrl)
-  return {
-    db,
-    watching,
-    events: createEvents({ db, watching, onProblem }),
-    storage,
-    cache,
-    sweeper,
-    admission,
-    audit,
-    policies,
-    payloads,
-    parts: createParts({
-      payloads,
-      indexes,
-      keyTables: createKeyTables(db, indexes),
-      reads,
-      admission,
-      wholeMaxBytes: CACHE_ENTRY_MAX_BYTES,
-      waitMillis: options.partsWaitMillis,
-      passLimits: options.passLimits,
-    }),
-    writer,
-    readers: createReaders({ db, mayRead, authorize: options.authorize }),
-    verifier: createVerifier({ db, payloads, admission, reads }),
-    links: createLinks({ storage, signer: signers.download, maxSeconds, mayRead, onMade: told?.link }),
-    uploads: createUploads({
+  return observedCaptures(
+    {
+      ...seen,
       db,
+      watching,
+      events: createEvents({ db, watching, onProblem }),
       storage,
+      cache,
       sweeper,
-      indexes,
       admission,
-      signer: signers.upload,
-      inlineMaxBytes,
-      maxSeconds,
-    }),
-    basePath: createBasePath(publicUrl),
-  }
+      audit,
+      policies,
+      payloads,
+      parts: createParts({
+        payloads,
+        indexes,
+        keyTables: createKeyTables(db, indexes),
+        reads,
+        admission,
+        wholeMaxBytes: CACHE_ENTRY_MAX_BYTES,
+        waitMillis: options.partsWaitMillis,
+        passLimits: options.passLimits,
+      }),
+      writer,
+      readers: createReaders({ db, mayRead, authorize: options.authorize, spans: telemetry.spans }),
+      verifier: createVerifier({ db, payloads, admission, reads }),
+      links: createLinks({ storage, signer: signers.download, maxSeconds, mayRead, onMade: told?.link }),
+      uploads: createUploads({
+        db,
+        storage,
+        sweeper,
+        indexes,
+        admission,
+        signer: signers.upload,
+        inlineMaxBytes,
+        maxSeconds,
+      }),
+      basePath: createBasePath(publicUrl),
+    },
+    telemetry,
+  )
 }
 
 export function servicesOf(built: Built, { config, authorize }: AppOptions): Services {
-  const { readers, writer, payloads, parts, verifier, links, uploads, events, audit, policies } = built
+  const { readers, writer, payloads, parts, verifier, links, uploads, events, audit, policies, telemetry } = built
   const { payloadMaxBytes } = config
   const views = { payloads, parts, verifier, links, policies }
-  return { ...views, readers, writer, uploads, events, audit, authorize, payloadMaxBytes }
+  return { ...views, readers, writer, uploads, events, audit, authorize, payloadMaxBytes, telemetry }
 }
 
 function admissionOf(config: Config): AdmissionOptions {

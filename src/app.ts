@@ -2,9 +2,11 @@ import type { RequestListener } from 'node:http'
 import { openAccess } from './access.ts'
 import { createRoutes, GRAPHQL_PATH } from './app-routes.ts'
 import { type Built, build, servicesOf } from './app-services.ts'
+import { watchParts } from './app-telemetry.ts'
 import type { Authenticate } from './auth/authenticate.ts'
 import type { Config } from './config.ts'
 import type { Logger } from './log.ts'
+import type { Snapshot } from './metrics/metrics.ts'
 import { createCors } from './server/cors.ts'
 import { serveSocket } from './server/graphql-socket.ts'
 import { createHosts } from './server/hosts.ts'
@@ -32,6 +34,8 @@ export interface App {
   readonly payloads: Payloads
   /** Whether new objects can be stored; rejects with why not. */
   checkStorage(): Promise<void>
+  /** What this process has collected, for another that answers for several. */
+  collectMetrics(): Promise<Snapshot>
   /** From now on it is not ready, and each answer ends its connection: whoever listens is about to stop. */
   drain(): void
   /** Lets go of all that it holds. Requests that are still under way fail. */
@@ -64,6 +68,8 @@ export interface AppOptions {
   readonly authorize?: Authorize
   /** Tells who asks, instead of what the settings say; given what they say. */
   readonly identify?: (bySettings: Authenticate | undefined) => Authenticate | undefined
+  /** What `/metrics` tells of: what each process has collected, where several serve one port; left out: what this one has. */
+  readonly gatherMetrics?: () => Promise<readonly Snapshot[]>
 }
 
 /** Builds every part once. @throws ConfigError for what is wrong with the files that the settings name. */
@@ -78,6 +84,7 @@ export function createApp(options: AppOptions): App {
   const { db, watching, events, storage, cache, sweeper, writer, readers, payloads, uploads } = built
   const front = {
     log,
+    telemetry: built.telemetry,
     logRequests: config.logRequests,
     cors: createCors(config.corsOrigins),
     basePath: built.basePath,
@@ -93,6 +100,7 @@ export function createApp(options: AppOptions): App {
     graphql: createGraphql(built, options),
     streams: createStreams({ ...streamLimitsOf(config), ...options.streams, draining: draining.signal }),
   }
+  watchParts(built, live.streams)
   return {
     handler: createFront({
       ...front,
@@ -110,6 +118,7 @@ export function createApp(options: AppOptions): App {
     readers,
     payloads,
     checkStorage: () => storage.check(),
+    collectMetrics: built.metrics.snapshot,
     drain: () => draining.abort(),
     async close() {
       draining.abort()

@@ -1,5 +1,6 @@
 import type { ByteCache } from './cache/byte-cache.ts'
 import { createMemoryCache } from './cache/memory.ts'
+import { observedCache } from './cache/observed-cache.ts'
 import { createValkeyCache } from './cache/valkey.ts'
 import type { Config } from './config.ts'
 import type { Database } from './db/connect.ts'
@@ -7,15 +8,33 @@ import { claimStore, hasObjectsIn, lookAtStore, replaceStore } from './db/querie
 import type { Logger } from './log.ts'
 import { READS_MAX } from './snapshots/source/admission.ts'
 import type { StoreIdentity } from './storage/file/mark.ts'
+import { observedStorage } from './storage/observed-storage.ts'
 import { createStorage, type Storage } from './storage/registry.ts'
+import type { SocketState } from './storage/s3/transport.ts'
+import { SILENT, type Telemetry } from './telemetry/telemetry.ts'
 
 const MIB = 1_048_576
 /** Larger payloads are streamed from storage each time. */
 export const CACHE_ENTRY_MAX_BYTES = 4 * MIB
 const MEMORY_CACHE_BYTES = 128 * MIB
 
+/** Sockets to an object store, by what they are used for. */
+export interface WatchedSockets {
+  readonly scheme: string
+  readonly use: string
+  readonly state: () => SocketState
+}
+
+export interface OpenStorageOptions {
+  /** Nobody is told when it is left out. */
+  readonly telemetry?: Telemetry
+  /** Given what tells how the sockets stand. */
+  readonly onSockets?: (sockets: WatchedSockets) => void
+}
+
 /** The storage of every command. */
-export function openStorage(config: Config, db: Database): Storage {
+export function openStorage(config: Config, db: Database, options: OpenStorageOptions = {}): Storage {
+  const { telemetry = SILENT, onSockets } = options
   const { payloadStreamsMax, uploadStreamsMax } = config
   const isDefault = config.storageBackend === 'filesystem'
   const sockets = {
@@ -23,13 +42,17 @@ export function openStorage(config: Config, db: Database): Storage {
     readSockets: 2 * (payloadStreamsMax + READS_MAX),
     writeSockets: 3 * uploadStreamsMax,
   }
-  return createStorage({
+  const watched = (scheme: string) => ({
+    onSockets: (use: string, state: () => SocketState) => onSockets?.({ scheme, use, state }),
+  })
+  const storage = createStorage({
     defaultScheme: isDefault ? 'file' : config.storageBackend,
     file: { root: config.storagePath, identity: identityOf(db, isDefault) },
-    s3: config.s3 && { ...config.s3, ...sockets },
-    minio: config.minio && { ...config.minio, ...sockets },
+    s3: config.s3 && { ...config.s3, ...sockets, ...watched('s3') },
+    minio: config.minio && { ...config.minio, ...sockets, ...watched('minio') },
     allowedBuckets: config.allowedBuckets,
   })
+  return telemetry === SILENT ? storage : observedStorage(storage, telemetry)
 }
 
 function identityOf(db: Database, isDefault: boolean): StoreIdentity {
@@ -46,13 +69,16 @@ function identityOf(db: Database, isDefault: boolean): StoreIdentity {
 }
 
 /** In Valkey where that is set, and else in this process. */
-export function openCache(config: Config, log: Logger): ByteCache {
+export function openCache(config: Config, log: Logger, telemetry: Telemetry = SILENT): ByteCache {
   const limits = { maxEntryBytes: CACHE_ENTRY_MAX_BYTES, ttlSeconds: config.cacheTtlSeconds }
-  if (config.valkeyUrl === undefined) return createMemoryCache({ maxBytes: MEMORY_CACHE_BYTES, ...limits })
-  return createValkeyCache({
+  if (config.valkeyUrl === undefined)
+    return observedCache(createMemoryCache({ maxBytes: MEMORY_CACHE_BYTES, ...limits }), telemetry, 'memory')
+  const cache = createValkeyCache({
     url: config.valkeyUrl,
     cluster: config.valkeyCluster,
     ...limits,
     onProblem: (problem) => log.warn({ problem }, 'cache failed'),
+    telemetry,
   })
+  return observedCache(cache, telemetry, 'redis')
 }

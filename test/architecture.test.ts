@@ -7,8 +7,11 @@ import { it } from 'node:test'
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   model: [],
   json: [],
+  telemetry: [],
+  metrics: ['telemetry'],
+  tracing: ['telemetry'],
   auth: ['model'],
-  cache: ['model'],
+  cache: ['model', 'telemetry'],
   client: [],
   // It records with the client, as anybody does.
   langgraph: ['client'],
@@ -30,14 +33,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'server',
   ],
   library: ['app.ts', 'config.ts', 'log.ts', 'model', 'auth', 'db', 'snapshots', 'server', 'client', 'commands'],
-  db: ['model'],
-  storage: ['model'],
-  snapshots: ['model', 'json', 'db', 'storage', 'cache', 'auth'],
+  db: ['model', 'telemetry'],
+  storage: ['model', 'telemetry'],
+  snapshots: ['model', 'json', 'telemetry', 'db', 'storage', 'cache', 'auth'],
   events: ['model', 'db'],
   // Ways in for what people already run: they know the writer alone.
   otlp: ['model', 'json', 'snapshots'],
-  graphql: ['model', 'json', 'auth', 'snapshots', 'events'],
-  server: ['log.ts', 'model', 'auth', 'snapshots', 'graphql', 'otlp'],
+  graphql: ['model', 'json', 'telemetry', 'auth', 'snapshots', 'events'],
+  server: ['log.ts', 'model', 'telemetry', 'auth', 'snapshots', 'graphql', 'otlp'],
 }
 
 /** Files that stand above all rooms; only `main.ts` and its commands may import the wiring. */
@@ -45,9 +48,10 @@ const TOP: Readonly<Record<string, readonly string[]>> = {
   'abort.ts': [],
   'access-settings.ts': ['setting-reader.ts'],
   'access.ts': ['access-settings.ts', 'changing-file.ts', 'config.ts', 'log.ts'],
-  'app.ts': ['access.ts', 'app-routes.ts', 'app-services.ts', 'config.ts', 'log.ts'],
+  'app.ts': ['access.ts', 'app-routes.ts', 'app-services.ts', 'app-telemetry.ts', 'config.ts', 'log.ts'],
   'app-routes.ts': ['app.ts', 'app-services.ts'],
-  'app-services.ts': ['access.ts', 'app.ts', 'config.ts', 'log.ts', 'stores.ts'],
+  'app-services.ts': ['access.ts', 'app.ts', 'app-telemetry.ts', 'config.ts', 'log.ts', 'stores.ts'],
+  'app-telemetry.ts': ['app.ts', 'app-services.ts', 'stores.ts'],
   'changing-file.ts': [],
   'config.ts': ['access-settings.ts', 'database-url.ts', 'setting-reader.ts'],
   'database-url.ts': [],
@@ -102,6 +106,16 @@ it('sees a wrong arrow in every form of import', () => {
   }
   assert.deepEqual(wrongImports('src/db/runs.ts', "import { a } from '../model/run.ts'"), [])
   assert.equal(wrongImports('src/config.ts', "import { a } from './db/connect.ts'").length, 1)
+})
+
+it('one room alone knows who collects metrics, and one who collects traces', async () => {
+  const users = { metrics: new Set<string>(), tracing: new Set<string>() }
+  for await (const file of glob('src/**/*.ts')) {
+    const source = await readFile(file, 'utf8')
+    if (/['"]prom-client/.test(source)) users.metrics.add(dirname(file))
+    if (/['"]@opentelemetry\//.test(source)) users.tracing.add(dirname(file))
+  }
+  assert.deepEqual([[...users.metrics], [...users.tracing]], [[join('src', 'metrics')], [join('src', 'tracing')]])
 })
 
 it('only the process edge reads the environment', async () => {

@@ -12,13 +12,15 @@ export interface BreakerOptions {
   readonly probeIntervalMs: number
   /** Asks the server whether it answers again. Never rejects. */
   readonly probe: () => Promise<boolean>
+  /** Told when it opens, and when it closes. */
+  readonly onChange?: ((isOpen: boolean) => void) | undefined
 }
 
 /**
  * Stops asking a server that does not answer. While it is open a probe asks in the background, so that no request has to
  * pay for finding out; the first probe that is answered closes it.
  */
-export function createBreaker({ threshold, probeIntervalMs, probe }: BreakerOptions): Breaker {
+export function createBreaker({ threshold, probeIntervalMs, probe, onChange }: BreakerOptions): Breaker {
   let failures = 0
   let timer: NodeJS.Timeout | undefined
   let closed = false
@@ -27,11 +29,17 @@ export function createBreaker({ threshold, probeIntervalMs, probe }: BreakerOpti
     return failures >= threshold
   }
 
+  function count(now: number): void {
+    const wasOpen = isOpen()
+    failures = now
+    if (isOpen() !== wasOpen) onChange?.(!wasOpen)
+  }
+
   function probeLater(): void {
     timer ??= setTimeout(async () => {
       const answered = await probe()
       timer = undefined
-      if (answered) failures = 0
+      if (answered) count(0)
       if (isOpen() && !closed) probeLater()
     }, probeIntervalMs).unref()
   }
@@ -40,11 +48,11 @@ export function createBreaker({ threshold, probeIntervalMs, probe }: BreakerOpti
     isOpen,
 
     succeeded() {
-      failures = 0
+      count(0)
     },
 
     failed() {
-      failures += 1
+      count(failures + 1)
       if (isOpen() && !closed) probeLater()
     },
 

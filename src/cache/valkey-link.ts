@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { SILENT, type Telemetry } from '../telemetry/telemetry.ts'
 import { createBreaker } from './breaker.ts'
 import { createValkeyClient, type ValkeyClient } from './valkey-client.ts'
 
@@ -20,6 +21,8 @@ export interface ValkeyLinkOptions {
   readonly cluster: boolean
   /** @see ValkeyCacheOptions */
   readonly onProblem?: (message: string) => void
+  /** @see ValkeyCacheOptions */
+  readonly telemetry?: Pick<Telemetry, 'cacheFailed' | 'breaker'>
 }
 
 const FAILURES_TO_OPEN = 5
@@ -28,10 +31,15 @@ const PROBLEM_INTERVAL_MS = 10_000
 const CLOSE_TIMEOUT_MS = 500
 
 /** Begins to connect, and returns at once. */
-export function createValkeyLink({ url, cluster, onProblem }: ValkeyLinkOptions): ValkeyLink {
+export function createValkeyLink({ url, cluster, onProblem, telemetry = SILENT }: ValkeyLinkOptions): ValkeyLink {
   const client = createValkeyClient({ url, cluster })
   const isUp = () => ping(client)
-  const breaker = createBreaker({ threshold: FAILURES_TO_OPEN, probeIntervalMs: PROBE_INTERVAL_MS, probe: isUp })
+  const breaker = createBreaker({
+    threshold: FAILURES_TO_OPEN,
+    probeIntervalMs: PROBE_INTERVAL_MS,
+    probe: isUp,
+    onChange: telemetry.breaker('cache'),
+  })
   const report = createReporter(onProblem)
   client.on('error', (error: unknown) => report(`The cache is not connected: ${failureWord(error)}`))
   client.on('ready', () => breaker.succeeded())
@@ -45,6 +53,7 @@ export function createValkeyLink({ url, cluster, onProblem }: ValkeyLinkOptions)
     answered: () => breaker.succeeded(),
 
     failed(error) {
+      telemetry.cacheFailed()
       report(`The cache did not do as asked: ${failureWord(error)}`)
       // A reply that is an error came in time: it says nothing against the connection.
       if (!isReply(error)) breaker.failed()

@@ -1,3 +1,4 @@
+import type { Telemetry } from '../telemetry/telemetry.ts'
 import type { ByteCache } from './byte-cache.ts'
 import { unwrap, wrap } from './envelope.ts'
 import { createValkeyLink, failureWord } from './valkey-link.ts'
@@ -12,6 +13,8 @@ export interface ValkeyCacheOptions {
   readonly ttlSeconds: number
   /** Told what is wrong, at most once in 10 seconds, in words that hold no address, key or password. */
   readonly onProblem?: (message: string) => void
+  /** Told of every failure, and of the breaker. */
+  readonly telemetry?: Pick<Telemetry, 'cacheFailed' | 'breaker'>
 }
 
 /** The number is that of the envelope: a server of another version does not read what this one wrote. */
@@ -24,8 +27,8 @@ const MAX_WRITE_BYTES = 32 * 1024 * 1024
  * @throws AppError `BAD_REQUEST` when the URL is none of Valkey's or Redis'. The cache itself never throws or rejects.
  */
 export function createValkeyCache(options: ValkeyCacheOptions): ByteCache {
-  const { url, cluster = false, maxEntryBytes, onProblem } = options
-  const link = createValkeyLink({ url, cluster, onProblem })
+  const { url, cluster = false, maxEntryBytes, onProblem, telemetry } = options
+  const link = createValkeyLink({ url, cluster, onProblem, telemetry })
   const ttlMs = Math.max(1, Math.ceil(options.ttlSeconds * 1000))
   const writes = createBudget()
 

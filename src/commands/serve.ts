@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type AppOptions, createApp } from '../app.ts'
+import { type App, type AppOptions, createApp } from '../app.ts'
 import type { Config } from '../config.ts'
 import { isAppError } from '../errors.ts'
 import type { Logger } from '../log.ts'
@@ -26,6 +26,8 @@ export interface Service {
   readonly writer: SnapshotWriter
   /** Whether new objects can be stored; rejects with why not. */
   checkStorage(): Promise<void>
+  /** What this process has collected, for another that answers for several. */
+  collectMetrics: App['collectMetrics']
   /** Is not ready any more, lets what is under way end for up to 20 seconds, cuts the rest, and lets go of all that it holds. */
   close(options?: CloseOptions): Promise<void>
 }
@@ -51,6 +53,7 @@ export async function startService(options: Omit<AppOptions, 'publicUrl'>): Prom
     port: listener.port,
     writer: app.writer,
     checkStorage: app.checkStorage,
+    collectMetrics: app.collectMetrics,
     async close(closing) {
       app.drain()
       await listener.close(closing)

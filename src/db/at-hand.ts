@@ -25,6 +25,7 @@ export function keepAtHand(pool: pg.Pool) {
   })
   return {
     take: () => kept.pop(),
+    count: () => kept.length,
     keep(client: pg.PoolClient): void {
       if (pool.ending || pool.waitingCount > 0) client.release()
       else kept.push(client)

@@ -1,7 +1,9 @@
 import { Kysely, PostgresDialect, type RawBuilder } from 'kysely'
 import type { StopSignal } from '../abort.ts'
+import type { Telemetry } from '../telemetry/telemetry.ts'
 import { createExecutor, type ExecuteOptions } from './executor.ts'
-import { createPool, forKysely, type Limits, rethrow } from './pool.ts'
+import { observeStatements } from './observe-statements.ts'
+import { createPool, forKysely, type Limits, type PoolState, rethrow } from './pool.ts'
 import { createPooler } from './pooler.ts'
 import { compile, type Statement } from './statements.ts'
 import type { Tables } from './tables.ts'
@@ -20,6 +22,8 @@ export interface DatabaseOptions {
   readonly applicationName?: string
   /** Told the text of every statement. */
   readonly onStatement?: (text: string) => void
+  /** Told how long each of them took; nobody is when it is left out. */
+  readonly telemetry?: Telemetry | undefined
 }
 
 export interface StatementOptions {
@@ -46,6 +50,8 @@ export interface Database extends Rows {
   share(signal?: StopSignal): Rows
   /** Whether a pooler was met on the way. */
   isPooled(): boolean
+  /** Of the connections for requests. */
+  poolState(): PoolState
   /** Resolves when the database answers, on a connection that requests do not use. */
   check(): Promise<DatabaseHealth>
   close(): Promise<void>
@@ -62,8 +68,10 @@ export function createDatabase({
   maxConnections = 10,
   isReadOnly,
   onStatement,
+  telemetry,
   ...options
 }: DatabaseOptions): Database {
+  const observer = telemetry && observeStatements(telemetry)
   const pooler = createPooler()
   const pool = createPool({ ...options, max: maxConnections, pooler })
   const healthPool = createPool({ ...options, max: 1, pooler })
@@ -71,9 +79,10 @@ export function createDatabase({
     dialect: new PostgresDialect({ pool: forKysely(pool, { isReadOnly }) }),
     log: (event) => {
       if (event.level === 'query') onStatement?.(event.query.sql)
+      observer?.past(event.query.sql, event.queryDurationMillis, event.level === 'error' ? event.error : undefined)
     },
   })
-  const execute = createExecutor(pool)
+  const execute = createExecutor(pool, observer?.begin)
   const run: Run = (query, options) => {
     const statement = 'text' in query ? query : compile(query)
     onStatement?.(statement.text)
@@ -84,6 +93,7 @@ export function createDatabase({
     rows: (query, options = {}) => run(query, options),
     share: (signal) => shareOf(run, signal),
     isPooled: () => pooler.isThere === true,
+    poolState: () => pool.state(),
     async check() {
       const client = await healthPool.connect().catch(rethrow)
       const { rows } = await client.query<DatabaseHealth>(IS_READ_ONLY).catch((error: unknown) => {

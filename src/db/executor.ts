@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import type { StopSignal } from '../abort.ts'
 import { isMisplaced, toDatabaseError } from './errors.ts'
+import type { ObserveStatement } from './observe-statements.ts'
 import { type Pool, type Stop, startLimit } from './pool.ts'
 import { createStatementNames } from './statement-names.ts'
 import { type Answer, StatementQuery } from './statement-query.ts'
@@ -21,7 +22,7 @@ export interface ExecuteOptions {
 export type Execute = (statement: Statement, options: ExecuteOptions) => Promise<unknown[][]>
 
 /** Executes statements on the connections of a pool, each one prepared where it comes again. */
-export function createExecutor(pool: Pool): Execute {
+export function createExecutor(pool: Pool, observe?: ObserveStatement): Execute {
   const { pooler } = pool
   const names = createStatementNames()
   const generations = new WeakMap<pg.PoolClient, number>()
@@ -66,6 +67,7 @@ export function createExecutor(pool: Pool): Execute {
   return ({ text, values }, { signal, onOver }) =>
     new Promise((resolve, reject) => {
       const parameters = values.map(parameterOf)
+      const ended = observe?.(text)
       const stop: Stop = { isOver: false }
       // One listener for all that it takes.
       const leave = () => {
@@ -76,6 +78,7 @@ export function createExecutor(pool: Pool): Execute {
       const settle: Answer = (error, rows = []) => {
         signal?.removeEventListener('abort', leave)
         onOver?.()
+        ended?.(error)
         if (error === undefined) resolve(rows)
         else reject(toDatabaseError(error))
       }

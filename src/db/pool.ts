@@ -54,7 +54,17 @@ export interface Pool {
   connect(): Promise<pg.PoolClient>
   /** To be called with what happened on the connection: it may be of no more use. */
   release(client: pg.PoolClient, error?: unknown): void
+  state(): PoolState
   end(): Promise<void>
+}
+
+/** How a pool stands, in connections. */
+export interface PoolState {
+  readonly max: number
+  readonly inUse: number
+  readonly idle: number
+  /** Callers that wait for one. */
+  readonly waiting: number
 }
 
 /** A server that reads a standby goes on reading: its connections are not all thrown away each time that it would note something. */
@@ -96,6 +106,10 @@ export function createPool(options: PoolOptions): Pool {
       }
       if (isOld(client) || (error !== undefined && endsConnection(error))) client.release(true)
       else atHand.keep(client)
+    },
+    state() {
+      const idle = pool.idleCount + atHand.count()
+      return { max: options.max, inUse: pool.totalCount - idle, idle, waiting: pool.waitingCount }
     },
     async end() {
       atHand.giveBack()

@@ -27,6 +27,8 @@ export interface Events {
   close(): void
   /** How many watch what happens. */
   readonly watching: number
+  /** Seconds since all that was committed was last found; 0 while nobody watches. */
+  lagSeconds(): number
 }
 
 export interface WatchRunOptions extends After {
@@ -82,6 +84,7 @@ export function createEvents({ db: database, idleMillis = IDLE_MILLIS, ...option
       return createWatch(createReplay({ past: await begun(past, asked.signal), ...beginning, speed, maxGapMs }))
     },
     close: () => hub.close(),
+    lagSeconds: hub.lagSeconds,
     get watching() {
       return hub.members
     },

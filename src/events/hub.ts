@@ -20,6 +20,8 @@ export interface Hub {
   close(): void
   /** How many there are. */
   readonly members: number
+  /** Seconds since all that was committed was last found; 0 while there are none. */
+  lagSeconds(): number
 }
 
 export interface Membership {
@@ -153,6 +155,7 @@ export function createHub({ watching: db, onProblem, ...options }: HubOptions): 
     get members() {
       return leaves.size
     },
+    lagSeconds: poller.lagSeconds,
     async join(runId) {
       const membership = enter(runId, runId === null ? RUNS : topicOf(runId))
       timer ??= setInterval(tick, WAKE_MILLIS).unref()

@@ -20,6 +20,8 @@ export interface Poller {
   start(): Promise<Moment>
   /** What has been handed on up to now; null before the start. */
   readonly head: Moment | null
+  /** Seconds since it last found all there was; 0 while it is not asked to look. */
+  lagSeconds(): number
   stop(): void
 }
 
@@ -46,6 +48,7 @@ export function createPoller(options: PollerOptions): Poller {
   /** The round that has begun, as far as it was handed on: after a failure it goes on there. */
   let round: { readonly moment: Moment; readonly last: Change } | null = null
   let foundAt = 0
+  let lookedAt = 0
 
   /** Reads one round to its end: everything between the head and what its first statement sees. @returns whether there was anything. */
   async function poll(signal: AbortSignal): Promise<boolean> {
@@ -87,12 +90,14 @@ export function createPoller(options: PollerOptions): Poller {
     const { signal } = stopping
     head = await begun
     foundAt = performance.now()
+    lookedAt = foundAt
     while (!signal.aborted) {
       let pause = performance.now() - foundAt > QUIET_AFTER_MILLIS ? quietMillis : activeMillis
       await delay(pause, undefined, { signal }).catch(() => {})
       if (signal.aborted) return
       try {
         if (await poll(signal)) foundAt = performance.now()
+        lookedAt = performance.now()
       } catch (error) {
         if (signal.aborted) return
         onProblem(error)
@@ -112,6 +117,7 @@ export function createPoller(options: PollerOptions): Poller {
     get head() {
       return head
     },
+    lagSeconds: () => (running && head ? (performance.now() - lookedAt) / 1000 : 0),
     start() {
       if (running) return running.begun
       const stopping = new AbortController()

@@ -11,6 +11,7 @@ import type { Readers } from '../snapshots/readers.ts'
 import type { Verifier } from '../snapshots/upkeep/verifier.ts'
 import type { Parts, RequestParts } from '../snapshots/views/parts.ts'
 import type { Payloads } from '../snapshots/views/payloads.ts'
+import { SILENT, type Telemetry } from '../telemetry/telemetry.ts'
 import { createDeadline, type Deadline } from './deadline.ts'
 
 /** What every request shares. */
@@ -30,6 +31,8 @@ export interface Services {
   readonly policies?: (() => object) | undefined
   /** Largest payload in one answer, in bytes. */
   readonly payloadMaxBytes: number
+  /** Nobody is told when it is left out. */
+  readonly telemetry?: Telemetry
 }
 
 /** Who asks, and whether they wait. */
@@ -48,7 +51,8 @@ export interface Asker {
 }
 
 /** Built once an operation; nothing in it outlives the answer. Its reader is the operation's own, and its viewer's. */
-export interface Context extends Omit<Services, 'parts' | 'policies'> {
+export interface Context extends Omit<Services, 'parts' | 'policies' | 'telemetry'> {
+  readonly telemetry: Telemetry
   readonly reader: SnapshotReader
   readonly viewer: Viewer
   /** The operation's own. */
@@ -85,6 +89,7 @@ class OperationContext implements Context {
   readonly audit: Services['audit']
   readonly authorize: Authorize | undefined
   readonly payloadMaxBytes: number
+  readonly telemetry: Telemetry
   readonly viewer: Viewer
   readonly memory = new Map<object, unknown>()
   readonly #states: Parts
@@ -107,6 +112,7 @@ class OperationContext implements Context {
     this.audit = services.audit
     this.authorize = authorize
     this.payloadMaxBytes = services.payloadMaxBytes
+    this.telemetry = services.telemetry ?? SILENT
     this.viewer = viewer
     this.#states = services.parts
     this.#deadline = deadline

@@ -130,7 +130,9 @@ async function readLazy(source: LazyJson, maxBytes: number): Promise<Buffer> {
       if (!Buffer.isBuffer(body)) body.destroy()
       throw new AppError('PAYLOAD_TOO_LARGE', `An event has no room for ${sizeBytes} bytes: ask for JSON`)
     }
-    return Buffer.isBuffer(body) ? body : await buffer(body)
+    const bytes = Buffer.isBuffer(body) ? body : await buffer(body)
+    source.onSent?.(bytes.length)
+    return bytes
   } finally {
     release()
   }

@@ -23,6 +23,8 @@ export interface LazyJson {
   /** Where the leaf stands in the answer, for the error that takes its place when it cannot be opened. */
   readonly nodes: readonly ASTNode[]
   readonly path: readonly (string | number)[]
+  /** Told of bytes that have gone out. */
+  readonly onSent?: (bytes: number) => void
 }
 
 export interface OpenBytes {

@@ -112,7 +112,7 @@ async function writeSegments(response: ServerResponse, segments: readonly RawSou
     if (opened && 'failure' in opened) late.push(opened.failure)
     if (opened && 'body' in opened) {
       sizeBytes += opened.sizeBytes
-      await writePayload(response, opened)
+      await writePayload(response, opened, isLazy(segment) ? segment.onSent : undefined)
       continue
     }
     const part = isLazy(segment) ? 'null' : segment
@@ -122,10 +122,15 @@ async function writeSegments(response: ServerResponse, segments: readonly RawSou
   return { sizeBytes, late }
 }
 
-async function writePayload(response: ServerResponse, { body, release }: OpenBytes): Promise<void> {
+async function writePayload(
+  response: ServerResponse,
+  { body, release }: OpenBytes,
+  onSent: LazyJson['onSent'],
+): Promise<void> {
   try {
-    if (Buffer.isBuffer(body)) await write(response, body)
-    else await pour(body, response)
+    if (!Buffer.isBuffer(body)) return await pour(body, response, onSent)
+    await write(response, body)
+    onSent?.(body.length)
   } finally {
     release()
   }
@@ -225,7 +230,7 @@ async function write(response: ServerResponse, part: string | Buffer): Promise<v
 }
 
 /** Sends a whole body. A pipeline into the response itself would leave its listeners there, more with each payload. */
-async function pour(body: Readable, response: ServerResponse): Promise<void> {
+async function pour(body: Readable, response: ServerResponse, onSent: LazyJson['onSent']): Promise<void> {
   if (response.destroyed) {
     body.destroy()
     throw new Departure()
@@ -233,6 +238,7 @@ async function pour(body: Readable, response: ServerResponse): Promise<void> {
   const leave = () => sink.destroy(new Departure())
   const sink = new Writable({
     write(chunk: Buffer, _encoding, done) {
+      onSent?.(chunk.length)
       if (response.write(chunk)) done()
       else response.once('drain', done)
     },

@@ -8,6 +8,7 @@ import type { SnapshotReader } from '../snapshots/reader.ts'
 import type { Readers } from '../snapshots/readers.ts'
 import type { Parts, RequestParts } from '../snapshots/views/parts.ts'
 import { openStateDiff, type StateDiff } from '../snapshots/views/state-diff.ts'
+import { SILENT, type Telemetry } from '../telemetry/telemetry.ts'
 import { findSnapshot } from './asked-snapshot.ts'
 import { decodePart } from './capture-query.ts'
 import { conditionFailed, precondition } from './conditions.ts'
@@ -16,12 +17,14 @@ import { readAccept } from './negotiation.ts'
 import { SAFE_HEADERS } from './representation.ts'
 import type { RequestContext } from './request.ts'
 import { sendBody } from './send-body.ts'
+import { startCount } from './sent-bytes.ts'
 
 export interface DiffRouteOptions {
   readonly readers: {
     forViewer(...asked: Parameters<Readers['forViewer']>): Pick<SnapshotReader, 'loadSnapshots' | 'loadNeighbours'>
   }
   readonly parts: Parts
+  readonly telemetry?: Pick<Telemetry, 'payloadBytes'>
 }
 
 const PATCH = 'application/json-patch+json'
@@ -31,7 +34,7 @@ const MERGE_PATCH = 'application/merge-patch+json'
  * `GET` and `HEAD /snapshots/{snapshotId}/diff?from={id}&pointer=…`: what makes this state of the other one, or of the one before it
  * in the run, streamed as a patch of RFC 6902; by `Accept` of RFC 7396, where that has words for it and all of both is compared.
  */
-export function createDiffRoute({ readers, parts }: DiffRouteOptions): {
+export function createDiffRoute({ readers, parts, telemetry = SILENT }: DiffRouteOptions): {
   readonly GET: Handler
   readonly HEAD: Handler
 } {
@@ -47,7 +50,9 @@ export function createDiffRoute({ readers, parts }: DiffRouteOptions): {
     const reads = parts.forViewer(viewer, signal, patienceMillis)
     try {
       const diff = await compare(reads, [old, to], pointer)
-      await send(context, diff, { mediaType, pointer })
+      const sent = startCount(response, null)
+      const of = { tier: to.storageUri === null ? 'inline' : 'object', way: 'diff' } as const
+      await send(context, diff, { mediaType, pointer }).finally(() => telemetry.payloadBytes('out', sent(true), of))
     } finally {
       reads.close()
     }

@@ -81,9 +81,9 @@ export function createExplorerRoutes({ built = BUILT }: ExplorerOptions = {}): r
 
   return [
     // The page holds no data, and asks with the token that its reader puts in.
-    { path: /^\/explorer\/(.*)$/, methods: { GET: serve, HEAD: serve }, needs: 'nothing' },
-    { path: /^\/explorer$/, methods: { GET: lead, HEAD: lead }, needs: 'nothing' },
-    { path: /^\/$/, methods: { GET: leadBrowser, HEAD: leadBrowser }, needs: 'nothing' },
+    { name: '/explorer/', path: /^\/explorer\/(.*)$/, methods: { GET: serve, HEAD: serve }, needs: 'nothing' },
+    { name: '/explorer', path: /^\/explorer$/, methods: { GET: lead, HEAD: lead }, needs: 'nothing' },
+    { name: '/', path: /^\/$/, methods: { GET: leadBrowser, HEAD: leadBrowser }, needs: 'nothing' },
   ]
 }
 

@@ -63,6 +63,7 @@ export function createGraphqlRoute({ graphql, streams, graphiql, documents }: Gr
     // Nothing would ever end it.
     if (method === 'HEAD') throw new AppError('BAD_REQUEST', 'A subscription has no head alone')
     const leave = streams.enter(whoAsks(viewer, socket.remoteAddress))
+    asked.told.isLasting = true
     try {
       const after = headers['last-event-id'] || undefined
       const result = await graphql.subscribe(params, asked, { after: after?.toString() })

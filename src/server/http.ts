@@ -3,10 +3,12 @@ import { type Authenticate, challengeOf } from '../auth/authenticate.ts'
 import { requireScope, type Scope } from '../auth/viewer.ts'
 import { AppError, Departure, ERRORS, isAppError } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { SILENT, type Telemetry } from '../telemetry/telemetry.ts'
 import { breakOff } from './connection.ts'
 import { type Cors, isPreflight } from './cors.ts'
 import { refuseUnclear } from './framing.ts'
 import type { Hosts } from './hosts.ts'
+import { observeRequest } from './observe-request.ts'
 import type { Pace } from './pace.ts'
 import { limitRequest, type RateLimit } from './rate-limit.ts'
 import { askForBody, createRequestContext, type RequestContext, splitTarget } from './request.ts'
@@ -18,6 +20,8 @@ import { boundRest, stopReading } from './unread-body.ts'
 export type Handler = (context: RequestContext) => Promise<void>
 
 export interface Route {
+  /** Template of its path, as metrics and traces call it, such as `/snapshots/{snapshotId}/payload`; `other` when left out. */
+  readonly name?: string
   /** Matched against the raw path, before the `?`; groups become `params`. */
   readonly path: RegExp
   readonly methods: Readonly<Record<string, Handler>>
@@ -26,8 +30,11 @@ export interface Route {
   readonly discardMaxBytes?: number
   /** The scope that it needs; `read` when left out. `nothing`: it is open to strangers as well, or asks by itself. */
   readonly needs?: Scope | 'nothing'
-  /** Whether it is served whatever the request calls this server, as what watches over it calls it by its address; default false. */
-  readonly isForAnyHost?: boolean
+  /**
+   * Whether it is served whatever the request calls this server, as what watches over it calls it by its address; default false.
+   * `by token`: to whoever shows one, where the server asks for it. No page of a site that took a name of this server's has one.
+   */
+  readonly isForAnyHost?: boolean | 'by token'
 }
 
 /** How the answer of a failure looks; without one it holds the code and the message. */
@@ -51,6 +58,8 @@ export interface FrontOptions {
   readonly routes: readonly Route[]
   /** Told of every failure whose cause clients do not see. */
   readonly log: Logger
+  /** Told of each request; nobody is when it is left out. */
+  readonly telemetry?: Telemetry | undefined
   /** Whether each request has a line in the log; default false. */
   readonly logRequests?: boolean
   /** Which pages of other origins may read the answers; undefined: none. */
@@ -86,6 +95,7 @@ export function createFront({
   rateLimit,
   draining,
   readers,
+  telemetry = SILENT,
   logRequests = false,
 }: FrontOptions): RequestListener {
   const slowReaders = createSlowReaders(readers)
@@ -105,7 +115,9 @@ export function createFront({
     } catch (error) {
       if (isDeparture(response, error)) return void response.destroy()
       if (!isAppError(error) || error.cause !== undefined) context.report(error)
-      fail(context, isAppError(error) ? error : UNFORESEEN, found?.route)
+      const failure = isAppError(error) ? error : UNFORESEEN
+      telemetry.failed(failure.code)
+      fail(context, failure, found?.route)
     }
   }
 
@@ -122,6 +134,7 @@ export function createFront({
     response.setHeader('x-content-type-options', 'nosniff')
     response.setHeader('content-security-policy', "default-src 'none'; frame-ancestors 'none'")
     const isRoutine = found?.route.isForAnyHost === true
+    const observed = observeRequest(telemetry, { context, path, route: found && (found.route.name ?? 'other') })
     const writeLine = logRequests ? startLine(log, { context, path, isRoutine }) : undefined
     // One listener: an answer has ten at most without a warning, and its payloads have theirs.
     response.on('close', () => {
@@ -129,9 +142,12 @@ export function createFront({
       context.closed()
       boundRest(request, BODY_MILLIS)
       writeLine?.()
+      observed.ended()
     })
-    const isKnownHost = isRoutine || hosts === undefined || hosts(authority)
-    serve(found, context, isKnownHost)
+    const isByToken = authenticate !== undefined && found?.route.isForAnyHost === 'by token'
+    const isKnownHost = isRoutine || isByToken || hosts === undefined || hosts(authority)
+    if (observed.span) observed.span.within(() => serve(found, context, isKnownHost))
+    else serve(found, context, isKnownHost)
   }
 }
 

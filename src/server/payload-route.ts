@@ -1,8 +1,9 @@
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { Snapshot } from '../model/snapshot.ts'
 import { contentDisposition } from '../snapshots/links.ts'
-import { isMasked } from '../snapshots/source/source.ts'
+import { isMasked, isObject } from '../snapshots/source/source.ts'
 import type { CodedPayload, MaskedSource, Payloads, Source } from '../snapshots/views/payloads.ts'
+import { SILENT, type Telemetry } from '../telemetry/telemetry.ts'
 import { createFindAsked, type FindAskedOptions } from './asked-snapshot.ts'
 import { addVary, type Handler } from './http.ts'
 import { accepts } from './negotiation.ts'
@@ -13,6 +14,7 @@ export interface PayloadRouteOptions extends FindAskedOptions {
   readonly payloads: Pick<Payloads, 'resolve' | 'open' | 'hasRanges' | 'openRange' | 'coded' | 'sizeOf'>
   /** How long a client may take nothing. */
   readonly stallMillis?: number
+  readonly telemetry?: Pick<Telemetry, 'payloadBytes'>
 }
 
 /**
@@ -22,16 +24,20 @@ export interface PayloadRouteOptions extends FindAskedOptions {
  * every payload of which parts can be checked, but not of large coded ones: each would have to be decoded from its start.
  */
 export function createPayloadRoute(options: PayloadRouteOptions): { readonly GET: Handler; readonly HEAD: Handler } {
-  const { payloads, stallMillis } = options
+  const { payloads, stallMillis, telemetry = SILENT } = options
   const findAsked = createFindAsked(options)
 
   async function serve(context: RequestContext): Promise<void> {
     const { request, response, query, signal } = context
     const { snapshot, viewer, disposition, filename } = await findAsked(context, query)
     const source = await payloads.resolve(snapshot, { viewer, signal })
+    const tier = isObject(isMasked(source) ? source.under : source) ? 'object' : 'inline'
+    const onSent: Representation['onSent'] = (bytes, asked) =>
+      telemetry.payloadBytes('out', bytes, { tier, way: viewer.mode === 'link' ? 'link' : asked })
     const name = filename === null ? {} : { 'content-disposition': contentDisposition(disposition, filename) }
     if (isMasked(source)) {
-      return await sendRepresentation(context, maskedForm(source, { ...SAFE_HEADERS, ...name }, signal), stallMillis)
+      const form = maskedForm(source, { ...SAFE_HEADERS, ...name }, signal)
+      return await sendRepresentation(context, { ...form, onSent }, stallMillis)
     }
     const headers = { ...SAFE_HEADERS, ...name, 'content-type': source.snapshot.contentType }
     const coded = await payloads.coded(source)
@@ -39,7 +45,8 @@ export function createPayloadRoute(options: PayloadRouteOptions): { readonly GET
     const plain = await plainForm(source, headers, signal)
     const wantsPart = request.headers.range !== undefined && plain.openRange !== null
     const isAccepted = coded !== null && !wantsPart && accepts(request.headers, coded.coding)
-    await sendRepresentation(context, isAccepted ? codedForm(source, coded, { headers, signal }) : plain, stallMillis)
+    const form = isAccepted ? codedForm(source, coded, { headers, signal }) : plain
+    await sendRepresentation(context, { ...form, onSent }, stallMillis)
   }
 
   async function plainForm(source: Source, headers: OutgoingHttpHeaders, signal: AbortSignal): Promise<Representation> {

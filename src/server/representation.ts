@@ -5,6 +5,7 @@ import type { ByteRange, OpenPayload, UnmeasuredPayload } from '../snapshots/vie
 import { conditionFailed, precondition, readRange } from './conditions.ts'
 import type { RequestContext } from './request.ts'
 import { STALL_MILLIS, sendBody } from './send-body.ts'
+import { startCount } from './sent-bytes.ts'
 
 /** One of the forms in which stored bytes can be sent. */
 export interface Representation {
@@ -16,6 +17,8 @@ export interface Representation {
   open(): Promise<OpenPayload | UnmeasuredPayload>
   /** Null where there are no parts of it. */
   readonly openRange: ((range: ByteRange) => Promise<OpenPayload>) | null
+  /** Told how many of its bytes have gone out, by what was asked for. */
+  readonly onSent?: (bytes: number, asked: 'whole' | 'range') => void
 }
 
 /** A payload is data of strangers: no browser may take it for a page of this server, and nobody keeps it. */
@@ -59,19 +62,30 @@ export async function sendRepresentation(
     const payload = await what.open()
     return await send(response, payload, {
       stallMillis,
+      sizeBytes: payload.sizeBytes,
+      onSent: (bytes) => what.onSent?.(bytes, 'whole'),
       status: 200,
       headers: { ...headers, ...lengthOf(payload.sizeBytes) },
     })
   }
   const { start, end } = range
   const extent = { 'content-length': end - start, 'content-range': `bytes ${start}-${end - 1}/${sizeBytes}` }
-  await send(response, await openRange(range), { stallMillis, status: 206, headers: { ...headers, ...extent } })
+  await send(response, await openRange(range), {
+    stallMillis,
+    sizeBytes: end - start,
+    onSent: (bytes) => what.onSent?.(bytes, 'range'),
+    status: 206,
+    headers: { ...headers, ...extent },
+  })
 }
 
 interface Sending {
   readonly status: number
   readonly headers: OutgoingHttpHeaders
   readonly stallMillis: number
+  /** Of what is sent; null where only its end tells. */
+  readonly sizeBytes: number | null
+  readonly onSent: (bytes: number) => void
 }
 
 async function send(
@@ -79,10 +93,13 @@ async function send(
   payload: OpenPayload | UnmeasuredPayload,
   sending: Sending,
 ): Promise<void> {
+  const sent = startCount(response, sending.sizeBytes)
   try {
     response.writeHead(sending.status, sending.headers)
     await sendBody(response, payload.body, sending.stallMillis)
+    sending.onSent(sent(true))
   } catch (error) {
+    sending.onSent(sent(false))
     discard(payload)
     throw error
   }

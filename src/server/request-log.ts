@@ -34,6 +34,7 @@ export function startLine(log: Logger, { context, path, isRoutine }: LoggedReque
         viewer: context.viewer.name ?? undefined,
         operation: told.operation,
         codes: told.codes,
+        trace_id: told.traceId,
         status: response.headersSent ? response.statusCode : undefined,
         millis: Math.round((performance.now() - began) * 10) / 10,
         // Of the whole answer, its head as well.

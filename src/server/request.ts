@@ -44,6 +44,10 @@ export interface Told {
   operation?: string | undefined
   /** Codes of the errors beside data, each once. */
   codes?: readonly string[] | undefined
+  /** Whether it lasts as long as somebody listens. */
+  isLasting?: boolean
+  /** Of the trace that it belongs to, where traces are collected. */
+  traceId?: string | undefined
   /** Who connected, where that was said on the connection. */
   viewer?: Viewer | undefined
 }
@@ -164,6 +168,7 @@ class FrontContext implements OwnedContext {
       request: this.id,
       method: this.request.method,
       path: this.#path.slice(0, LOGGED_PATH_LENGTH),
+      trace_id: this.told.traceId,
     })
     return this.#log
   }

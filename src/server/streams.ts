@@ -47,6 +47,8 @@ export interface Streams {
    * @throws AppError `OVERLOADED`.
    */
   enter(who: string): () => void
+  /** How many have a place now. */
+  open(): number
   /** Looks after a stream that has begun. @returns to be called when it has ended. */
   tend(stream: Stream): () => void
 }
@@ -81,7 +83,7 @@ export function createStreams({ draining, ...changed }: StreamsOptions): Streams
 
   return {
     limits,
-    enter: createPlaces(limits),
+    ...createPlaces(limits),
     tend(stream) {
       const age = limits.ageMillis * (1 + AGE_SPREAD * (2 * Math.random() - 1))
       const entry = { stream, endsAt: performance.now() + age }
@@ -92,10 +94,10 @@ export function createStreams({ draining, ...changed }: StreamsOptions): Streams
   }
 }
 
-function createPlaces({ streamsMax, perViewerMax }: StreamLimits): Streams['enter'] {
+function createPlaces({ streamsMax, perViewerMax }: StreamLimits): Pick<Streams, 'enter' | 'open'> {
   const taken = new Map<string, number>()
   let total = 0
-  return (who) => {
+  const enter: Streams['enter'] = (who) => {
     const own = taken.get(who) ?? 0
     if (total >= streamsMax) throw new AppError('OVERLOADED', 'As many subscriptions as this server takes are open')
     if (own >= perViewerMax)
@@ -109,6 +111,7 @@ function createPlaces({ streamsMax, perViewerMax }: StreamLimits): Streams['ente
       else taken.delete(who)
     }
   }
+  return { enter, open: () => total }
 }
 
 /** By what one viewer is told from another: while nobody is asked who they are, the address that they come from. */

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import { GRAPHQL_TRANSPORT_WS_PROTOCOL } from 'graphql-ws'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { AppError, ERRORS } from '../errors.ts'
+import { SILENT } from '../telemetry/telemetry.ts'
 import { type FrontOptions, withoutBase } from './http.ts'
 import { createRequestContext, type RequestContext, splitTarget } from './request.ts'
 import { startSocketLine } from './request-log.ts'
@@ -11,7 +12,7 @@ import { startSocketLine } from './request-log.ts'
 export type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void
 
 export interface UpgradeOptions
-  extends Pick<FrontOptions, 'log' | 'logRequests' | 'cors' | 'basePath' | 'hosts' | 'draining'> {
+  extends Pick<FrontOptions, 'log' | 'telemetry' | 'logRequests' | 'cors' | 'basePath' | 'hosts' | 'draining'> {
   /** The only path with something behind it. */
   readonly path: RegExp
   /** Of the server: its own pages may always connect. */
@@ -19,6 +20,9 @@ export interface UpgradeOptions
   /** Given every connection that stands. */
   readonly serve: (socket: WebSocket, context: RequestContext) => void
 }
+
+/** As metrics call it. */
+const SOCKET_ROUTE = '/graphql (websocket)'
 
 /** A subscription and its variables. */
 const MESSAGE_MAX_BYTES = 131_072
@@ -30,7 +34,7 @@ export function isUpgrade({ method, headers }: IncomingMessage): boolean {
 
 /** The front for WebSockets: it looks at what the one for requests looks at, and writes a line when a connection is over. */
 export function createUpgradeFront(options: UpgradeOptions): UpgradeListener {
-  const { log, logRequests = false, draining, serve } = options
+  const { log, telemetry = SILENT, logRequests = false, draining, serve } = options
   const server = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -53,6 +57,8 @@ export function createUpgradeFront(options: UpgradeOptions): UpgradeListener {
     const refusal = findRefusal(request, options)
     const { status = 101 } = refusal ?? {}
     if (logRequests) startSocketLine(log, { context, path, status })
+    telemetry.requestBegan()
+    telemetry.requestEnded({ route: SOCKET_ROUTE, method: 'GET', status, seconds: undefined, isCut: false })
     if (refusal) refuse(context, refusal)
     else server.handleUpgrade(request, socket, head, (connection) => serve(connection, context))
   }

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { AppError } from '../errors.ts'
 import type { Parts } from '../snapshots/views/parts.ts'
+import { SILENT, type Telemetry } from '../telemetry/telemetry.ts'
 import { createFindAsked, type FindAskedOptions } from './asked-snapshot.ts'
 import { decodePart } from './capture-query.ts'
 import type { Handler } from './http.ts'
@@ -9,13 +10,14 @@ import type { RequestContext } from './request.ts'
 
 export interface ValueRouteOptions extends FindAskedOptions {
   readonly parts: Parts
+  readonly telemetry?: Pick<Telemetry, 'payloadBytes'>
 }
 
 /**
  * `GET` and `HEAD /snapshots/{snapshotId}/value?pointer=…`: the bytes of one place in a state, streamed, with ranges, to viewers and
  * to whoever holds a link to the payload: its query comes first. Without a pointer it is all of the state.
  */
-export function createValueRoute({ parts, ...options }: ValueRouteOptions): {
+export function createValueRoute({ parts, telemetry = SILENT, ...options }: ValueRouteOptions): {
   readonly GET: Handler
   readonly HEAD: Handler
 } {
@@ -25,6 +27,7 @@ export function createValueRoute({ parts, ...options }: ValueRouteOptions): {
     const { query, signal, patienceMillis } = context
     const { pointer, link } = readQuery(query)
     const { snapshot, viewer } = await findAsked(context, link)
+    const of = { tier: snapshot.storageUri === null ? 'inline' : 'object', way: 'part' } as const
     const reads = parts.forViewer(viewer, signal, patienceMillis)
     try {
       const document = await reads.open(snapshot)
@@ -35,6 +38,7 @@ export function createValueRoute({ parts, ...options }: ValueRouteOptions): {
         sizeOf: async () => place.sizeBytes,
         open: () => document.open(place),
         openRange: (range) => document.open(place, range),
+        onSent: (bytes) => telemetry.payloadBytes('out', bytes, of),
       })
     } finally {
       reads.close()

@@ -12,12 +12,14 @@ import { LRUCache } from 'lru-cache'
 import { AppError } from '../errors.ts'
 import { type Asker, createContext, type Services } from '../graphql/context.ts'
 import type { EventStream, SubscribeOptions } from '../graphql/event-stream.ts'
-import { createOperation, type Operation } from '../graphql/execution/operation.ts'
+import { createOperation } from '../graphql/execution/operation.ts'
 import { createLimitsRule, DEFAULT_LIMITS, excessOf, type Limits, tokensIn } from '../graphql/limits.ts'
 import { createErrorMask } from '../graphql/mask-error.ts'
 import { schema } from '../graphql/schema.ts'
 import { createSubscriptions, type MayWatch } from '../graphql/subscriptions.ts'
+import { SILENT } from '../telemetry/telemetry.ts'
 import type { AskedParams } from './graphql-request.ts'
+import { type ObservedOperation as Operation, observeFailures, observeOperation } from './observe-operation.ts'
 
 export interface YogaOptions {
   readonly services: Services
@@ -64,10 +66,13 @@ const NEEDS_STREAM = 'A subscription is answered as text/event-stream, or over W
  */
 export function createGraphqlServer({ services, onHiddenError, ...options }: YogaOptions): GraphqlServer {
   const { queryMillis = 30_000, introspection = true } = options
+  const { telemetry = SILENT } = services
   const limits = { ...DEFAULT_LIMITS, ...options.limits }
-  const maskUnasked = createErrorMask(onHiddenError)
+  const failures = observeFailures(telemetry)
+  const createMask = (report: (error: unknown) => void) => failures.observe(createErrorMask(report))
+  const maskUnasked = createMask(onHiddenError)
   const maskError = (error: unknown, asker?: Asker) =>
-    asker?.report ? createErrorMask((hidden) => asker.report?.(hidden))(error) : maskUnasked(error)
+    asker?.report ? createMask((hidden) => asker.report?.(hidden))(error) : maskUnasked(error)
   const known = createKnownOperations()
   const subscriptions = createSubscriptions({
     services,
@@ -82,7 +87,11 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
     if (refusal) return { errors: [maskError(refusal)] }
     const millis = operation.type === OperationTypeNode.QUERY ? queryMillis : undefined
     const { context, deadline, close } = createContext(services, asker, millis)
-    const { data, errors } = await operation.execute(params.variables ?? {}, context, params.body)
+    const began = performance.now()
+    const { variables = {}, body } = params
+    const result = await operation.within(() => operation.execute(variables, context, body))
+    operation.ended(began, result)
+    const { data, errors } = result
     deadline.keep()
     close()
     return errors
@@ -91,7 +100,7 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
   }
 
   function learn({ document, operationName, contextValue: { asked } }: YogaArgs): Operation {
-    const operation = createOperation({ schema, document, operationName, limits })
+    const operation = observeOperation(createOperation({ schema, document, operationName, limits }), telemetry)
     known.set(asked, operation)
     return operation
   }
@@ -123,9 +132,12 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
     cors: false,
   })
   // What Yoga's hooks look at of a request: the method decides whether mutations may run.
-  const askYoga = (method: string, context: YogaContext) => {
+  const askYoga = async (method: string, context: YogaContext) => {
     const { body: _body, ...params } = context.asked
-    return yoga.getResultForParams({ params, request: { method } as Request }, context)
+    const result = await yoga.getResultForParams({ params, request: { method } as Request }, context)
+    // What was not executed was not masked.
+    if (result && 'errors' in result) failures.tell(result.errors ?? [])
+    return result
   }
 
   return {
@@ -146,7 +158,11 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
       if (operation?.type === OperationTypeNode.SUBSCRIPTION) {
         const refusal = refusalOf(operation, asker)
         if (refusal) return { errors: [maskError(refusal)] }
-        return await subscriptions.begin(operation, { variables: asked.variables ?? {}, asker, ...options })
+        const begin = { variables: asked.variables ?? {}, asker, ...options }
+        const began = performance.now()
+        const begun = await operation.within(() => subscriptions.begin(operation, begin))
+        operation.ended(began, 'errors' in begun ? begun : {})
+        return begun
       }
       if (result) return result as ExecutionResult
       return operation ? await answer(operation, asked, asker) : {}

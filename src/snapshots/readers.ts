@@ -2,9 +2,11 @@ import type { StopSignal } from '../abort.ts'
 import type { Viewer } from '../auth/viewer.ts'
 import type { Database } from '../db/connect.ts'
 import type { Snapshot } from '../model/snapshot.ts'
+import type { Spans } from '../telemetry/spans.ts'
 import { createAllowedReader } from './allowed-reader.ts'
 import { type Authorize, createAllowed } from './authorize.ts'
 import type { MayRead } from './may-read.ts'
+import { observedReader } from './observed-reader.ts'
 import { createReader, type SnapshotReader } from './reader.ts'
 import { createSeenReader, seenAs } from './seen-reader.ts'
 
@@ -25,12 +27,15 @@ export interface ReadersOptions {
   readonly mayRead: MayRead
   /** Of the application around; undefined: scopes alone decide. */
   readonly authorize?: Authorize | undefined
+  /** Undefined while nobody collects traces. */
+  readonly spans?: Spans | undefined
 }
 
-export function createReaders({ db, mayRead, authorize }: ReadersOptions): Readers {
+export function createReaders({ db, mayRead, authorize, spans }: ReadersOptions): Readers {
   return {
     forViewer(viewer, signal) {
-      const reader = createReader(db.share(signal))
+      const plain = createReader(db.share(signal))
+      const reader = spans ? observedReader(plain, spans) : plain
       const seesAll = viewer.scopes.has('read') && viewer.scopes.has('pii:read')
       const seen = seesAll ? reader : createSeenReader(reader, (snapshot) => mayRead(viewer, snapshot))
       // A link was given by somebody who might.

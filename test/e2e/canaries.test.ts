@@ -85,6 +85,7 @@ function walkThrough(url: string, ids: readonly string[], hear: (text: string) =
     const wrong = await put(url, `{"${HIDDEN.key}": "${HIDDEN.text}", nonsense`, { headers })
     hear(`${wrong.status} ${JSON.stringify(wrong.headers)} ${wrong.body}`)
     await ask({ target: '/health/ready' })
+    await ask({ target: '/metrics', headers })
     for (const way of WAYS) {
       const text = `subscription { runEvents(runId: "run") { __typename ... on SnapshotCaptured { snapshot { ${FIELDS.replace('integrity(verify: true)', '')} } } } }`
       const watching = await watchBy(way, url, text, { token })

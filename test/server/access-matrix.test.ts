@@ -328,6 +328,13 @@ describe('a server that asks for a token', () => {
     ...['/health/live', '/health/ready'].flatMap((target) =>
       ['GET', 'HEAD'].map((method) => [{ method, target }, all(200, 200, 200)] as const),
     ),
+    ...['GET', 'HEAD'].map(
+      (method) =>
+        [
+          { method, target: '/metrics' },
+          { stranger: 401, admin: 200 },
+        ] as const,
+    ),
     [{ target: '/nowhere' }, all(404, 404)],
   ]
 

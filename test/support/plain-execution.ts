@@ -19,6 +19,7 @@ import { createParts } from '../../src/snapshots/views/parts.ts'
 import { createPayloads } from '../../src/snapshots/views/payloads.ts'
 import { createLinkSigner } from '../../src/storage/links/signed-link.ts'
 import { createStorage } from '../../src/storage/registry.ts'
+import { SILENT } from '../../src/telemetry/telemetry.ts'
 import { storageOptions } from './objects.ts'
 import type { TestServer } from './server.ts'
 import { createStrictReader } from './strict-reader.ts'
@@ -62,6 +63,7 @@ export function createPlainExecution({ server, now }: PlainExecutionOptions): Pl
     verifier: createVerifier({ db, payloads, reads }),
     links: createLinks({ storage, signer, maxSeconds: 86_400 }),
     payloadMaxBytes: 67_108_864,
+    telemetry: SILENT,
     viewer: ANYONE,
     signal: new AbortController().signal,
     memory: new Map(),

@@ -55,6 +55,8 @@ export interface Services {
   readonly s3: S3Service | Unavailable
   readonly chromium: ChromiumService | Unavailable
   readonly pgbouncer: Program | Unavailable
+  /** Its `promtool` lies beside it. */
+  readonly prometheus: Program | Unavailable
 }
 
 /** Each service starts when it is first asked for, once per run, and ends with the run. */
@@ -65,6 +67,7 @@ export const valkeyCluster = () => ask('valkey-cluster')
 export const s3 = () => ask('s3')
 export const chromium = () => ask('chromium')
 export const pgbouncer = () => ask('pgbouncer')
+export const prometheus = () => ask('prometheus')
 
 /**
  * Asks the broker of this run.

@@ -34,6 +34,8 @@ import { createVariables } from './variables.ts'
 /** One operation of a document that was validated; it may be executed any number of times. */
 export interface Operation {
   readonly type: OperationTypeNode
+  /** Undefined for one without a name. */
+  readonly name: string | undefined
   /** What its viewer must hold, all of them. */
   readonly scopes: readonly Scope[]
   /**
@@ -96,6 +98,7 @@ export function createOperation({ schema, document, operationName, limits }: Ope
 
   return {
     type: operation.operation,
+    name: operation.name?.value,
     scopes: scopesOfOperation(schema, document, operation),
     execute(given, context, body) {
       const { values: variables, errors } = coerce(given, body)

@@ -155,15 +155,21 @@ interface ValueRequest {
 
 /** Small values are read with the rest of the answer; larger ones are opened while it is written. */
 async function readValue(node: PartNode, { maxBytes, context, info }: ValueRequest): Promise<RawJson> {
-  const { place } = node
+  const { place, snapshot } = node
   const { sizeBytes } = place
+  const of = { tier: snapshot.storageUri === null ? 'inline' : 'object', way: 'part' } as const
+  const onSent = (bytes: number) => context.telemetry.payloadBytes('out', bytes, of)
   refuseAbove(limitOf(maxBytes, context.payloadMaxBytes), sizeBytes)
   const document = await documentOf(node, context)
   // What waits for its turn would hold all of a state that is in memory. A copy: what it is cut out of may be much larger.
   const atHandBytes = document.isInMemory ? INDEX_ABOVE_BYTES : SMALL_PAYLOAD_BYTES
-  if (sizeBytes <= atHandBytes) return rawJson(Buffer.from(await document.read(place)))
+  if (sizeBytes <= atHandBytes) {
+    const bytes = Buffer.from(await document.read(place))
+    onSent(bytes.length)
+    return rawJson(bytes)
+  }
   const open = () => document.open(place)
-  return rawJson({ sizeBytes, open, nodes: info.fieldNodes, path: responsePathAsArray(info.path) })
+  return rawJson({ sizeBytes, open, onSent, nodes: info.fieldNodes, path: responsePathAsArray(info.path) })
 }
 
 interface ChildrenArgs {

@@ -177,18 +177,23 @@ interface PayloadRequest {
 function readAlong(
   { inlinePayload, sizeBytes }: SnapshotNode,
   maxBytes: number | null | undefined,
-  { payloadMaxBytes }: Context,
+  { payloadMaxBytes, telemetry }: Context,
 ): RawJson | null {
   if (inlinePayload == null || sizeBytes === null || sizeBytes > payloadMaxBytes) return null
-  return maxBytes == null || sizeBytes <= maxBytes ? rawJson(inlinePayload) : null
+  if (maxBytes != null && sizeBytes > maxBytes) return null
+  telemetry.payloadBytes('out', inlinePayload.length, WHOLE_INLINE)
+  return rawJson(inlinePayload)
 }
+
+const WHOLE_INLINE = { tier: 'inline', way: 'whole' } as const
+const WHOLE_OBJECT = { tier: 'object', way: 'whole' } as const
 
 /**
  * Small payloads of rows are read with the rest of the answer; all others are opened one after the other while it is written, so
  * that one answer holds few places of storage at once.
  */
 async function readPayload(snapshot: SnapshotNode, { maxBytes, context, info }: PayloadRequest): Promise<RawJson> {
-  const { payloads, payloadMaxBytes, viewer, signal } = context
+  const { payloads, payloadMaxBytes, viewer, signal, telemetry } = context
   if (maxBytes != null && maxBytes < 0) throw new AppError('BAD_REQUEST', 'maxBytes counts from 0')
   const { sizeBytes, storageUri, useCache } = snapshot
   const limit = Math.min(maxBytes ?? Number.POSITIVE_INFINITY, payloadMaxBytes)
@@ -200,10 +205,14 @@ async function readPayload(snapshot: SnapshotNode, { maxBytes, context, info }: 
     })
   refuseAbove(limit, sizeBytes)
   if (storageUri !== null || sizeBytes === null || sizeBytes > SMALL_PAYLOAD_BYTES) {
-    return rawJson({ sizeBytes, open, nodes: info.fieldNodes, path: responsePathAsArray(info.path) })
+    const place = { nodes: info.fieldNodes, path: responsePathAsArray(info.path) }
+    const of = storageUri === null ? WHOLE_INLINE : WHOLE_OBJECT
+    return rawJson({ sizeBytes, open, ...place, onSent: (bytes) => telemetry.payloadBytes('out', bytes, of) })
   }
   const { body } = await open()
-  return rawJson(Buffer.isBuffer(body) ? body : await buffer(body))
+  const bytes = Buffer.isBuffer(body) ? body : await buffer(body)
+  telemetry.payloadBytes('out', bytes.length, WHOLE_INLINE)
+  return rawJson(bytes)
 }
 
 builder.queryFields((t) => ({

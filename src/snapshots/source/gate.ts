@@ -22,6 +22,15 @@ export interface Gate {
   hasRoom(weight: number): boolean
   /** What is inside now. */
   taken(): number
+  state(): GateState
+}
+
+export interface GateState {
+  readonly capacity: number
+  readonly taken: number
+  readonly waiting: number
+  /** Callers that were refused since the start, as there was no room in time. */
+  readonly refused: number
 }
 
 interface Waiting {
@@ -32,6 +41,7 @@ interface Waiting {
 export function createGate({ capacity, maxQueue, queueMillis }: GateOptions): Gate {
   const queue = new Set<Waiting>()
   let taken = 0
+  let refused = 0
 
   const fits = (weight: number) => taken + weight <= capacity
 
@@ -57,11 +67,15 @@ export function createGate({ capacity, maxQueue, queueMillis }: GateOptions): Ga
   return {
     hasRoom: (weight) => queue.size === 0 && fits(weight),
     taken: () => taken,
+    state: () => ({ capacity, taken, waiting: queue.size, refused }),
     async enter(signal, wanted = 1) {
       signal?.throwIfAborted()
       const weight = capacity === 0 ? wanted : Math.min(wanted, capacity)
       if (queue.size === 0 && fits(weight)) return place(weight)
-      if (queue.size >= maxQueue) throw overloaded()
+      if (queue.size >= maxQueue) {
+        refused++
+        throw overloaded()
+      }
       return await new Promise<() => void>((resolve, reject) => {
         const leave = () => {
           queue.delete(waiting)
@@ -75,7 +89,10 @@ export function createGate({ capacity, maxQueue, queueMillis }: GateOptions): Ga
           admitNext()
         }
         const abort = () => refuse(signal?.reason)
-        const timer = setTimeout(() => refuse(overloaded()), queueMillis)
+        const timer = setTimeout(() => {
+          refused++
+          refuse(overloaded())
+        }, queueMillis)
         const waiting: Waiting = {
           weight,
           admit() {

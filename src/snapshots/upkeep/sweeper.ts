@@ -3,6 +3,8 @@ import { sweepStateIndexes } from '../../db/queries/state-indexes.ts'
 import { forgetEndedUploads } from '../../db/queries/uploads.ts'
 import { Departure } from '../../errors.ts'
 import type { Storage } from '../../storage/registry.ts'
+import { inSpan } from '../../telemetry/spans.ts'
+import { SILENT, type Telemetry } from '../../telemetry/telemetry.ts'
 import { GRACE_SECONDS } from '../capture/lease.ts'
 import { sweepDeletions } from './deletion-sweep.ts'
 import { type SweepReport, sweepObjects } from './sweep-objects.ts'
@@ -35,28 +37,46 @@ export interface SweeperOptions {
   /** Seconds between passes; default 60. */
   readonly intervalSeconds?: number
   readonly onProblem: (error: unknown) => void
+  /** Told of each pass; nobody is when it is left out. */
+  readonly telemetry?: Pick<Telemetry, 'upkeep' | 'spans'> | undefined
 }
 
 const PARALLEL = 8
 const UPLOADS_BATCH = 500
 /** Those that nobody needs are few: each pass looks at some, and the next one goes on behind them. */
 const INDEXES_BATCH = 1000
+const NOTHING: SweepReport = { deletedObjects: 0, failedObjects: 0 }
 
 export function createSweeper(options: SweeperOptions): Sweeper {
-  const { db, storage, graceSeconds = GRACE_SECONDS, intervalSeconds = 60, onProblem } = options
+  const { db, storage, graceSeconds = GRACE_SECONDS, intervalSeconds = 60, telemetry = SILENT } = options
+  const { spans } = telemetry
+  const onPass = telemetry.upkeep('sweep')
   const stopping = new AbortController()
   let running: Promise<unknown> | undefined
   let again = false
   let sweptIndex: Buffer | null = null
 
-  async function sweep({ signal: ownSignal, parallel = PARALLEL }: SweepOptions = {}): Promise<SweepReport> {
+  async function pass({ signal: ownSignal, parallel = PARALLEL }: SweepOptions): Promise<SweepReport> {
     const signal = ownSignal ? AbortSignal.any([stopping.signal, ownSignal]) : stopping.signal
-    await sweepDeletions({ db, signal }).catch(onProblem)
-    await sweepUploads(signal).catch(onProblem)
-    if (!signal.aborted) await sweepIndexes().catch(onProblem)
-    const report = await sweepObjects({ db, storage, graceSeconds, parallel, onProblem, signal })
-    return report
+    let hasProblem = false
+    const onProblem = (error: unknown) => {
+      hasProblem = true
+      options.onProblem(error)
+    }
+    let report: SweepReport | undefined
+    try {
+      await sweepDeletions({ db, signal }).catch(onProblem)
+      await sweepUploads(signal).catch(onProblem)
+      if (!signal.aborted) await sweepIndexes().catch(onProblem)
+      report = await sweepObjects({ db, storage, graceSeconds, parallel, onProblem, signal })
+      return report
+    } finally {
+      const { deletedObjects: done, failedObjects: failed } = report ?? NOTHING
+      onPass({ done, failed, isComplete: report !== undefined && !hasProblem && !signal.aborted })
+    }
   }
+
+  const sweep = (options: SweepOptions = {}) => inSpan(spans, 'sweep', {}, () => pass(options))
 
   /** The objects that uploads leave are given up, and are the next thing to be swept. */
   async function sweepUploads(signal: AbortSignal): Promise<void> {
@@ -75,15 +95,13 @@ export function createSweeper(options: SweeperOptions): Sweeper {
       again = true
       return
     }
-    running = sweep()
-      .catch(onProblem)
-      .finally(() => {
-        running = undefined
-        if (again) {
-          again = false
-          wake()
-        }
-      })
+    running = (spans ? spans.apart(sweep) : sweep()).catch(options.onProblem).finally(() => {
+      running = undefined
+      if (again) {
+        again = false
+        wake()
+      }
+    })
   }
 
   const timer = setInterval(wake, intervalSeconds * 1000)

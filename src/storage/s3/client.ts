@@ -1,7 +1,7 @@
 import { isUint8Array } from 'node:util/types'
 import { S3Client } from '@aws-sdk/client-s3'
 import { createRetryStrategy } from './retry.ts'
-import { createS3Transport } from './transport.ts'
+import { createS3Transport, type SocketState } from './transport.ts'
 
 /** Errors and small answers are read whole by the SDK: more than this of one is thrown away unread. */
 const MAX_BUFFERED_BYTES = 64 * 1024
@@ -29,6 +29,8 @@ export interface S3Connection {
   readonly readSockets?: number
   /** Most connections for bodies that go into it; 72 when left out. */
   readonly writeSockets?: number
+  /** Given, once for each use of sockets, what tells how they stand. */
+  readonly onSockets?: (use: 'read' | 'write' | 'control', state: () => SocketState) => void
 }
 
 /** Sockets of their own for each, and a retry budget: none of them can use up another's. */
@@ -47,11 +49,16 @@ export interface S3Clients {
 export function createS3Clients(connection: S3Connection): S3Clients {
   const { endpointUrl, publicEndpointUrl = endpointUrl } = connection
   const { readSockets = READ_SOCKETS, writeSockets = WRITE_SOCKETS } = connection
-  const create = (maxSockets: number) => createClient(connection, { endpoint: endpointUrl, maxSockets })
+  const create = (use: 'read' | 'write' | 'control', maxSockets: number) =>
+    createClient(connection, {
+      endpoint: endpointUrl,
+      maxSockets,
+      onSockets: (state) => connection.onSockets?.(use, state),
+    })
   const clients = {
-    read: create(readSockets),
-    write: create(writeSockets),
-    control: create(CONTROL_SOCKETS),
+    read: create('read', readSockets),
+    write: create('write', writeSockets),
+    control: create('control', CONTROL_SOCKETS),
     signing: createClient(connection, { endpoint: publicEndpointUrl, maxSockets: 1 }),
   }
   shareClock(Object.values(clients))
@@ -79,9 +86,10 @@ function shareClock(clients: readonly S3Client[]): void {
 interface ClientOptions {
   readonly endpoint: string | undefined
   readonly maxSockets: number
+  readonly onSockets?: (state: () => SocketState) => void
 }
 
-function createClient(connection: S3Connection, { endpoint, maxSockets }: ClientOptions): S3Client {
+function createClient(connection: S3Connection, { endpoint, maxSockets, onSockets }: ClientOptions): S3Client {
   const { region, accessKey, secretKey, forcePathStyle = endpoint !== undefined } = connection
   const client = new S3Client({
     region,
@@ -99,7 +107,7 @@ function createClient(connection: S3Connection, { endpoint, maxSockets }: Client
     expectContinueHeader: false,
     maxAttempts: MAX_ATTEMPTS,
     retryStrategy: createRetryStrategy({ maxAttempts: MAX_ATTEMPTS, budget: RETRY_BUDGET }),
-    requestHandler: createS3Transport({ maxSockets }),
+    requestHandler: createS3Transport({ maxSockets, onSockets }),
     logger: SILENT,
   })
   client.middlewareStack.add(limitBufferedBodies, { step: 'deserialize', priority: 'low', name: 'limitBufferedBodies' })

@@ -25,6 +25,20 @@ interface RequestOptions {
   readonly onTaken?: () => void
 }
 
+/** Sockets to a store, now. */
+export interface SocketState {
+  readonly busy: number
+  readonly idle: number
+  /** Requests that wait for one. */
+  readonly waiting: number
+}
+
+export interface TransportOptions {
+  readonly maxSockets: number
+  /** Given what tells how the sockets stand. */
+  readonly onSockets?: ((state: () => SocketState) => void) | undefined
+}
+
 type Headers = Readonly<Record<string, string | readonly string[] | undefined>>
 
 const CONNECT_TIMEOUT_MS = 1000
@@ -44,7 +58,7 @@ const CODES: Readonly<Record<string, string>> = {
 }
 
 /** Sends the SDK's requests by undici, which takes far less CPU for large bodies than `node:http`. Follows no redirect. */
-export function createS3Transport({ maxSockets }: { readonly maxSockets: number }): RequestHandler {
+export function createS3Transport({ maxSockets, onSockets }: TransportOptions): RequestHandler {
   const open = () =>
     new Agent({
       connections: maxSockets,
@@ -55,6 +69,7 @@ export function createS3Transport({ maxSockets }: { readonly maxSockets: number 
       allowH2: false,
     })
   let agent: Agent | undefined
+  onSockets?.(() => stateOf(agent))
   return {
     metadata: { handlerProtocol: 'http/1.1' },
     async handle(request: Request, { abortSignal, requestTimeout, onTaken }: RequestOptions = {}) {
@@ -81,6 +96,17 @@ export function createS3Transport({ maxSockets }: { readonly maxSockets: number 
     updateHttpClientConfig() {},
     httpHandlerConfigs: () => ({}),
   }
+}
+
+function stateOf(agent: Agent | undefined): SocketState {
+  const state = { busy: 0, idle: 0, waiting: 0 }
+  for (const { connected, running, pending } of Object.values(agent?.stats ?? {})) {
+    const busy = Math.min(running, Number(connected))
+    state.busy += busy
+    state.idle += Number(connected) - busy
+    state.waiting += pending
+  }
+  return state
 }
 
 /** The socket asks for the next piece when it has passed the last one on. */
