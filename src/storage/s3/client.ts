@@ -1,5 +1,6 @@
 import { isUint8Array } from 'node:util/types'
 import { S3Client } from '@aws-sdk/client-s3'
+import { createOriginBreakers } from './origin-breakers.ts'
 import { createRetryStrategy } from './retry.ts'
 import { createS3Transport } from './transport.ts'
 
@@ -35,6 +36,8 @@ export interface S3Connection {
 export interface S3Clients {
   /** Bodies that come out of the store. */
   readonly read: S3Client
+  /** The same, by the same sockets, for who tries again by himself: each request is sent once. */
+  readonly readOnce: S3Client
   /** Bodies that go into it, and copies within it. */
   readonly write: S3Client
   /** Small requests. */
@@ -47,17 +50,22 @@ export interface S3Clients {
 export function createS3Clients(connection: S3Connection): S3Clients {
   const { endpointUrl, publicEndpointUrl = endpointUrl } = connection
   const { readSockets = READ_SOCKETS, writeSockets = WRITE_SOCKETS } = connection
-  const create = (maxSockets: number) => createClient(connection, { endpoint: endpointUrl, maxSockets })
+  const breakers = createOriginBreakers()
+  const endpoint = endpointUrl
+  const sockets = (maxSockets: number) => createS3Transport({ maxSockets, breakers })
+  const reading = sockets(readSockets)
   const clients = {
-    read: create(readSockets),
-    write: create(writeSockets),
-    control: create(CONTROL_SOCKETS),
-    signing: createClient(connection, { endpoint: publicEndpointUrl, maxSockets: 1 }),
+    read: createClient(connection, { endpoint, transport: reading }),
+    readOnce: createClient(connection, { endpoint, transport: reading, maxAttempts: 1 }),
+    write: createClient(connection, { endpoint, transport: sockets(writeSockets) }),
+    control: createClient(connection, { endpoint, transport: sockets(CONTROL_SOCKETS) }),
+    signing: createClient(connection, { endpoint: publicEndpointUrl, transport: sockets(1) }),
   }
   shareClock(Object.values(clients))
   return {
     ...clients,
     close() {
+      breakers.close()
       for (const client of Object.values(clients)) client.destroy()
     },
   }
@@ -78,10 +86,12 @@ function shareClock(clients: readonly S3Client[]): void {
 
 interface ClientOptions {
   readonly endpoint: string | undefined
-  readonly maxSockets: number
+  readonly transport: ReturnType<typeof createS3Transport>
+  readonly maxAttempts?: number
 }
 
-function createClient(connection: S3Connection, { endpoint, maxSockets }: ClientOptions): S3Client {
+function createClient(connection: S3Connection, options: ClientOptions): S3Client {
+  const { endpoint, transport, maxAttempts = MAX_ATTEMPTS } = options
   const { region, accessKey, secretKey, forcePathStyle = endpoint !== undefined } = connection
   const client = new S3Client({
     region,
@@ -97,9 +107,9 @@ function createClient(connection: S3Connection, { endpoint, maxSockets }: Client
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     expectContinueHeader: false,
-    maxAttempts: MAX_ATTEMPTS,
-    retryStrategy: createRetryStrategy({ maxAttempts: MAX_ATTEMPTS, budget: RETRY_BUDGET }),
-    requestHandler: createS3Transport({ maxSockets }),
+    maxAttempts,
+    retryStrategy: createRetryStrategy({ maxAttempts, budget: RETRY_BUDGET }),
+    requestHandler: transport,
     logger: SILENT,
   })
   client.middlewareStack.add(limitBufferedBodies, { step: 'deserialize', priority: 'low', name: 'limitBufferedBodies' })
