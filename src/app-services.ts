@@ -4,6 +4,7 @@ import type { AppOptions } from './app.ts'
 import type { Config } from './config.ts'
 import { createDatabase } from './db/connect.ts'
 import { createEvents } from './events/events.ts'
+import type { FailureLog } from './failure-log.ts'
 import type { Services } from './graphql/context.ts'
 import type { Logger } from './log.ts'
 import { auditTo } from './server/audit.ts'
@@ -27,13 +28,16 @@ import { CACHE_ENTRY_MAX_BYTES, openCache, openStorage } from './stores.ts'
 /** Every part of a server, made once. */
 export type Built = ReturnType<typeof build>
 
-export function build(options: AppOptions, { authenticate, policies }: Access) {
+export function build(options: AppOptions, { authenticate, policies }: Access, failures: FailureLog) {
   const { config, log, publicUrl, onStatement } = options
   const { inlineMaxBytes, signedUrlMaxSeconds: maxSeconds } = config
   const db = createDatabase({ url: config.databaseUrl, onStatement })
   const storage = openStorage(config, db)
   const cache = openCache(config, log)
-  const sweeper = createSweeper({ db, storage, onProblem: (error) => log.warn({ err: error }, 'sweep failed') })
+  const warn = (what: string) => (error: unknown) => failures.tell(log, { error, what, level: 'warn' })
+  // Connections of their own: sweeping keeps no request from one, and requests do not keep the store from being swept.
+  const sweeping = createDatabase({ url: config.databaseUrl, maxConnections: 2, applicationName: 'statelens sweep' })
+  const sweeper = createSweeper({ db: sweeping, storage, onProblem: warn('sweep failed') })
   const admission = createAdmission({ ...admissionOf(config), ...options.admission })
   const mayRead = createMayRead(policies)
   const audit = auditTo(log)
@@ -45,12 +49,12 @@ export function build(options: AppOptions, { authenticate, policies }: Access) {
   const writer = createWriter({ db, storage, cache, sweeper, indexes, inlineMaxBytes, admission })
   // A connection of its own: requests that take all others do not keep those waiting who watch.
   const watching = createDatabase({ url: config.databaseUrl, maxConnections: 1, applicationName: 'statelens events' })
-  const onProblem = (error: unknown) => log.warn({ err: error }, 'looking for events failed')
   const signers = createSigners({ secrets: linkSecrets(config, log), maxSeconds, now: options.now }, publicUrl)
   return {
     db,
     watching,
-    events: createEvents({ db, watching, onProblem }),
+    sweeping,
+    events: createEvents({ db, watching, onProblem: warn('looking for events failed') }),
     storage,
     cache,
     sweeper,

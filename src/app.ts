@@ -4,6 +4,7 @@ import { createRoutes, GRAPHQL_PATH } from './app-routes.ts'
 import { type Built, build, servicesOf } from './app-services.ts'
 import type { Authenticate } from './auth/authenticate.ts'
 import type { Config } from './config.ts'
+import { createFailureLog, type FailureLog } from './failure-log.ts'
 import type { Logger } from './log.ts'
 import { createCors } from './server/cors.ts'
 import { serveSocket } from './server/graphql-socket.ts'
@@ -71,10 +72,12 @@ export function createApp(options: AppOptions): App {
   const opened = openAccess(options)
   const authenticate = options.identify ? options.identify(opened.authenticate) : opened.authenticate
   const access = { ...opened, authenticate }
-  const built = build(options, access)
-  const { db, watching, events, storage, cache, sweeper, writer, readers, payloads, uploads } = built
+  const failures = createFailureLog()
+  const built = build(options, access, failures)
+  const { db, watching, sweeping, events, storage, cache, sweeper, writer, readers, payloads, uploads } = built
   const front = {
     log,
+    failures,
     logRequests: config.logRequests,
     cors: createCors(config.corsOrigins),
     basePath: built.basePath,
@@ -87,7 +90,7 @@ export function createApp(options: AppOptions): App {
     authenticate,
     rateLimit,
     documents: access.documents,
-    graphql: createGraphql(built, options),
+    graphql: createGraphql(built, options, failures),
     streams: createStreams({ ...streamLimitsOf(config), ...options.streams, draining: draining.signal }),
   }
   return {
@@ -114,17 +117,18 @@ export function createApp(options: AppOptions): App {
       built.parts.close()
       await uploads.close()
       await sweeper.stop()
-      await Promise.all([db.close(), watching.close(), cache.close()])
+      await Promise.all([db.close(), watching.close(), sweeping.close(), cache.close()])
       storage.close()
+      failures.close()
     },
   }
 }
 
-function createGraphql(built: Built, options: AppOptions): GraphqlServer {
+function createGraphql(built: Built, options: AppOptions, failures: FailureLog): GraphqlServer {
   const { config, log } = options
   return createGraphqlServer({
     services: servicesOf(built, options),
-    onHiddenError: (error) => log.error({ err: error }, 'request failed'),
+    onHiddenError: (error) => failures.tell(log, { error, what: 'request failed' }),
     limits: config.queryLimits,
     introspection: config.introspection,
     recheckMillis: options.recheckMillis,

@@ -35,7 +35,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // Ways in for what people already run: they know the writer alone.
   otlp: ['model', 'json', 'snapshots'],
   graphql: ['model', 'json', 'auth', 'snapshots', 'events'],
-  server: ['log.ts', 'model', 'auth', 'snapshots', 'graphql', 'otlp'],
+  server: ['failure-log.ts', 'log.ts', 'model', 'auth', 'snapshots', 'graphql', 'otlp'],
 }
 
 /** Files that stand above all rooms; only `main.ts` and its commands may import the wiring. */
@@ -43,14 +43,15 @@ const TOP: Readonly<Record<string, readonly string[]>> = {
   'abort.ts': [],
   'access-settings.ts': ['setting-reader.ts'],
   'access.ts': ['access-settings.ts', 'changing-file.ts', 'config.ts', 'log.ts'],
-  'app.ts': ['access.ts', 'app-routes.ts', 'app-services.ts', 'config.ts', 'log.ts'],
+  'app.ts': ['access.ts', 'app-routes.ts', 'app-services.ts', 'config.ts', 'failure-log.ts', 'log.ts'],
   'app-routes.ts': ['app.ts', 'app-services.ts'],
-  'app-services.ts': ['access.ts', 'app.ts', 'config.ts', 'log.ts', 'stores.ts'],
+  'app-services.ts': ['access.ts', 'app.ts', 'config.ts', 'failure-log.ts', 'log.ts', 'stores.ts'],
   'breaker.ts': [],
   'changing-file.ts': [],
   'config.ts': ['access-settings.ts', 'database-url.ts', 'setting-reader.ts'],
   'database-url.ts': [],
   'errors.ts': [],
+  'failure-log.ts': ['log.ts'],
   'log.ts': [],
   'setting-reader.ts': [],
   'stores.ts': ['config.ts', 'log.ts'],
