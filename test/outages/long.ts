@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { it } from 'node:test'
+import { it, type TestContext } from 'node:test'
 import { describeWith, isUnavailable } from '../support/describe-with.ts'
 import { startProcess } from '../support/process.ts'
 import { s3, valkey } from '../support/services.ts'
@@ -20,7 +20,7 @@ const RECOVERY_MILLIS = 3000
 const USUAL_FACTOR = 3
 
 await describeWith('ten seconds without a service', s3, (store) => {
-  async function blackhole(part: Part): Promise<OutageReport> {
+  async function blackhole(part: Part, test: TestContext): Promise<OutageReport> {
     const cache = await valkey()
     if (isUnavailable(cache)) assert.fail(cache.unavailable)
     await using world = await startWorld({ valkey: cache, s3: store })
@@ -34,7 +34,8 @@ await describeWith('ten seconds without a service', s3, (store) => {
       .stdout()
       .split('\n')
       .filter((line) => /"level":(40|50|60)/.test(line)).length
-    print(part, report, lines)
+    for (const line of linesOf(report)) test.diagnostic(line)
+    test.diagnostic(`${lines} lines of warnings and errors`)
     const told = [...report.failures].filter((outcome) => !ALLOWED[part].test(outcome))
     assert.deepEqual(told, [])
     assert.deepEqual(report.lost, [])
@@ -42,10 +43,10 @@ await describeWith('ten seconds without a service', s3, (store) => {
     return report
   }
 
-  for (const part of ['PostgreSQL', 'Valkey'] as const) it(part, () => blackhole(part).then(() => {}))
+  for (const part of ['PostgreSQL', 'Valkey'] as const) it(part, (test) => blackhole(part, test).then(() => {}))
 
-  it('S3', async () => {
-    const { kinds } = await blackhole('S3')
+  it('S3', async (test) => {
+    const { kinds } = await blackhole('S3', test)
     for (const kind of ['metadata', 'inline read', 'inline write'] as const) {
       const { before, during } = kinds[kind]
       assert.deepEqual(Object.keys(during.outcomes), ['ok'], kind)
@@ -54,14 +55,15 @@ await describeWith('ten seconds without a service', s3, (store) => {
   })
 })
 
-function print(part: Part, { kinds, recoveryMillis, acknowledged, lost }: OutageReport, lines: number): void {
-  console.log(
-    `${part}: last failure ${Math.round(recoveryMillis)} ms after the end; ${acknowledged} acknowledged, ${lost.length} lost; ${lines} lines of warnings`,
-  )
-  for (const kind of KINDS) {
+function linesOf({ kinds, recoveryMillis, acknowledged, lost }: OutageReport): string[] {
+  const kindLines = KINDS.map((kind) => {
     const { before, during, after } = kinds[kind]
-    console.log(`  ${kind.padEnd(13)} before ${shown(before)} | during ${shown(during)} | after ${shown(after)}`)
-  }
+    return `${kind}: before ${shown(before)} | during ${shown(during)} | after ${shown(after)}`
+  })
+  return [
+    `last failure ${Math.round(recoveryMillis)} ms after the end; ${acknowledged} acknowledged, ${lost.length} lost`,
+    ...kindLines,
+  ]
 }
 
 function shown({ outcomes, medianMillis, slowestMillis }: Phase): string {
