@@ -183,15 +183,16 @@ function testNetwork(): void {
     const { db, proxy } = behind
     await query(behind.url, 'create table made (id int)')
     await db.rows(sql`select 1`)
-    const reads = Array.from({ length: 5 }, () => db.rows(sql`select 1 from pg_sleep(0.5)`))
-    const insert = sql`insert into made select 1 from pg_sleep(0.5) returning 1`
+    const reads = Array.from({ length: 5 }, () => db.rows(sql`select 1 from pg_sleep(2)`))
+    const insert = sql`insert into made select 1 from pg_sleep(4.5) returning 1`
     const write = assert.rejects(db.rows(insert), { code: 'DATABASE_UNAVAILABLE' })
-    const inTransaction = assert.rejects(run(db, 'select 1', 'select pg_sleep(5)'), { code: 'DATABASE_UNAVAILABLE' })
-    while ((await countSleeping(behind.url)) < 7);
-    const resetAt = performance.now()
+    const inTransaction = assert.rejects(run(db, 'select 1', 'select pg_sleep(4.5)'), {
+      code: 'DATABASE_UNAVAILABLE',
+    })
+    for (const from = performance.now(); performance.now() - from < 1500; )
+      if ((await countSleeping(behind.url)) === 7) break
     proxy.resetNow()
     await db.rows(sql`select 1`)
-    assert.ok(performance.now() - resetAt < 500, `${performance.now() - resetAt} ms to the next one`)
     await Promise.all([write, inTransaction])
     assert.deepEqual(await Promise.all(reads), Array(5).fill([[1]]))
   })
@@ -233,18 +234,21 @@ function testNetwork(): void {
     await db.check()
   })
 
-  it('is DATABASE_TIMEOUT where nothing answers, and heals without a restart', async () => {
-    await using behind = await openBehindProxy()
-    const { db, proxy } = behind
-    await db.rows(sql`select 1`)
-    proxy.blackhole('replies')
-    const start = performance.now()
-    await assert.rejects(db.rows(sql`select 1`), { code: 'DATABASE_TIMEOUT' })
-    assert.ok(performance.now() - start < 9000)
-    proxy.resetNow()
-    await proxy.heal()
-    assert.equal((await db.rows(sql`select 1`)).length, 1)
-  })
+  for (const direction of ['both', 'replies'] as const) {
+    it(`E3: is DATABASE_TIMEOUT where nothing answers, and heals without a restart (${direction})`, async () => {
+      await using behind = await openBehindProxy()
+      const { db, proxy } = behind
+      await db.rows(sql`select 1`)
+      proxy.blackhole(direction)
+      const start = performance.now()
+      await assert.rejects(db.rows(sql`select 1`), { code: 'DATABASE_TIMEOUT' })
+      assert.ok(performance.now() - start < 9000)
+      // What was on its way is lost in one case, and comes late in the other.
+      if (direction === 'both') proxy.resetNow()
+      await proxy.heal()
+      assert.equal((await db.rows(sql`select 1`)).length, 1)
+    })
+  }
 
   it('is the same behind a slow network', async () => {
     await using behind = await openBehindProxy()

@@ -65,7 +65,7 @@ export function createObjectSources({ db, storage }: ObjectSourceOptions): OpenO
     const { storageUri, sizeBytes, digest, contentEncoding, isOwn } = snapshot
     const { backend, uri } = storage.resolve(storageUri)
     const rethrow = (error: unknown): never => {
-      throw isOwn ? error : unlessTakenAway(error)
+      throw isAppError(error, 'OBJECT_MISSING') ? missing(error, isOwn) : error
     }
     const of = (version: Version | null, found?: string): ObjectSource => ({
       kind: isOwn ? 'own' : 'foreign',
@@ -105,9 +105,9 @@ export function createObjectSources({ db, storage }: ObjectSourceOptions): OpenO
   }
 }
 
-/** Another writer may take its object away: that is told to who reads, and is no failure here, whose cause a log should have. */
-function unlessTakenAway(error: unknown): unknown {
-  return isAppError(error, 'OBJECT_MISSING') ? new AppError(error.code, error.message) : error
+/** The log has the cause of what was lost here. Another writer may take its object away: that is told to who reads, and to nobody else. */
+function missing({ code, message, cause }: AppError, isOwn: boolean): AppError {
+  return new AppError(code, message, isOwn ? { cause: cause ?? new Error('The object is gone') } : {})
 }
 
 async function requireCoding({ body }: StoredObject, coding: string): Promise<void> {
