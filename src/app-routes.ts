@@ -20,6 +20,8 @@ import { changesFor } from './snapshots/authorize.ts'
 export const GRAPHQL_PATH = /^\/graphql\/?$/
 /** Of an upload that is refused, so much is still read before the connection ends. */
 const REFUSED_UPLOAD_BYTES = 16 * 1_048_576
+/** Over all that is asked and tried again until an answer begins: long enough to check a large object of another writer first. */
+const HEAD_MILLIS = 120_000
 
 /** What is answered where: the first path that fits. */
 export function createRoutes(
@@ -51,6 +53,18 @@ export function createRoutes(
       path: /^\/snapshots\/([^/]+)\/payload$/,
       methods: createPayloadRoute({ readers, payloads, links, telemetry }),
       needs: 'nothing',
+      headMillis: HEAD_MILLIS,
+    },
+    {
+      path: /^\/snapshots\/([^/]+)\/value$/,
+      methods: createValueRoute({ readers, parts, links }),
+      needs: 'nothing',
+      headMillis: HEAD_MILLIS,
+    },
+    {
+      path: /^\/snapshots\/([^/]+)\/diff$/,
+      methods: createDiffRoute({ readers, parts }),
+      headMillis: HEAD_MILLIS,
     },
     {
       name: '/snapshots/{snapshotId}/value',

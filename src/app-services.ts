@@ -5,6 +5,7 @@ import { openTelemetry } from './app-telemetry.ts'
 import type { Config } from './config.ts'
 import { createDatabase } from './db/connect.ts'
 import { createEvents } from './events/events.ts'
+import type { FailureLog } from './failure-log.ts'
 import type { Services } from './graphql/context.ts'
 import type { Logger } from './log.ts'
 import { auditTo } from './server/audit.ts'
@@ -29,7 +30,7 @@ import { CACHE_ENTRY_MAX_BYTES, openCache, openStorage } from './stores.ts'
 /** Every part of a server, made once. */
 export type Built = ReturnType<typeof build>
 
-export function build(options: AppOptions, { authenticate, policies }: Access) {
+export function build(options: AppOptions, { authenticate, policies }: Access, failures: FailureLog) {
   const { config, log, publicUrl, onStatement } = options
   const { inlineMaxBytes, signedUrlMaxSeconds: maxSeconds } = config
   const seen = openTelemetry(options)
@@ -37,12 +38,15 @@ export function build(options: AppOptions, { authenticate, policies }: Access) {
   const db = createDatabase({ url: config.databaseUrl, onStatement, telemetry })
   const storage = openStorage(config, db, seen)
   const cache = openCache(config, log, telemetry)
-  const sweeper = createSweeper({
-    db,
-    storage,
-    onProblem: (error) => log.warn({ err: error }, 'sweep failed'),
+  const warn = (what: string) => (error: unknown) => failures.tell(log, { error, what, level: 'warn' })
+  // Connections of their own: sweeping keeps no request from one, and requests do not keep the store from being swept.
+  const sweeping = createDatabase({
+    url: config.databaseUrl,
+    maxConnections: 2,
+    applicationName: 'statelens sweep',
     telemetry,
   })
+  const sweeper = createSweeper({ db: sweeping, storage, onProblem: warn('sweep failed'), telemetry })
   const admission = createAdmission({ ...admissionOf(config), ...options.admission })
   const mayRead = createMayRead(policies)
   const audit = auditTo(log)
@@ -60,14 +64,14 @@ export function build(options: AppOptions, { authenticate, policies }: Access) {
     // What it looks for again and again belongs to nobody's request, though one had it begin.
     telemetry: { ...telemetry, spans: undefined },
   })
-  const onProblem = (error: unknown) => log.warn({ err: error }, 'looking for events failed')
   const signers = createSigners({ secrets: linkSecrets(config, log), maxSeconds, now: options.now }, publicUrl)
   return observedCaptures(
     {
       ...seen,
       db,
       watching,
-      events: createEvents({ db, watching, onProblem }),
+      sweeping,
+      events: createEvents({ db, watching, onProblem: warn('looking for events failed') }),
       storage,
       cache,
       sweeper,

@@ -5,6 +5,7 @@ import { type Built, build, servicesOf } from './app-services.ts'
 import { watchParts } from './app-telemetry.ts'
 import type { Authenticate } from './auth/authenticate.ts'
 import type { Config } from './config.ts'
+import { createFailureLog, type FailureLog } from './failure-log.ts'
 import type { Logger } from './log.ts'
 import type { Snapshot } from './metrics/metrics.ts'
 import { createCors } from './server/cors.ts'
@@ -80,11 +81,13 @@ export function createApp(options: AppOptions): App {
   const opened = openAccess(options)
   const authenticate = options.identify ? options.identify(opened.authenticate) : opened.authenticate
   const access = { ...opened, authenticate }
-  const built = build(options, access)
-  const { db, watching, events, storage, cache, sweeper, writer, readers, payloads, uploads } = built
+  const failures = createFailureLog()
+  const built = build(options, access, failures)
+  const { db, watching, sweeping, events, storage, cache, sweeper, writer, readers, payloads, uploads } = built
   const front = {
     log,
     telemetry: built.telemetry,
+    failures,
     logRequests: config.logRequests,
     cors: createCors(config.corsOrigins),
     basePath: built.basePath,
@@ -97,7 +100,7 @@ export function createApp(options: AppOptions): App {
     authenticate,
     rateLimit,
     documents: access.documents,
-    graphql: createGraphql(built, options),
+    graphql: createGraphql(built, options, failures),
     streams: createStreams({ ...streamLimitsOf(config), ...options.streams, draining: draining.signal }),
   }
   watchParts(built, live.streams)
@@ -126,17 +129,18 @@ export function createApp(options: AppOptions): App {
       built.parts.close()
       await uploads.close()
       await sweeper.stop()
-      await Promise.all([db.close(), watching.close(), cache.close()])
+      await Promise.all([db.close(), watching.close(), sweeping.close(), cache.close()])
       storage.close()
+      failures.close()
     },
   }
 }
 
-function createGraphql(built: Built, options: AppOptions): GraphqlServer {
+function createGraphql(built: Built, options: AppOptions, failures: FailureLog): GraphqlServer {
   const { config, log } = options
   return createGraphqlServer({
     services: servicesOf(built, options),
-    onHiddenError: (error) => log.error({ err: error }, 'request failed'),
+    onHiddenError: (error) => failures.tell(log, { error, what: 'request failed' }),
     limits: config.queryLimits,
     introspection: config.introspection,
     recheckMillis: options.recheckMillis,

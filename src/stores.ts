@@ -44,6 +44,7 @@ export function openStorage(config: Config, db: Database, options: OpenStorageOp
   }
   const watched = (scheme: string) => ({
     onSockets: (use: string, state: () => SocketState) => onSockets?.({ scheme, use, state }),
+    onBreaker: telemetry.breaker(scheme),
   })
   const storage = createStorage({
     defaultScheme: isDefault ? 'file' : config.storageBackend,

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { createBreaker } from '../breaker.ts'
 import { SILENT, type Telemetry } from '../telemetry/telemetry.ts'
-import { createBreaker } from './breaker.ts'
 import { createValkeyClient, type ValkeyClient } from './valkey-client.ts'
 
 /** A client with a judgement on whether it is worth asking. */

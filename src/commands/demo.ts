@@ -10,6 +10,7 @@ import type { SnapshotWriter } from '../snapshots/capture/writer.ts'
 import { type DemoRun, type DemoStep, demoRuns } from './demo-data.ts'
 import { playLive } from './demo-live.ts'
 import { demoState } from './demo-state.ts'
+import { revivalIn } from './open-database.ts'
 import { type Service, startService } from './serve.ts'
 
 const PREFIX = 'statelens-demo-'
@@ -37,7 +38,7 @@ export async function runDemo({ env, log, print, stopping }: DemoOptions): Promi
   process.once('exit', leave)
   try {
     print('Starting an embedded PostgreSQL ...')
-    const postgres = await startEmbeddedPostgres({ dataDir })
+    const postgres = await startEmbeddedPostgres({ dataDir, revival: revivalIn(log) })
     try {
       await migrate(postgres.url)
       const service = await listen({

@@ -7,7 +7,7 @@ import { isAnyAddress } from '../server/hosts.ts'
 import { type CloseOptions, listen } from '../server/listen.ts'
 import type { SnapshotWriter } from '../snapshots/capture/writer.ts'
 import { explainDatabase } from './database-trouble.ts'
-import { openDatabase, requireMigrated } from './open-database.ts'
+import { openDatabase, requireMigrated, revivalIn } from './open-database.ts'
 
 /** What the parts may take to close after the last connection, whatever they wait for: with it a stop takes 25 seconds at most. */
 const CLOSE_MILLIS = 4000
@@ -88,7 +88,7 @@ export interface ServeCommand {
  * @throws StartError, also later: when the database is there, and lacks its tables.
  */
 export async function runServe({ config, log, stopping }: ServeCommand): Promise<void> {
-  const database = await openDatabase(config)
+  const database = await openDatabase(config, revivalIn(log))
   try {
     const look = createLook(database.url, log)
     await within(look.first, LOOK_MILLIS)

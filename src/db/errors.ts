@@ -69,6 +69,13 @@ export function endsConnection(error: unknown): boolean {
   return !(error instanceof pg.DatabaseError) || OF_NO_USE.test(codeOf(error)) || isMisplaced(error)
 }
 
+/** Whether the connection broke under what was asked on it; the server may be well, and may have done it. */
+export function isConnectionLost(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  if (error instanceof pg.DatabaseError) return /^57P0[123]$/.test(codeOf(error))
+  return /^(ECONNRESET|EPIPE)$/.test(codeOf(error)) || /^Connection terminated/.test(error.message)
+}
+
 /** Whether the connection leads to a server that takes no writes, as those beside it may. */
 export function leadsAstray(error: unknown): boolean {
   return error instanceof pg.DatabaseError && error.code === '25006'

@@ -1,11 +1,11 @@
 import type pg from 'pg'
 import type { StopSignal } from '../abort.ts'
-import { isMisplaced, toDatabaseError } from './errors.ts'
+import { isConnectionLost, isMisplaced, toDatabaseError } from './errors.ts'
 import type { ObserveStatement } from './observe-statements.ts'
 import { type Pool, type Stop, startLimit } from './pool.ts'
 import { createStatementNames } from './statement-names.ts'
 import { type Answer, StatementQuery } from './statement-query.ts'
-import type { Statement } from './statements.ts'
+import { onlyReads, type Statement } from './statements.ts'
 import { type Parameter, parameterOf } from './wire.ts'
 
 export interface ExecuteOptions {
@@ -21,7 +21,10 @@ export interface ExecuteOptions {
  */
 export type Execute = (statement: Statement, options: ExecuteOptions) => Promise<unknown[][]>
 
-/** Executes statements on the connections of a pool, each one prepared where it comes again. */
+/**
+ * Executes statements on the connections of a pool, each one prepared where it comes again. A read whose connection breaks is executed
+ * once more, on a new one: nobody can tell the difference.
+ */
 export function createExecutor(pool: Pool, observe?: ObserveStatement): Execute {
   const { pooler } = pool
   const names = createStatementNames()
@@ -53,9 +56,13 @@ export function createExecutor(pool: Pool, observe?: ObserveStatement): Execute 
     const query = new StatementQuery({ text, parameters, name }, (error, rows) => {
       const free = () => {
         release(client, error)
-        if (name === undefined || !isMisplaced(error)) return settle(error, rows)
-        pooler.isThere = true
-        run(asked)
+        if (name !== undefined && isMisplaced(error)) {
+          pooler.isThere = true
+          return run(asked)
+        }
+        if (asked.isAgain || stop.isOver || !isConnectionLost(error) || !onlyReads(text)) return settle(error, rows)
+        pool.renew()
+        run({ ...asked, isAgain: true })
       }
       const cancelling = endLimit()
       if (cancelling) cancelling.then(free)
@@ -94,4 +101,6 @@ interface Asked {
   readonly parameters: readonly Parameter[]
   readonly stop: Stop
   readonly settle: Answer
+  /** Whether it was executed before, on a connection that broke. */
+  readonly isAgain?: boolean
 }

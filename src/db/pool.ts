@@ -55,6 +55,8 @@ export interface Pool {
   /** To be called with what happened on the connection: it may be of no more use. */
   release(client: pg.PoolClient, error?: unknown): void
   state(): PoolState
+  /** Uses no connection any more that was there before: what broke one may have broken all of them. */
+  renew(): void
   end(): Promise<void>
 }
 
@@ -69,6 +71,8 @@ export interface PoolState {
 
 /** A server that reads a standby goes on reading: its connections are not all thrown away each time that it would note something. */
 const EPOCH_MILLIS = 2000
+/** Statements that fail together mean one event: the connections that were made since then stay. */
+const RENEWAL_MILLIS = 250
 
 export function createPool(options: PoolOptions): Pool {
   const { pooler = createPooler(), limits = SERVING } = options
@@ -79,6 +83,11 @@ export function createPool(options: PoolOptions): Pool {
   let epochAt = 0
   /** Of connections from before one was found to lead to a server that takes no writes, any may. */
   const isOld = (client: pg.PoolClient) => epochs.get(client) !== epoch
+  function renew(millis: number): void {
+    if (Date.now() - epochAt < millis) return
+    epoch++
+    epochAt = Date.now()
+  }
 
   function take(): pg.PoolClient | undefined {
     for (let client = atHand.take(); client; client = atHand.take()) {
@@ -100,10 +109,7 @@ export function createPool(options: PoolOptions): Pool {
       }
     },
     release(client, error) {
-      if (error !== undefined && leadsAstray(error) && Date.now() - epochAt >= EPOCH_MILLIS) {
-        epoch++
-        epochAt = Date.now()
-      }
+      if (error !== undefined && leadsAstray(error)) renew(EPOCH_MILLIS)
       if (isOld(client) || (error !== undefined && endsConnection(error))) client.release(true)
       else atHand.keep(client)
     },
@@ -111,6 +117,7 @@ export function createPool(options: PoolOptions): Pool {
       const idle = pool.idleCount + atHand.count()
       return { max: options.max, inUse: pool.totalCount - idle, idle, waiting: pool.waitingCount }
     },
+    renew: () => renew(RENEWAL_MILLIS),
     async end() {
       atHand.giveBack()
       if (!pool.ending) await pool.end()

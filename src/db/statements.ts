@@ -58,3 +58,12 @@ interface Text<Name> {
   /** In their order; without a name stands what is the same each time. */
   readonly places: readonly { readonly name: Name | undefined; readonly value: unknown }[]
 }
+
+/** What may change something, or hold it: such words in another place only make a read count as more than it is. */
+const CHANGES =
+  /\b(?:insert|update|delete|merge|truncate|lock|nextval|setval|for share|statelens_capture|pg_\w*lock\w*)\b/i
+
+/** Whether a statement may be executed twice, as it changes nothing. */
+export function onlyReads(text: string): boolean {
+  return /^\s*(?:select|with)\b/i.test(text) && !CHANGES.test(text)
+}

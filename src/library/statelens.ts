@@ -3,7 +3,7 @@ import { createApp } from '../app.ts'
 import type { Authenticate } from '../auth/authenticate.ts'
 import { scopesOf } from '../auth/scopes.ts'
 import { ANYONE, STRANGER, type Viewer } from '../auth/viewer.ts'
-import { openDatabase, requireMigrated } from '../commands/open-database.ts'
+import { openDatabase, requireMigrated, revivalIn } from '../commands/open-database.ts'
 import { readConfig } from '../config.ts'
 import { migrate } from '../db/migrate.ts'
 import { createLogger } from '../log.ts'
@@ -39,7 +39,8 @@ export type {
 export async function createStatelens(options: StatelensConfig = {}): Promise<Statelens> {
   const { settings = {}, identify, authorize } = options
   const config = readConfig({ LOG_LEVEL: 'warn', LOG_REQUESTS: 'false', ...textsOf(settings) })
-  const database = await openDatabase(config)
+  const log = createLogger({ level: config.logLevel, output: options.log })
+  const database = await openDatabase(config, revivalIn(log))
   try {
     if (options.migrate === true && config.databaseUrl !== undefined) await migrate(database.url)
     await requireMigrated(database.url)
@@ -47,7 +48,7 @@ export async function createStatelens(options: StatelensConfig = {}): Promise<St
     const askers = new WeakMap<object, Viewer>()
     const app = createApp({
       config: { ...config, databaseUrl: database.url },
-      log: createLogger({ level: config.logLevel, output: options.log }),
+      log,
       publicUrl: () => config.publicUrl ?? `http://${hostInUrl(config.host)}:${config.port}`,
       authorize,
       identify: (bySettings) => createIdentify(askers, identify ? identifyBy(identify) : bySettings),

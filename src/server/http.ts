@@ -2,6 +2,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import { type Authenticate, challengeOf } from '../auth/authenticate.ts'
 import { requireScope, type Scope } from '../auth/viewer.ts'
 import { AppError, Departure, ERRORS, isAppError } from '../errors.ts'
+import type { FailureLog } from '../failure-log.ts'
 import type { Logger } from '../log.ts'
 import { SILENT, type Telemetry } from '../telemetry/telemetry.ts'
 import { breakOff } from './connection.ts'
@@ -11,7 +12,7 @@ import type { Hosts } from './hosts.ts'
 import { observeRequest } from './observe-request.ts'
 import type { Pace } from './pace.ts'
 import { limitRequest, type RateLimit } from './rate-limit.ts'
-import { askForBody, createRequestContext, type RequestContext, splitTarget } from './request.ts'
+import { askForBody, createRequestContext, type OwnedContext, type RequestContext, splitTarget } from './request.ts'
 import { startLine } from './request-log.ts'
 import { createSlowReaders } from './slow-readers.ts'
 import { boundRest, stopReading } from './unread-body.ts'
@@ -30,6 +31,8 @@ export interface Route {
   readonly discardMaxBytes?: number
   /** The scope that it needs; `read` when left out. `nothing`: it is open to strangers as well, or asks by itself. */
   readonly needs?: Scope | 'nothing'
+  /** How long a GET or HEAD may take until its answer begins, in milliseconds; undefined: as long as it takes. */
+  readonly headMillis?: number
   /**
    * Whether it is served whatever the request calls this server, as what watches over it calls it by its address; default false.
    * `by token`: to whoever shows one, where the server asks for it. No page of a site that took a name of this server's has one.
@@ -56,10 +59,11 @@ export interface Answer {
 
 export interface FrontOptions {
   readonly routes: readonly Route[]
-  /** Told of every failure whose cause clients do not see. */
   readonly log: Logger
   /** Told of each request; nobody is when it is left out. */
   readonly telemetry?: Telemetry | undefined
+  /** Told of every failure whose cause clients do not see. */
+  readonly failures: FailureLog
   /** Whether each request has a line in the log; default false. */
   readonly logRequests?: boolean
   /** Which pages of other origins may read the answers; undefined: none. */
@@ -88,6 +92,7 @@ const BODY_MILLIS = 30_000
 export function createFront({
   routes,
   log,
+  failures,
   cors,
   basePath,
   hosts,
@@ -103,7 +108,7 @@ export function createFront({
     for (const response of slowReaders.watched()) endConnection(response)
   })
 
-  async function serve(found: FoundRoute | undefined, context: RequestContext, isKnownHost: boolean): Promise<void> {
+  async function serve(found: FoundRoute | undefined, context: OwnedContext, isKnownHost: boolean): Promise<void> {
     const { response } = context
     try {
       // First of all: a page that may read an answer may read a failure too.
@@ -111,7 +116,8 @@ export function createFront({
       if (!isKnownHost) throw misdirected(response)
       if (authenticate && asksWho(found, context)) await context.recognize(authenticate)
       if (rateLimit && asksWho(found, context)) limitRequest(rateLimit, context)
-      await answer(found, context, cors)
+      const done = found && startDeadline(found.route, context)
+      await answer(found, context, cors).finally(done)
     } catch (error) {
       if (isDeparture(response, error)) return void response.destroy()
       if (!isAppError(error) || error.cause !== undefined) context.report(error)
@@ -128,7 +134,14 @@ export function createFront({
     if (draining.aborted) endConnection(response)
     const { path, query, authority = request.headers.host } = splitTarget(request)
     const found = findRoute(routes, withoutBase(path, basePath?.())) ?? findRoute(routes, path)
-    const context = createRequestContext(response, { path, query, params: found?.params ?? [], draining, log })
+    const context = createRequestContext(response, {
+      path,
+      query,
+      params: found?.params ?? [],
+      draining,
+      log,
+      failures,
+    })
     response.setHeader('x-request-id', context.id)
     // Answers are data, and no page: what is one says so itself.
     response.setHeader('x-content-type-options', 'nosniff')
@@ -154,6 +167,16 @@ export function createFront({
 /** Whoever watches over a server has no token, and neither has a browser that asks what it may send. */
 function asksWho(found: FoundRoute | undefined, { request }: RequestContext): boolean {
   return found?.route.isForAnyHost !== true && request.method !== 'OPTIONS'
+}
+
+/** One for all that is done and tried again until the answer begins; what comes after it is measured by its pace. */
+function startDeadline({ headMillis }: Route, context: OwnedContext): (() => void) | undefined {
+  const { request, response } = context
+  if (headMillis === undefined || (request.method !== 'GET' && request.method !== 'HEAD')) return undefined
+  const timer = setTimeout(() => {
+    if (!response.headersSent) context.expire(new AppError('OVERLOADED', `No answer within ${headMillis} ms`))
+  }, headMillis).unref()
+  return () => clearTimeout(timer)
 }
 
 interface FoundRoute {

@@ -3,7 +3,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createStop, type Stop, type StopSignal, toAbortSignal } from '../abort.ts'
 import type { Authenticate } from '../auth/authenticate.ts'
 import { ANYONE, requireNoLess, STRANGER, type Viewer } from '../auth/viewer.ts'
-import { Departure } from '../errors.ts'
+import { type AppError, Departure } from '../errors.ts'
+import type { FailureLog } from '../failure-log.ts'
 import type { Logger } from '../log.ts'
 import { patienceOf } from './negotiation.ts'
 
@@ -22,7 +23,7 @@ export interface RequestContext {
   recognize(authenticate: Authenticate): void | Promise<void>
   /** Finds it out once more, for an answer that lasts. @throws as `recognize` does, and AppError `FORBIDDEN` where he may less by now. */
   recheck(): Promise<void>
-  /** Fires, with a `Departure`, when the client goes away before its answer is complete. */
+  /** Fires, with a `Departure`, when the client goes away before its answer is complete; with a failure, when its time is over. */
   readonly signal: AbortSignal
   /** The same, for those that take it: it costs less. */
   readonly departure: StopSignal
@@ -77,12 +78,16 @@ export interface ContextOptions extends Pick<RequestContext, 'query' | 'params' 
   readonly path: string
   /** Of the server. */
   readonly log: Logger
+  /** The same. */
+  readonly failures: FailureLog
 }
 
 /** The context, as whoever makes it has it. */
 export interface OwnedContext extends RequestContext {
   /** To be called when the answer is closed: whether its client has all of it, or has left. */
   closed(): void
+  /** Ends what is done for it, which fails with this. */
+  expire(failure: AppError): void
 }
 
 /** A path names what was asked for; it may be as long as a request. */
@@ -105,12 +110,13 @@ class FrontContext implements OwnedContext {
   readonly #stop: Stop
   readonly #path: string
   readonly #serverLog: Logger
+  readonly #failures: FailureLog
   #viewer = ANYONE
   #id: string | undefined
   #signal: AbortSignal | undefined
   #log: Logger | undefined
 
-  constructor(response: ServerResponse, { path, query, params, draining, log }: ContextOptions) {
+  constructor(response: ServerResponse, { path, query, params, draining, log, failures }: ContextOptions) {
     this.request = response.req
     this.response = response
     this.query = query
@@ -120,6 +126,7 @@ class FrontContext implements OwnedContext {
     this.departure = this.#stop
     this.#path = path
     this.#serverLog = log
+    this.#failures = failures
   }
 
   get viewer(): Viewer {
@@ -174,11 +181,15 @@ class FrontContext implements OwnedContext {
   }
 
   report(error: unknown): void {
-    this.log.error({ err: error }, 'request failed')
+    this.#failures.tell(this.log, { error, what: 'request failed' })
   }
 
   closed(): void {
     if (!this.response.writableFinished) this.#stop.abort(new Departure())
+  }
+
+  expire(failure: AppError): void {
+    this.#stop.abort(failure)
   }
 }
 

@@ -12,7 +12,10 @@ import { startSocketLine } from './request-log.ts'
 export type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void
 
 export interface UpgradeOptions
-  extends Pick<FrontOptions, 'log' | 'telemetry' | 'logRequests' | 'cors' | 'basePath' | 'hosts' | 'draining'> {
+  extends Pick<
+    FrontOptions,
+    'log' | 'failures' | 'telemetry' | 'logRequests' | 'cors' | 'basePath' | 'hosts' | 'draining'
+  > {
   /** The only path with something behind it. */
   readonly path: RegExp
   /** Of the server: its own pages may always connect. */
@@ -34,7 +37,7 @@ export function isUpgrade({ method, headers }: IncomingMessage): boolean {
 
 /** The front for WebSockets: it looks at what the one for requests looks at, and writes a line when a connection is over. */
 export function createUpgradeFront(options: UpgradeOptions): UpgradeListener {
-  const { log, telemetry = SILENT, logRequests = false, draining, serve } = options
+  const { log, failures, telemetry = SILENT, logRequests = false, draining, serve } = options
   const server = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -50,7 +53,8 @@ export function createUpgradeFront(options: UpgradeOptions): UpgradeListener {
   return (request, socket, head) => {
     const { path, query } = splitTarget(request)
     // Its name and its log are asked for: what answers it is the connection.
-    const context = createRequestContext(new ServerResponse(request), { path, query, params: [], draining, log })
+    const about = { path, query, params: [], draining, log, failures }
+    const context = createRequestContext(new ServerResponse(request), about)
     request.headers['x-request-id'] = context.id
     // One that breaks is closed too, and that is listened to.
     socket.on('error', () => {})

@@ -38,6 +38,8 @@ export interface GetOptions {
   readonly range?: ByteRange
   /** Opens this version or none: the `etag` of an earlier answer. */
   readonly ifMatch?: string
+  /** Whether this is a repeat of whoever repeats by himself: the store is then asked once, and failures come at once. */
+  readonly isAgain?: boolean
   readonly signal?: AbortSignal
 }
 

@@ -8,7 +8,7 @@ import { streamed } from './streamed-bytes.ts'
 export interface ResumeOptions {
   /** Attempts in a row that bring no byte before the reader is told; 3 when left out. */
   readonly maxFruitless?: number
-  /** Milliseconds before the first of them, doubled for each after it; 50 when left out. */
+  /** Milliseconds before the first of them, doubled for each after it; 100 when left out. */
   readonly pauseMs?: number
   /** Milliseconds without a byte before the body counts as broken; 10,000 when left out. */
   readonly stallMs?: number
@@ -16,7 +16,7 @@ export interface ResumeOptions {
   readonly graceMs?: number
 }
 
-const DEFAULTS: Required<ResumeOptions> = { maxFruitless: 3, pauseMs: 50, stallMs: 10_000, graceMs: GRACE_MS }
+const DEFAULTS: Required<ResumeOptions> = { maxFruitless: 3, pauseMs: 100, stallMs: 10_000, graceMs: GRACE_MS }
 
 /**
  * The same backend, with bodies whose bytes are counted, since neither a chunked HTTP body nor a file that is cut while it is
@@ -36,7 +36,8 @@ export function resuming(backend: RawBackend, options: ResumeOptions = {}): Stor
       const first = await backend.get(uri, getOptions)
       const { etag, sizeBytes } = first
       const { range = { start: 0, end: sizeBytes }, signal } = getOptions
-      const reopen: Reopen | null = etag === null ? null : (rest) => backend.get(uri, { ...rest, ifMatch: etag })
+      const reopen: Reopen | null =
+        etag === null ? null : (rest) => backend.get(uri, { ...rest, ifMatch: etag, isAgain: true })
       return { etag, sizeBytes, body: resumingBody(first, { range, signal, reopen, limits }) }
     },
   }

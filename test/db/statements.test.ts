@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { sql } from 'kysely'
 import { createDatabase, type Database, type DatabaseOptions } from '../../src/db/connect.ts'
+import { onlyReads } from '../../src/db/statements.ts'
 import { Departure } from '../../src/errors.ts'
 import { eventually } from '../contract/byte-cache.ts'
 import { freshDatabase } from '../support/database.ts'
@@ -153,4 +154,22 @@ describe('prepared statements', () => {
     for (let i = 0; i < 3; i++) assert.deepEqual(await db.rows(statement), [['again']])
     assert.deepEqual(await db.rows(prepared), [[0]])
   })
+})
+
+it('E2: statements that only read are told from those that may change or hold something', () => {
+  for (const text of ['select 1', '  SELECT updated_at, deleted_at from x', 'with a as (select 1) select * from a']) {
+    assert.ok(onlyReads(text), text)
+  }
+  for (const text of [
+    'insert into x values (1)',
+    'with gone as (delete from x returning 1) select * from gone',
+    'select 1 from x for update skip locked',
+    'select * from statelens_capture($1)',
+    'select pg_advisory_xact_lock(1)',
+    "select nextval('x')",
+    'begin',
+    'commit',
+  ]) {
+    assert.ok(!onlyReads(text), text)
+  }
 })

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { join } from 'node:path'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { freshDatabase } from '../support/database.ts'
@@ -22,15 +24,24 @@ const READ =
 const SMALL = { text: 'café 東京 🚚', list: [1, 2.5, null, true] }
 const LARGE = Array.from({ length: 20_000 }, (_none, id) => ({ id, text: `document ${id} `.repeat(5) }))
 
-async function query(url: string, text: string, variables: object): Promise<Record<string, unknown>> {
+interface Asked {
+  readonly data: Record<string, unknown> | null
+  readonly errors: readonly { readonly extensions: { readonly code: string } }[]
+}
+
+async function ask(url: string, text: string, variables: object): Promise<Asked> {
   const response = await fetch(`${url}/graphql`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ query: text, variables }),
   })
-  const { data, errors } = (await response.json()) as { data: Record<string, unknown>; errors?: unknown }
-  assert.equal(errors, undefined)
-  return data
+  return { errors: [], ...((await response.json()) as { data: Asked['data'] }) }
+}
+
+async function query(url: string, text: string, variables: object): Promise<Record<string, unknown>> {
+  const { data, errors } = await ask(url, text, variables)
+  assert.deepEqual(errors, [])
+  return data ?? {}
 }
 
 describe('serve with no settings', () => {
@@ -70,6 +81,36 @@ describe('serve with no settings', () => {
       captured.map((snapshot) => (snapshot as { storageTier: string }).storageTier),
       ['INLINE', 'OBJECT'],
     )
+    assert.deepEqual(await server.stop(), { code: 0, signal: null })
+    assert.deepEqual(await livingProcessesOf(folder.path), [])
+  })
+
+  it('E13: goes on by itself when its database is killed in the middle of writes, and has every one that it acknowledged', async () => {
+    await using server = serve()
+    const url = await server.waitForUrl()
+    const kept: string[] = []
+    let codes = new Set<string>()
+    let isOver = false
+    const writing = (async () => {
+      for (let step = 0; !isOver; step++) {
+        const { data, errors } = await ask(url, CAPTURE, { stepId: `w${step}`, payload: step })
+        if (data?.['captureSnapshot']) kept.push(`w${step}`)
+        else codes = codes.union(new Set(errors.map(({ extensions }) => extensions.code)))
+      }
+    })()
+    await eventually(async () => assert.ok(kept.length > 20))
+    const lock = await readFile(join(folder.path, '.statelens', 'postgres', 'postmaster.pid'), 'utf8')
+    process.kill(Number.parseInt(lock, 10), 'SIGKILL')
+    await server.waitForLine(/the embedded database is back/)
+    const before = kept.length
+    await eventually(async () => assert.ok(kept.length > before + 20))
+    isOver = true
+    await writing
+    assert.deepEqual(
+      [...codes].filter((code) => !/^DATABASE_UNAVAILABLE$/.test(code)),
+      [],
+    )
+    for (const stepId of kept) assert.ok((await query(url, READ, { stepId }))['snapshot'], stepId)
     assert.deepEqual(await server.stop(), { code: 0, signal: null })
     assert.deepEqual(await livingProcessesOf(folder.path), [])
   })

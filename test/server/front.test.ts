@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { get, type RequestListener } from 'node:http'
 import { connect } from 'node:net'
 import { describe, it } from 'node:test'
-import { AppError } from '../../src/errors.ts'
+import { AppError, isAppError } from '../../src/errors.ts'
 import type { Handler, Route } from '../../src/server/http.ts'
 import { listen } from '../../src/server/listen.ts'
 import { serveRoutes } from '../support/front.ts'
@@ -114,5 +114,22 @@ describe('an answer that breaks', () => {
     await once(socket, 'data')
     const [[error]] = await Promise.all([once(socket, 'error'), front[Symbol.asyncDispose]()])
     assert.equal(error.code, 'ECONNRESET')
+  })
+})
+
+describe('an answer that does not begin', () => {
+  it('is given up after its time, by a code that says to try again, and what was done for it ends', async () => {
+    let ended: unknown
+    const GET: Handler = ({ signal }) =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => {
+          ended = signal.reason
+          reject(signal.reason)
+        })
+      })
+    await using front = await serveRoutes([{ path: /^\/$/, methods: { GET }, headMillis: 50 }])
+    const { status, headers, body } = await send(front.url, { target: '/' })
+    assert.deepEqual([status, headers['retry-after'], JSON.parse(body.toString()).code], [503, '1', 'OVERLOADED'])
+    assert.ok(isAppError(ended, 'OVERLOADED'))
   })
 })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, before, describe, it } from 'node:test'
-import { createBreaker } from '../../src/cache/breaker.ts'
+import { createBreaker } from '../../src/breaker.ts'
 import { createMetrics, formatMetrics } from '../../src/metrics/metrics.ts'
 import { send } from '../support/http.ts'
 import { type MemoryS3, startMemoryS3 } from '../support/memory-s3.ts'

@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, it } from 'node:test'
 import { createLogger } from '../../src/log.ts'
 import type { Handler } from '../../src/server/http.ts'
+import { behindProxy } from '../support/behind.ts'
+import { freshDatabase } from '../support/database.ts'
 import { serveRoutes } from '../support/front.ts'
 import { type PlainRequest, send } from '../support/http.ts'
+import { filesBelow } from '../support/objects.ts'
 import { eventually, put, storedOf } from '../support/put.ts'
-import { query } from '../support/rows.ts'
+import { insertForeign, query } from '../support/rows.ts'
 import { startServer } from '../support/server.ts'
 
 interface Line {
@@ -64,6 +69,43 @@ describe('a failure whose cause clients do not see', () => {
     }
     assert.deepEqual(lines.map(({ request }) => request).toSorted(), ids)
     assert.deepEqual(new Set(lines.map(({ method, path }) => `${method} ${path}`)), new Set(['POST /graphql']))
+  })
+
+  it('G12: is an object of this server that is gone, and none that its writer took away', async () => {
+    const { lines, log } = createLog('warn')
+    await using server = await startServer({ log, env: { SNAPSHOT_INLINE_MAX_BYTES: '10' } })
+    lines.length = 0
+    const foreign = await insertForeign(server.databaseUrl, { storageUri: 'file:///taken/away.json' })
+    const { snapshotId: own } = storedOf(await put(server.url, '"more than ten bytes"'))
+    const [object = ''] = await filesBelow(server.storagePath)
+    await rm(join(server.storagePath, object))
+    for (const [id, expected] of [
+      [foreign, 0],
+      [own, 2],
+    ] as const) {
+      const { errors } = await server.graphql(`{ snapshotById(snapshotId: "${id}") { payload } }`)
+      assert.ok(errors?.[0]?.extensions.code)
+      assert.ok((await send(server.url, { target: `/snapshots/${id}/payload` })).status >= 400)
+      assert.equal(lines.length, expected, JSON.stringify(lines))
+    }
+  })
+
+  it('is one line in ten seconds where hundreds of requests meet it', async () => {
+    const { lines, log } = createLog('warn')
+    await using database = await freshDatabase()
+    await using behind = await behindProxy(database.url)
+    await using server = await startServer({ log, store: { databaseUrl: behind.url, storagePath: '/nowhere' } })
+    await behind.proxy.refuse()
+    behind.proxy.resetNow()
+    lines.length = 0
+    const ask = () => server.graphql('{ run(runId: "r") { status } }')
+    for (const { errors } of await Promise.all(Array.from({ length: 200 }, ask))) {
+      assert.equal(errors?.[0]?.extensions.code, 'DATABASE_UNAVAILABLE')
+    }
+    const told = lines.filter(({ msg }) => msg === 'request failed')
+    // One for each way in which connections fail: refused, or lost.
+    assert.ok(told.length >= 1 && told.length <= 3, `${told.length} lines`)
+    await behind.proxy.heal()
   })
 
   it('D13: gets an id of its own where the client told none, or none that a log should hold', async () => {

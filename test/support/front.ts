@@ -1,3 +1,4 @@
+import { createFailureLog } from '../../src/failure-log.ts'
 import { createLogger } from '../../src/log.ts'
 import { createFront, type FrontOptions, type Route } from '../../src/server/http.ts'
 import { listen } from '../../src/server/listen.ts'
@@ -17,6 +18,7 @@ export async function serveRoutes(
   const draining = new AbortController()
   const front = createFront({
     log: createLogger({ level: 'silent' }),
+    failures: createFailureLog(),
     readers: paceOfReaders(65_536),
     ...options,
     routes,

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { createFailureLog } from '../../src/failure-log.ts'
 import type { EventFrame, EventStream, SubscribeOptions } from '../../src/graphql/event-stream.ts'
 import { createErrorMask } from '../../src/graphql/mask-error.ts'
 import { createLogger, type Logger } from '../../src/log.ts'
@@ -56,6 +57,7 @@ export async function serveLive(options: LiveFrontOptions = {}): Promise<LiveFro
   const streams = createStreams({ ...limits, draining })
   const front = {
     log,
+    failures: createFailureLog(),
     logRequests: true,
     cors: createCors(corsOrigins),
     hosts: createHosts({ host: '127.0.0.1' }),

@@ -19,6 +19,8 @@ export interface ProcessOptions {
   readonly script?: string
   /** Flags for Node itself, such as `--expose-gc`. */
   readonly nodeArgs?: readonly string[]
+  /** Most files, sockets included, that it may have open at once. */
+  readonly openFiles?: number
 }
 
 export interface Exit {
@@ -47,7 +49,11 @@ export interface RunningProcess extends AsyncDisposable {
 /** Starts `node src/main.ts <args>` as a child process. */
 export function startProcess(options: ProcessOptions): RunningProcess {
   const args = [...(options.nodeArgs ?? []), options.script ?? MAIN, ...options.args]
-  const child = spawn(process.execPath, args, {
+  const { openFiles } = options
+  // The shell lowers its own limit, and becomes the child.
+  const limited = ['-c', 'ulimit -n "$0" && exec "$@"', String(openFiles), process.execPath, ...args]
+  const [file, words] = openFiles === undefined ? [process.execPath, args] : ['sh', limited]
+  const child = spawn(file, words, {
     cwd: options.cwd ?? ROOT,
     env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'], ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,18 +1,14 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { access, mkdir, open, readFile, realpath } from 'node:fs/promises'
+import { access, mkdir, readFile, realpath } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
-import pg from 'pg'
-import { CLUSTER_USER, childEnv, prepareCluster, type Runtime } from './cluster.ts'
+import { CLUSTER_USER, prepareCluster } from './cluster.ts'
 import { claim, endOrphan } from './owner.ts'
+import { accepts, spawnPostmaster } from './postmaster.ts'
+import { keepRunning, type Revival } from './revival.ts'
 
 /** Names the process that uses the folder. */
 const OWNER = 'postgres.owner'
 const START_ATTEMPTS = 5
-const START_DEADLINE_MS = 300_000
-const FAST_SHUTDOWN_MS = 20_000
-const POLL_MS = 25
 
 const DEFAULT_SETTINGS = {
   shared_buffers: '128MB',
@@ -28,6 +24,8 @@ export interface EmbeddedPostgresOptions {
   readonly dataDir: string
   /** Server settings by name, over small defaults that keep every commit safe. */
   readonly settings?: Readonly<Record<string, string>>
+  /** Has the server started again when it dies, at the same URL; left out, it stays dead. */
+  readonly revival?: Revival
 }
 
 export interface EmbeddedPostgres {
@@ -48,7 +46,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     const home = await realpath(options.dataDir)
     const release = await claim(join(home, OWNER))
     try {
-      return await startClaimed(home, options.settings ?? {}, release)
+      return await startClaimed(home, options, release)
     } catch (error) {
       await release()
       throw error
@@ -78,7 +76,8 @@ export async function releaseAbandoned(dataDir: string): Promise<boolean> {
   }
 }
 
-async function startClaimed(home: string, settings: Record<string, string>, release: () => Promise<void>) {
+async function startClaimed(home: string, options: EmbeddedPostgresOptions, release: () => Promise<void>) {
+  const { settings = {}, revival } = options
   const cluster = join(home, 'postgres')
   const stalePid = await endOrphan(cluster)
   const runtime = await prepareCluster(home, settings)
@@ -87,8 +86,12 @@ async function startClaimed(home: string, settings: Record<string, string>, rele
     const port = await freePort()
     const url = `postgres://${CLUSTER_USER}:${password}@127.0.0.1:${port}/postgres`
     const args = ['-D', cluster, '-p', String(port), ...toArguments(settings)]
-    const server = await spawnPostmaster({ runtime, args, stalePid, logPath: join(home, 'postgres.log') })
-    if (await accepts(server, url)) return { url, stop: once(() => server.stop().then(release)) }
+    const start = { runtime, args, stalePid, logPath: join(home, 'postgres.log') }
+    const server = await spawnPostmaster(start)
+    if (await accepts(server, url)) {
+      const stop = revival ? keepRunning(server, { start, url, revival }) : server.stop
+      return { url, stop: once(() => stop().then(release)) }
+    }
     const log = await readFile(join(home, 'postgres.log'), 'utf8')
     if (attempt === START_ATTEMPTS || !log.includes('could not bind')) {
       throw new Error('The embedded PostgreSQL did not start; postgres.log in the data folder says why', { cause: log })
@@ -96,92 +99,12 @@ async function startClaimed(home: string, settings: Record<string, string>, rele
   }
 }
 
-function toArguments(settings: Record<string, string>): string[] {
+function toArguments(settings: Readonly<Record<string, string>>): string[] {
   const fixed = { listen_addresses: '127.0.0.1', unix_socket_directories: '', logging_collector: 'off' }
   return Object.entries({ ...DEFAULT_SETTINGS, ...settings, ...fixed }).flatMap(([name, value]) => [
     '-c',
     `${name}=${value}`,
   ])
-}
-
-interface Postmaster {
-  hasEnded(): boolean
-  stop(): Promise<void>
-}
-
-interface SpawnOptions {
-  readonly runtime: Runtime
-  readonly args: readonly string[]
-  readonly stalePid: number | null
-  readonly logPath: string
-}
-
-async function spawnPostmaster({ runtime, args, stalePid, logPath }: SpawnOptions): Promise<Postmaster> {
-  const log = await open(logPath, 'w', 0o600)
-  const env = childEnv()
-  // Tells the server that the pid in its old lock file is no rival, as pg_ctl does; its other safety checks still run.
-  if (stalePid !== null) env['PG_GRANDPARENT_PID'] = String(stalePid)
-  const [command, ...rest] = [...runtime.account.prefix, runtime.postgres, ...args]
-  const { uid, gid } = runtime.account
-  try {
-    // Detached: a session of its own, so that Ctrl-C in the terminal leaves it to `stop`, after requests have drained.
-    return watch(spawn(command ?? '', rest, { detached: true, stdio: ['ignore', log.fd, log.fd], env, uid, gid }))
-  } finally {
-    await log.close()
-  }
-}
-
-function watch(child: ChildProcess): Postmaster {
-  let running = true
-  const stopOnExit = () => child.kill('SIGINT')
-  process.once('exit', stopOnExit)
-  const ended = new Promise<void>((resolve) => {
-    const settle = () => {
-      running = false
-      process.removeListener('exit', stopOnExit)
-      resolve()
-    }
-    child.once('exit', settle)
-    child.on('error', () => child.pid === undefined && settle())
-  })
-  return {
-    hasEnded: () => !running,
-    async stop() {
-      if (running) child.kill('SIGINT')
-      const timer = setTimeout(() => child.kill('SIGQUIT'), FAST_SHUTDOWN_MS)
-      await ended
-      clearTimeout(timer)
-    },
-  }
-}
-
-/** Waits until a client is let in; false when the server ended instead. */
-async function accepts(server: Postmaster, url: string): Promise<boolean> {
-  const deadline = Date.now() + START_DEADLINE_MS
-  while (!server.hasEnded()) {
-    const failure = await tryConnect(url)
-    if (failure === null) return true
-    // 28P01: wrong password. Everything else, such as 57P03 during crash recovery, passes by itself.
-    if (failure === '28P01' || Date.now() > deadline) {
-      await server.stop()
-      throw new Error(`The embedded PostgreSQL started but let nobody in (${failure})`)
-    }
-    await delay(POLL_MS)
-  }
-  return false
-}
-
-async function tryConnect(url: string): Promise<string | null> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2000 })
-  client.on('error', () => {})
-  try {
-    await client.connect()
-    return null
-  } catch (error) {
-    return error instanceof Error && 'code' in error ? String(error.code) : 'timeout'
-  } finally {
-    await client.end().catch(() => {})
-  }
 }
 
 async function freePort(): Promise<number> {

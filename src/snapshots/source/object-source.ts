@@ -64,6 +64,9 @@ export function createObjectSources({ db, storage }: ObjectSourceOptions): OpenO
   return (snapshot, noteInstead) => {
     const { storageUri, sizeBytes, digest, contentEncoding, isOwn } = snapshot
     const { backend, uri } = storage.resolve(storageUri)
+    const rethrow = (error: unknown): never => {
+      throw isAppError(error, 'OBJECT_MISSING') ? missing(error, isOwn) : error
+    }
     const of = (version: Version | null, found?: string): ObjectSource => ({
       kind: isOwn ? 'own' : 'foreign',
       isJson: isOwn || version !== null,
@@ -77,7 +80,7 @@ export function createObjectSources({ db, storage }: ObjectSourceOptions): OpenO
       contentEncoding: found ?? contentEncoding,
       stored: async () => (isOwn ? await storedOf(storageUri) : null),
       async stat(signal) {
-        const stat = await backend.stat(uri, { signal })
+        const stat = await backend.stat(uri, { signal }).catch(rethrow)
         const hint = isOwn || found !== undefined ? undefined : hintOfCoding(uri.key, stat.contentEncoding)
         if (hint !== undefined && hint !== contentEncoding) throw new Recoded(hint)
         return stat
@@ -85,7 +88,8 @@ export function createObjectSources({ db, storage }: ObjectSourceOptions): OpenO
       async get({ gate, range, signal }: SourceGet) {
         const leave = gate ? await gate.enter(signal) : () => {}
         try {
-          const object = await backend.get(uri, { range, signal, ifMatch: version?.etag ?? undefined })
+          const opening = backend.get(uri, { range, signal, ifMatch: version?.etag ?? undefined })
+          const object = await opening.catch(rethrow)
           object.body.once('close', leave)
           if (!isOwn && (range === undefined || range.start === 0))
             await requireCoding(object, found ?? contentEncoding)
@@ -99,6 +103,11 @@ export function createObjectSources({ db, storage }: ObjectSourceOptions): OpenO
     })
     return of(null)
   }
+}
+
+/** The log has the cause of what was lost here. Another writer may take its object away: that is told to who reads, and to nobody else. */
+function missing({ code, message, cause }: AppError, isOwn: boolean): AppError {
+  return new AppError(code, message, isOwn ? { cause: cause ?? new Error('The object is gone') } : {})
 }
 
 async function requireCoding({ body }: StoredObject, coding: string): Promise<void> {

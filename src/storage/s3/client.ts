@@ -1,5 +1,6 @@
 import { isUint8Array } from 'node:util/types'
 import { S3Client } from '@aws-sdk/client-s3'
+import { createOriginBreakers } from './origin-breakers.ts'
 import { createRetryStrategy } from './retry.ts'
 import { createS3Transport, type SocketState } from './transport.ts'
 
@@ -31,12 +32,16 @@ export interface S3Connection {
   readonly writeSockets?: number
   /** Given, once for each use of sockets, what tells how they stand. */
   readonly onSockets?: (use: 'read' | 'write' | 'control', state: () => SocketState) => void
+  /** Told when nothing is sent to the store any more, and when it is again. */
+  readonly onBreaker?: ((isOpen: boolean) => void) | undefined
 }
 
 /** Sockets of their own for each, and a retry budget: none of them can use up another's. */
 export interface S3Clients {
   /** Bodies that come out of the store. */
   readonly read: S3Client
+  /** The same, by the same sockets, for who tries again by himself: each request is sent once. */
+  readonly readOnce: S3Client
   /** Bodies that go into it, and copies within it. */
   readonly write: S3Client
   /** Small requests. */
@@ -49,22 +54,23 @@ export interface S3Clients {
 export function createS3Clients(connection: S3Connection): S3Clients {
   const { endpointUrl, publicEndpointUrl = endpointUrl } = connection
   const { readSockets = READ_SOCKETS, writeSockets = WRITE_SOCKETS } = connection
-  const create = (use: 'read' | 'write' | 'control', maxSockets: number) =>
-    createClient(connection, {
-      endpoint: endpointUrl,
-      maxSockets,
-      onSockets: (state) => connection.onSockets?.(use, state),
-    })
+  const breakers = createOriginBreakers(connection.onBreaker)
+  const endpoint = endpointUrl
+  const sockets = (maxSockets: number, use?: 'read' | 'write' | 'control') =>
+    createS3Transport({ maxSockets, breakers, onSockets: (state) => use && connection.onSockets?.(use, state) })
+  const reading = sockets(readSockets, 'read')
   const clients = {
-    read: create('read', readSockets),
-    write: create('write', writeSockets),
-    control: create('control', CONTROL_SOCKETS),
-    signing: createClient(connection, { endpoint: publicEndpointUrl, maxSockets: 1 }),
+    read: createClient(connection, { endpoint, transport: reading }),
+    readOnce: createClient(connection, { endpoint, transport: reading, maxAttempts: 1 }),
+    write: createClient(connection, { endpoint, transport: sockets(writeSockets, 'write') }),
+    control: createClient(connection, { endpoint, transport: sockets(CONTROL_SOCKETS, 'control') }),
+    signing: createClient(connection, { endpoint: publicEndpointUrl, transport: sockets(1) }),
   }
   shareClock(Object.values(clients))
   return {
     ...clients,
     close() {
+      breakers.close()
       for (const client of Object.values(clients)) client.destroy()
     },
   }
@@ -85,11 +91,12 @@ function shareClock(clients: readonly S3Client[]): void {
 
 interface ClientOptions {
   readonly endpoint: string | undefined
-  readonly maxSockets: number
-  readonly onSockets?: (state: () => SocketState) => void
+  readonly transport: ReturnType<typeof createS3Transport>
+  readonly maxAttempts?: number
 }
 
-function createClient(connection: S3Connection, { endpoint, maxSockets, onSockets }: ClientOptions): S3Client {
+function createClient(connection: S3Connection, options: ClientOptions): S3Client {
+  const { endpoint, transport, maxAttempts = MAX_ATTEMPTS } = options
   const { region, accessKey, secretKey, forcePathStyle = endpoint !== undefined } = connection
   const client = new S3Client({
     region,
@@ -105,9 +112,9 @@ function createClient(connection: S3Connection, { endpoint, maxSockets, onSocket
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     expectContinueHeader: false,
-    maxAttempts: MAX_ATTEMPTS,
-    retryStrategy: createRetryStrategy({ maxAttempts: MAX_ATTEMPTS, budget: RETRY_BUDGET }),
-    requestHandler: createS3Transport({ maxSockets, onSockets }),
+    maxAttempts,
+    retryStrategy: createRetryStrategy({ maxAttempts, budget: RETRY_BUDGET }),
+    requestHandler: transport,
     logger: SILENT,
   })
   client.middlewareStack.add(limitBufferedBodies, { step: 'deserialize', priority: 'low', name: 'limitBufferedBodies' })

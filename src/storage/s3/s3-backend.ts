@@ -36,7 +36,7 @@ export interface S3BackendOptions extends S3Connection {
 export function createS3Backend(options: S3BackendOptions): RawBackend {
   const { bucket, deadlineMs = DEFAULT_DEADLINE_MS, partRules = S3_PART_RULES, copyRules = S3_COPY_RULES } = options
   const clients = createS3Clients(options)
-  const { read, control } = clients
+  const { control } = clients
   const createOnly = createCreateOnly({ ...clients, deadlineMs })
   const whileAlive = createWhileAlive({ control, bucket, deadlineMs })
   const multipart = createMultipart({ ...clients, whileAlive, deadlineMs })
@@ -45,10 +45,11 @@ export function createS3Backend(options: S3BackendOptions): RawBackend {
 
   return {
     async get(uri, getOptions = {}) {
-      const { range, ifMatch, signal } = getOptions
+      const { range, ifMatch, isAgain, signal } = getOptions
       const input = { Bucket: uri.bucket, Key: uri.key, Range: rangeHeader(range), IfMatch: ifMatch }
       const command = new GetObjectCommand(input)
-      const answer = withDeadline({ deadlineMs, signal }, (abortSignal) => read.send(command, { abortSignal }))
+      const client = isAgain ? clients.readOnce : clients.read
+      const answer = withDeadline({ deadlineMs, signal }, (abortSignal) => client.send(command, { abortSignal }))
       return openBody(await answer.catch(rethrow(signal)), getOptions)
     },
 

@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream'
 import { isUint8Array } from 'node:util/types'
 import type { S3Client } from '@aws-sdk/client-s3'
 import { Agent, type Dispatcher } from 'undici'
+import type { OriginBreakers } from './origin-breakers.ts'
 
 type RequestHandler = S3Client['config']['requestHandler']
 
@@ -36,6 +37,7 @@ export interface SocketState {
 export interface TransportOptions {
   readonly maxSockets: number
   /** Given what tells how the sockets stand. */
+  readonly breakers: OriginBreakers
   readonly onSockets?: ((state: () => SocketState) => void) | undefined
 }
 
@@ -57,8 +59,11 @@ const CODES: Readonly<Record<string, string>> = {
   UND_ERR_SOCKET: 'ECONNRESET',
 }
 
-/** Sends the SDK's requests by undici, which takes far less CPU for large bodies than `node:http`. Follows no redirect. */
-export function createS3Transport({ maxSockets, onSockets }: TransportOptions): RequestHandler {
+/**
+ * Sends the SDK's requests by undici, which takes far less CPU for large bodies than `node:http`. Follows no redirect. Where the store
+ * has not answered for a while, nothing is sent: the request fails at once.
+ */
+export function createS3Transport({ maxSockets, breakers, onSockets }: TransportOptions): RequestHandler {
   const open = () =>
     new Agent({
       connections: maxSockets,
@@ -74,8 +79,10 @@ export function createS3Transport({ maxSockets, onSockets }: TransportOptions): 
     metadata: { handlerProtocol: 'http/1.1' },
     async handle(request: Request, { abortSignal, requestTimeout, onTaken }: RequestOptions = {}) {
       agent ??= open()
+      const origin = originOf(request)
+      const told = breakers.admit(origin)
       const sending = agent.request({
-        origin: originOf(request),
+        origin,
         path: request.path + queryOf(request),
         method: request.method as Dispatcher.HttpMethod,
         headers: request.headers,
@@ -83,7 +90,11 @@ export function createS3Transport({ maxSockets, onSockets }: TransportOptions): 
         signal: abortSignal as AbortSignal | undefined,
         headersTimeout: requestTimeout,
       })
-      const { statusCode, headers, body } = await sending.catch(rethrow)
+      const { statusCode, headers, body } = await sending.catch((error: unknown) => {
+        told.failed(error, abortSignal as AbortSignal | undefined)
+        return rethrow(error)
+      })
+      told.answered()
       // A body that is destroyed before its end says so by an error, which whoever destroyed it does not wait for.
       body.on('error', () => undefined)
       return { response: { statusCode, headers: toHeaderBag(headers), body } }

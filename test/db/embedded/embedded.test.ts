@@ -85,6 +85,34 @@ describe('embedded PostgreSQL', () => {
     assert.deepEqual(await query(next.url, 'TABLE committed'), [])
   })
 
+  it('is started again at the same URL when it dies, as often as it does, with every commit', async () => {
+    const deaths: PromiseWithResolvers<void>[] = [Promise.withResolvers(), Promise.withResolvers()]
+    let died = 0
+    let back = 0
+    const revival = { died: () => void died++, isBack: () => deaths[back++]?.resolve() }
+    const server = await startEmbeddedPostgres({ dataDir, revival })
+    await query(server.url, 'CREATE TABLE before_death (id int)')
+    for (const [index, { promise }] of deaths.entries()) {
+      await query(server.url, `INSERT INTO before_death VALUES (${index})`)
+      process.kill(await postmasterPid(dataDir), 'SIGKILL')
+      await promise
+      assert.equal((await query(server.url, 'TABLE before_death')).length, index + 1)
+    }
+    await server.stop()
+    assert.deepEqual([died, back], [2, 2])
+    await assert.rejects(query(server.url, 'SELECT 1'))
+  })
+
+  it('that is told to stop while it is started again ends for good', async () => {
+    const died = Promise.withResolvers<void>()
+    const server = await startEmbeddedPostgres({ dataDir, revival: { died: died.resolve, isBack() {} } })
+    process.kill(await postmasterPid(dataDir), 'SIGKILL')
+    await died.promise
+    await server.stop()
+    await assert.rejects(query(server.url, 'SELECT 1'))
+    await (await start()).stop()
+  })
+
   it('starts over what a crash of the machine left: a lock with the pid of another program, an empty owner file', async () => {
     const bystander = spawn('sleep', ['60'], { stdio: 'ignore' })
     try {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it, type TestContext } from 'node:test'
-import { createBreaker } from '../../src/cache/breaker.ts'
+import { createBreaker } from '../src/breaker.ts'
 
 /** A breaker whose server answers probes with `state.up`, on a clock that the test moves. */
 function setUp(t: TestContext) {
