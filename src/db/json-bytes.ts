@@ -81,31 +81,64 @@ function readMessages(socket: Socket, connection: Connection): void {
   })
 }
 
-/** Gives whole messages to `take`, and keeps the beginning of one until the rest of it is there. */
-function createAssembler(): (chunk: Buffer, take: (bytes: Buffer, start: number, end: number) => void) => void {
+type Take = (bytes: Buffer, start: number, end: number) => void
+
+/**
+ * Gives whole messages to `take`. Most lie in one chunk, and are taken where they lie; only one that does not is put together, and once,
+ * however many chunks it has.
+ */
+function createAssembler(): (chunk: Buffer, take: Take) => void {
+  /** Of the message whose rest is still to come. */
   let parts: Buffer[] = []
   let size = 0
   let needed = 0
+
+  function keep(part: Buffer): void {
+    if (part.length === 0) return
+    parts.push(part)
+    size += part.length
+    // A head may come in pieces as well.
+    if (size >= HEAD_BYTES && needed === 0) needed = lengthOf(joined(), 0)
+  }
+
+  function joined(): Buffer {
+    const [only] = parts
+    const bytes = only && parts.length === 1 ? only : Buffer.concat(parts, size)
+    parts = [bytes]
+    return bytes
+  }
+
+  /** @returns how much of the chunk belongs to the message that was begun before. */
+  function complete(chunk: Buffer, take: Take): number {
+    const ofHead = Math.max(HEAD_BYTES - size, 0)
+    keep(chunk.subarray(0, ofHead))
+    if (needed === 0) return chunk.length
+    const end = Math.min(ofHead + needed - size, chunk.length)
+    keep(chunk.subarray(ofHead, end))
+    if (size < needed) return end
+    const bytes = joined()
+    parts = []
+    size = 0
+    needed = 0
+    take(bytes, 0, bytes.length)
+    return end
+  }
+
   return (chunk, take) => {
-    parts.push(chunk)
-    size += chunk.length
-    // A message of many chunks is put together once, not once for each of them.
-    if (size < needed) return
-    const bytes = parts.length === 1 ? chunk : Buffer.concat(parts, size)
-    let at = 0
-    needed = HEAD_BYTES
-    while (at + HEAD_BYTES <= bytes.length) {
-      const end = at + 1 + bytes.readUInt32BE(at + 1)
-      if (end > bytes.length) {
-        needed = end - at
-        break
-      }
-      take(bytes, at, end)
+    let at = size === 0 ? 0 : complete(chunk, take)
+    while (at + HEAD_BYTES <= chunk.length) {
+      const end = at + lengthOf(chunk, at)
+      if (end > chunk.length) break
+      take(chunk, at, end)
       at = end
     }
-    parts = at < bytes.length ? [bytes.subarray(at)] : []
-    size = bytes.length - at
+    keep(chunk.subarray(at))
   }
+}
+
+/** Of the message that begins there, its type byte as well. */
+function lengthOf(bytes: Buffer, at: number): number {
+  return 1 + bytes.readUInt32BE(at + 1)
 }
 
 function jsonColumns({ fields = [] }: Message): readonly boolean[] {
