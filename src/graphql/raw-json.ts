@@ -48,7 +48,17 @@ const MARK = `"${NONCE}`
 function hold(this: RawJson): string {
   // Outside of an answer there is nobody to put the bytes in.
   if (held === undefined) throw new Error('a raw JSON leaf outside of toJsonSegments')
-  return `${NONCE}${held.push(this.source) - 1}:`
+  return placeOf(held.push(this.source) - 1)
+}
+
+/** The names of the first places, which come in every answer that has any. */
+const places: string[] = []
+const PLACES_MAX = 2000
+
+function placeOf(index: number): string {
+  const place = places[index] ?? `${NONCE}${index}:`
+  if (index < PLACES_MAX) places[index] = place
+  return place
 }
 
 /**

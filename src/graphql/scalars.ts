@@ -1,13 +1,14 @@
 import { GraphQLError, Kind } from 'graphql'
 import { AppError } from '../errors.ts'
 import { parsePointer } from '../json/parts/pointer.ts'
-import { parseInstant, toRfc3339 } from '../model/instant.ts'
+import { isRfc3339, parseInstant, toRfc3339 } from '../model/instant.ts'
 import { builder } from './builder.ts'
 import { jsonText, textOfLiteral, textOfValue } from './json-text.ts'
 
 builder.scalarType('DateTime', {
   description: 'An instant as RFC 3339, in UTC in every answer, with up to six digits of a second.',
   serialize: toRfc3339,
+  extensions: { keeps: isRfc3339 },
   parseValue: parseInstant,
   specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc3339',
 })
@@ -15,6 +16,8 @@ builder.scalarType('DateTime', {
 builder.scalarType('BigInt', {
   description: 'A 64-bit integer: a JSON number up to 2^53 - 1, beyond that its digits as a string. Both are accepted.',
   serialize: (value) => (Number.isSafeInteger(Number(value)) ? Number(value) : String(value)),
+  // Nearly all of them are numbers already.
+  extensions: { keeps: Number.isSafeInteger },
   parseValue: parseBigInt,
   parseLiteral: (node) => parseBigInt('value' in node ? node.value : undefined),
   specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc7493#section-2.2',

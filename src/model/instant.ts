@@ -11,9 +11,14 @@ const FIRST = '0001-01-01T00:00:00Z'
 
 /** The moment as RFC 3339, or the nearest one that RFC 3339 can say and that is taken back. */
 export function toRfc3339(instant: Instant): string {
-  // The hyphen behind a year of four digits.
-  if (instant[4] === '-' && instant.endsWith('Z')) return instant
+  if (isRfc3339(instant)) return instant
   return instant === '-infinity' || instant.endsWith('BC') ? FIRST : LAST
+}
+
+/** Whether an instant is RFC 3339 as it is; nothing else is looked at of a text. */
+export function isRfc3339(instant: unknown): boolean {
+  // The hyphen behind a year of four digits.
+  return typeof instant === 'string' && instant[4] === '-' && instant.endsWith('Z')
 }
 
 /** Milliseconds from one moment to another; null while either is not known, or is no point in time. */

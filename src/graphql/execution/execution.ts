@@ -39,13 +39,16 @@ export interface FieldPlan {
   readonly definition: GraphQLField<unknown, Context>
   /** Whether it is read from its object, and holds none itself: nothing needs to know its place. */
   readonly isPlainLeaf: boolean
-  /** Whether a text stands in the answer as it is. */
-  readonly takesTexts: boolean
+  /** Of a plain leaf: tells values that stand in the answer as they are; undefined where that is not known. */
+  readonly keeps: Keeps | undefined
   readonly complete: Complete
   readonly arguments: ArgumentsPlan
   /** What it selects of one type of object. @throws GraphQLError for a condition that has no value. */
   readonly below: (type: GraphQLObjectType) => ObjectPlan
 }
+
+/** Whether a leaf's value, neither null nor undefined, stands in the answer as it is. */
+export type Keeps = (value: unknown) => boolean
 
 export interface ArgumentsPlan {
   /** Whether they depend on variables. */

@@ -9,10 +9,10 @@ import {
   isEnumType,
 } from 'graphql'
 import { isLazy, isRawJson } from '../raw-json.ts'
-import type { Complete, Execution } from './execution.ts'
+import type { Complete, Execution, Keeps } from './execution.ts'
 
 /** What graphql's own types leave as it is; for all else they are asked. */
-const AS_IT_IS = new Map<GraphQLLeafType, (value: unknown) => boolean>([
+const AS_IT_IS = new Map<GraphQLLeafType, Keeps>([
   [GraphQLString, (value) => typeof value === 'string'],
   [GraphQLID, (value) => typeof value === 'string'],
   [GraphQLBoolean, (value) => typeof value === 'boolean'],
@@ -20,9 +20,11 @@ const AS_IT_IS = new Map<GraphQLLeafType, (value: unknown) => boolean>([
   [GraphQLInt, (value) => typeof value === 'number' && (value | 0) === value],
 ])
 
-/** Whether a text of this type stands in the answer as it is. */
-export function takesTexts(type: GraphQLLeafType): boolean {
-  return AS_IT_IS.get(type)?.('') === true
+/** What a type leaves as it is. One that is not graphql's says so itself, by its extension `keeps`. */
+export function keepsOf(type: GraphQLLeafType): Keeps | undefined {
+  if (!isEnumType(type)) return AS_IT_IS.get(type) ?? (type.extensions['keeps'] as Keeps | undefined)
+  const names = new Set(type.getValues().flatMap(({ name, value }) => (name === value ? [value] : [])))
+  return (value) => names.has(value)
 }
 
 export function createLeaf(type: GraphQLLeafType): Complete {

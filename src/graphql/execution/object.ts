@@ -1,3 +1,4 @@
+import { isNonNullType } from 'graphql'
 import { type FieldPlan, isPromise, type ObjectPlan } from './execution.ts'
 import { executeField, executeLeaf } from './fields.ts'
 import { weigh } from './leaves.ts'
@@ -14,6 +15,7 @@ export function createObject(fields: readonly FieldPlan[]): ObjectPlan['execute'
   const values = fields.map((_field, index) => `value${index}`)
   const text = `
     const { ${Object.keys(SCOPE).join(', ')} } = scope
+    ${fields.map(({ keeps }, index) => (keeps ? `const keeps${index} = fields[${index}].keeps` : '')).join('\n    ')}
     const build = ([${values.join(', ')}]) => ${literal(fields, values)}
     return (execution, source, path) => {
       const parent = { execution, source, path }
@@ -38,16 +40,18 @@ function literal(fields: readonly FieldPlan[], values: readonly string[]): strin
   return `({ ${keys.map((key, index) => `${key}: ${values[index]}`).join(', ')} })`
 }
 
-/** What gives a field its value. Most of an answer is texts that stay as they are. */
-function statement({ definition, isPlainLeaf, takesTexts }: FieldPlan, index: number): string {
+/** What gives a field its value. Most of an answer are leaves that stay as they are, and to see that is all that is done for them. */
+function statement({ definition, isPlainLeaf, keeps }: FieldPlan, index: number): string {
   const value = `value${index}`
   const field = `fields[${index}]`
   const read = definition.resolve ? 'undefined' : `source.${definition.name}`
   if (!isPlainLeaf) return `${value} = executeField(parent, ${field}, ${read}); isPending ||= isPromise(${value})`
-  if (!takesTexts) return `${value} = executeLeaf(parent, ${field}, ${read})`
+  if (!keeps) return `${value} = executeLeaf(parent, ${field}, ${read})`
+  const isKept = isNonNullType(definition.type) ? '' : `if (${value} === null) {} else `
   return `${value} = ${read}
-        if (typeof ${value} === 'string') texts += ${value}.length
-        else ${value} = executeLeaf(parent, ${field}, ${value})`
+        ${isKept}if (${value} != null && keeps${index}(${value})) {
+          if (typeof ${value} === 'string') texts += ${value}.length
+        } else ${value} = executeLeaf(parent, ${field}, ${value})`
 }
 
 /** Fields that are under way are waited for: nobody else would hear of their failures, and the first one counts. */

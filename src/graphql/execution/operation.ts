@@ -13,7 +13,7 @@ import {
 import { LRUCache } from 'lru-cache'
 import type { Scope } from '../../auth/viewer.ts'
 import type { Context } from '../context.ts'
-import { measure } from '../cost.ts'
+import { type Cost, measure } from '../cost.ts'
 import { excessOf, type Limits } from '../limits.ts'
 import { scopesOfOperation } from '../scopes.ts'
 import { conditionVariables, evaluateConditions } from './conditions.ts'
@@ -61,6 +61,8 @@ interface Variant {
   readonly document: Document
   /** @throws GraphQLError for a condition that has no value. */
   readonly root: () => ObjectPlan
+  /** What it costs where that is the same each time, once that was found to be within the limits. */
+  within?: Cost
 }
 
 /** Of an operation with many conditions those that come again are few. */
@@ -103,20 +105,23 @@ export function createOperation({ schema, document, operationName, limits }: Ope
     execute(given, context, body) {
       const { values: variables, errors } = coerce(given, body)
       if (errors.length > 0) return { errors }
-      const { document: evaluated, root } = variantFor(variables)
-      return run(createExecution({ document: evaluated, context, variables, bytesMax: limits.bytes }), root, limits)
+      const variant = variantFor(variables)
+      const { document: evaluated } = variant
+      const execution = createExecution({ document: evaluated, context, variables, bytesMax: limits.bytes })
+      return run(execution, { variant, limits, source: ROOT })
     },
     subscribe(given, context) {
       const { values: variables, errors } = coerce(given)
       if (errors.length > 0) return { errors }
-      const { document: evaluated, root } = variantFor(variables)
+      const variant = variantFor(variables)
+      const { document: evaluated, root } = variant
       const executionFor = (of: Context) =>
         createExecution({ document: evaluated, context: of, variables, bytesMax: limits.bytes })
       return planSubscription(executionFor(context), root, {
         limits,
         givesStates: givesStates(whole),
         variant: () => JSON.stringify(eventVariables(whole).map((name) => variables[name] ?? null)),
-        answer: (event, of) => run(executionFor(of), root, { ...limits, source: event }),
+        answer: (event, of) => run(executionFor(of), { variant, limits, source: event }),
       })
     },
   }
@@ -134,15 +139,19 @@ function fragmentsOf({ definitions }: DocumentNode): Record<string, FragmentDefi
   return fragments
 }
 
-function run(
-  execution: Execution,
-  planRoot: Variant['root'],
-  { source = ROOT, ...limits }: Limits & { readonly source?: object },
-): ReturnType<Operation['execute']> {
+interface Running {
+  readonly variant: Variant
+  readonly limits: Limits
+  /** What the fields of the root are read from. */
+  readonly source: object
+}
+
+/** Each operation comes here: what was found once is not looked at again. */
+function run(execution: Execution, { variant, limits, source }: Running): ReturnType<Operation['execute']> {
   const { errors, document } = execution
   const isSerial = document.operation.operation === OperationTypeNode.MUTATION
   const answer = (data: unknown) => {
-    const excess = excessOf({ bytes: execution.bytes }, limits)
+    const excess = execution.bytes > limits.bytes ? excessOf({ bytes: execution.bytes }, limits) : undefined
     // Whoever changed something is told that the answer is lost, not that nothing was done.
     if (excess) return isSerial ? { errors: [excess], data: null } : { errors: [excess] }
     return (errors.length === 0 ? { data } : { errors, data }) as ExecutionResult
@@ -152,9 +161,11 @@ function run(
     return answer(null)
   }
   try {
-    const root = planRoot()
-    const excess = excessOf(measure(execution, root), limits)
+    const root = variant.root()
+    const cost = measure(execution, root)
+    const excess = cost === variant.within ? undefined : excessOf(cost, limits)
     if (excess) return { errors: [excess] }
+    variant.within = cost
     const data = isSerial ? executeSerially(root, execution) : root.execute(execution, source, undefined)
     return isPromise(data) ? data.then(answer, failed) : answer(data)
   } catch (error) {

@@ -23,7 +23,7 @@ import type { Context } from '../context.ts'
 import { createArguments } from './arguments.ts'
 import { createComplete } from './complete.ts'
 import type { Document, FieldPlan, ObjectPlan, Variables } from './execution.ts'
-import { takesTexts } from './leaves.ts'
+import { keepsOf } from './leaves.ts'
 import { createObject } from './object.ts'
 
 /**
@@ -109,7 +109,7 @@ function planField(
     parentType,
     definition,
     isPlainLeaf: isTypename || isPlainLeaf,
-    takesTexts: isPlainLeaf && takesTexts(nullable),
+    keeps: isPlainLeaf ? keepsOf(nullable) : undefined,
     complete: isTypename ? () => parentType.name : createComplete(definition.type),
     arguments: createArguments(definition, nodes[0]),
     below(type) {
