@@ -1,4 +1,4 @@
-import type { Logger } from '../log.ts'
+import { type Logger, writePlainLine } from '../log.ts'
 import type { RequestContext } from './request.ts'
 
 export interface LoggedRequest {
@@ -25,24 +25,22 @@ export function startLine(log: Logger, { context, path, isRoutine }: LoggedReque
   const before = socket?.bytesWritten ?? 0
   const began = performance.now()
   return () =>
-    log[level](
-      {
-        request: context.id,
-        method: request.method,
-        // Never the query: it may hold a signature.
-        path: path.length > PATH_LENGTH ? path.slice(0, PATH_LENGTH) : path,
-        viewer: context.viewer.name ?? undefined,
-        operation: told.operation,
-        codes: told.codes,
-        trace_id: told.traceId,
-        status: response.headersSent ? response.statusCode : undefined,
-        millis: Math.round((performance.now() - began) * 10) / 10,
-        // Of the whole answer, its head as well.
-        bytes: (socket?.bytesWritten ?? before) - before,
-        isCut: response.writableFinished ? undefined : true,
-      },
-      'request',
-    )
+    writePlainLine(log, level, {
+      request: context.id,
+      method: request.method,
+      // Never the query: it may hold a signature.
+      path: path.length > PATH_LENGTH ? path.slice(0, PATH_LENGTH) : path,
+      viewer: context.viewer.name ?? undefined,
+      operation: told.operation,
+      codes: told.codes,
+      trace_id: told.traceId,
+      status: response.headersSent ? response.statusCode : undefined,
+      millis: Math.round((performance.now() - began) * 10) / 10,
+      // Of the whole answer, its head as well.
+      bytes: (socket?.bytesWritten ?? before) - before,
+      isCut: response.writableFinished ? undefined : true,
+      msg: 'request',
+    })
 }
 
 export interface LoggedSocket extends Pick<LoggedRequest, 'context' | 'path'> {
