@@ -24,6 +24,12 @@ export interface Access {
 /** So many wrong tokens from one address may come at once, and afterwards so many a minute. */
 const FAILURES = { burst: 30, perMinute: 30 }
 
+/** Of this process: connections are dealt out evenly, so nobody fails more often by connecting again. */
+function shareOfFailures({ workers }: Config): typeof FAILURES {
+  const { burst, perMinute } = FAILURES
+  return { burst: Math.max(1, Math.floor(burst / workers)), perMinute: perMinute / workers }
+}
+
 export interface AccessOptions {
   readonly config: Config
   readonly log: Logger
@@ -58,7 +64,7 @@ export function openAccess({ config, log, now }: AccessOptions): Access {
   if (problems.length > 0) throw new ConfigError(problems)
   hasStarted = true
   return {
-    authenticate: check && createAuthenticate({ check, failures: createFailurePace(FAILURES) }),
+    authenticate: check && createAuthenticate({ check, failures: createFailurePace(shareOfFailures(config)) }),
     policies,
     documents,
   }

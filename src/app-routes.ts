@@ -24,11 +24,11 @@ const REFUSED_UPLOAD_BYTES = 16 * 1_048_576
 export function createRoutes(
   built: Built & GraphqlSocketOptions,
   options: AppOptions,
-  draining: AbortSignal,
+  stopping: AbortSignal,
 ): readonly Route[] {
   const { readers, writer, payloads, parts, links, uploads, basePath, graphql, streams, documents } = built
   const { config, authorize } = options
-  const health = createHealth(dependencies(built, options), draining)
+  const health = createHealth(dependencies(built, options), stopping)
   const senders = paceOfSenders(config.transferMinBytesPerSecond)
   return [
     {

@@ -30,10 +30,15 @@ export type Built = ReturnType<typeof build>
 export function build(options: AppOptions, { authenticate, policies }: Access) {
   const { config, log, publicUrl, onStatement } = options
   const { inlineMaxBytes, signedUrlMaxSeconds: maxSeconds } = config
-  const db = createDatabase({ url: config.databaseUrl, onStatement })
+  const db = createDatabase({ url: config.databaseUrl, maxConnections: config.databaseConnectionsMax, onStatement })
   const storage = openStorage(config, db)
   const cache = openCache(config, log)
-  const sweeper = createSweeper({ db, storage, onProblem: (error) => log.warn({ err: error }, 'sweep failed') })
+  const sweeper = createSweeper({
+    db,
+    storage,
+    onProblem: (error) => log.warn({ err: error }, 'sweep failed'),
+    isOnDuty: () => options.crew?.isOnDuty() ?? true,
+  })
   const admission = createAdmission({ ...admissionOf(config), ...options.admission })
   const mayRead = createMayRead(policies)
   const audit = auditTo(log)
@@ -94,8 +99,8 @@ export function servicesOf(built: Built, { config, authorize }: AppOptions): Ser
 }
 
 function admissionOf(config: Config): AdmissionOptions {
-  const { payloadStreamsMax, uploadStreamsMax, payloadMemoryMaxBytes: memoryMaxBytes } = config
-  return { payloadStreamsMax, uploadStreamsMax, memoryMaxBytes }
+  const { payloadStreamsMax, uploadStreamsMax, payloadMemoryMaxBytes: memoryMaxBytes, workers: processes } = config
+  return { payloadStreamsMax, uploadStreamsMax, memoryMaxBytes, processes }
 }
 
 /** Signers of a server whose address is known once it listens. */

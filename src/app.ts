@@ -4,14 +4,15 @@ import { createRoutes, GRAPHQL_PATH } from './app-routes.ts'
 import { type Built, build, servicesOf } from './app-services.ts'
 import type { Authenticate } from './auth/authenticate.ts'
 import type { Config } from './config.ts'
+import type { WriteMark } from './db/freshness.ts'
 import type { Logger } from './log.ts'
 import { createCors } from './server/cors.ts'
 import { serveSocket } from './server/graphql-socket.ts'
 import { createHosts } from './server/hosts.ts'
 import { createFront } from './server/http.ts'
 import { paceOfReaders } from './server/pace.ts'
-import { createRateLimit } from './server/rate-limit.ts'
-import { createStreams, type StreamLimits } from './server/streams.ts'
+import { type Budget, createRateLimit } from './server/rate-limit.ts'
+import { createStreams, type Places, type StreamLimits } from './server/streams.ts'
 import { createUpgradeFront, type UpgradeListener } from './server/upgrade.ts'
 import { createGraphqlServer, type GraphqlServer } from './server/yoga.ts'
 import type { Authorize } from './snapshots/authorize.ts'
@@ -34,8 +35,24 @@ export interface App {
   checkStorage(): Promise<void>
   /** From now on it is not ready, and each answer ends its connection: whoever listens is about to stop. */
   drain(): void
+  /** The same where another process takes its place behind the same port: the server is as ready as it was. */
+  retire(): void
   /** Lets go of all that it holds. Requests that are still under way fail. */
   close(): Promise<void>
+}
+
+/** What the processes of one server have in common. */
+export interface Crew {
+  /** Whether this is the one that does what is done once a server: the sweeps, and what is told of files that changed. */
+  isOnDuty(): boolean
+  /** Where the points of `RATE_LIMIT_PER_MINUTE` are kept. */
+  readonly budget: Budget
+  /** Where subscriptions are counted. */
+  readonly places: Places
+  /** Remembers, with all of them, up to where a viewer wrote; resolves when all of them know. */
+  noteWrite(mark: WriteMark): Promise<void>
+  /** Calls the listener with what viewers of others wrote. */
+  onWrite(listener: (mark: WriteMark) => void): void
 }
 
 export interface AppOptions {
@@ -60,6 +77,8 @@ export interface AppOptions {
   readonly passLimits?: PassLimits
   /** After so many milliseconds whoever gets events is asked again who he is; what is usual when left out. */
   readonly recheckMillis?: number
+  /** Left out: this process is the whole server. */
+  readonly crew?: Crew
   /** Decides by run, beside the scopes; lists then hold only the runs that it allows. Left out: scopes alone decide. */
   readonly authorize?: Authorize
   /** Tells who asks, instead of what the settings say; given what they say. */
@@ -68,8 +87,10 @@ export interface AppOptions {
 
 /** Builds every part once. @throws ConfigError for what is wrong with the files that the settings name. */
 export function createApp(options: AppOptions): App {
-  const { config, log } = options
+  const { config, log, crew } = options
   const draining = new AbortController()
+  /** Not fired where another process goes on behind the same port. */
+  const stopping = new AbortController()
   // First: what is wrong with it leaves nothing open.
   const opened = openAccess(options)
   const authenticate = options.identify ? options.identify(opened.authenticate) : opened.authenticate
@@ -85,18 +106,24 @@ export function createApp(options: AppOptions): App {
     authenticate,
     draining: draining.signal,
   }
-  const rateLimit = config.rateLimitPerMinute ? createRateLimit({ perMinute: config.rateLimitPerMinute }) : undefined
+  const { rateLimitPerMinute: perMinute } = config
+  const rateLimit = perMinute > 0 ? createRateLimit({ perMinute, budget: crew?.budget }) : undefined
   const live = {
     authenticate,
     rateLimit,
     documents: access.documents,
     graphql: createGraphql(built, options),
-    streams: createStreams({ ...streamLimitsOf(config), ...options.streams, draining: draining.signal }),
+    streams: createStreams({
+      ...streamLimitsOf(config),
+      ...options.streams,
+      draining: draining.signal,
+      places: crew?.places,
+    }),
   }
   return {
     handler: createFront({
       ...front,
-      routes: createRoutes({ ...built, ...live }, options, draining.signal),
+      routes: createRoutes({ ...built, ...live }, options, stopping.signal),
       rateLimit,
       readers: paceOfReaders(config.transferMinBytesPerSecond),
     }),
@@ -110,7 +137,11 @@ export function createApp(options: AppOptions): App {
     readers,
     payloads,
     checkStorage: () => storage.check(),
-    drain: () => draining.abort(),
+    drain() {
+      stopping.abort()
+      draining.abort()
+    },
+    retire: () => draining.abort(),
     async close() {
       draining.abort()
       events.close()

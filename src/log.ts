@@ -5,13 +5,19 @@ export type { Logger }
 
 export interface LoggerOptions {
   readonly level?: string
+  /** Which of the workers that write to the same output; undefined: nobody else does. */
+  readonly worker?: number | 'primary' | undefined
   /** Standard output when left out. */
   readonly output?: { write(line: string): void }
 }
 
 /** One JSON object a line on standard output. Of an error only what cannot hold a payload or a secret is written. */
-export function createLogger({ level = 'info', output }: LoggerOptions = {}): Logger {
-  return pino({ level, base: null, serializers: { err: describeError } }, output ?? standardOutput())
+export function createLogger({ level = 'info', worker, output }: LoggerOptions = {}): Logger {
+  if (worker !== undefined) gatherLength = SHARED_LENGTH
+  return pino(
+    { level, base: worker === undefined ? null : { worker }, serializers: { err: describeError } },
+    output ?? standardOutput(),
+  )
 }
 
 /** One for all loggers of the process. */
@@ -25,7 +31,9 @@ function standardOutput(): DestinationStream {
 /** How the lines of `info` begin, and no others. */
 const INFO = '{"level":30,'
 const GATHER_MILLIS = 10
-const GATHER_LENGTH = 16_384
+let gatherLength = 16_384
+/** Of several processes: what a pipe takes in one piece, so that nobody's lines get into another's. */
+const SHARED_LENGTH = 4000
 
 /**
  * Lines of `info` are gathered for a moment: to write one costs as much as a good part of a small request. All others are written at
@@ -47,8 +55,9 @@ function gatherLines(): DestinationStream {
   process.on('exit', flush)
   return {
     write(line) {
+      if (lines.length + line.length > gatherLength) flush()
       lines += line
-      if (lines.length > GATHER_LENGTH || !line.startsWith(INFO)) flush()
+      if (lines.length > gatherLength || !line.startsWith(INFO)) flush()
       else timer ??= setTimeout(flush, GATHER_MILLIS).unref()
     },
   }

@@ -45,10 +45,11 @@ function identityOf(db: Database, isDefault: boolean): StoreIdentity {
   }
 }
 
-/** In Valkey where that is set, and else in this process. */
+/** In Valkey where that is set, and else in this process: each worker has its share of the memory. */
 export function openCache(config: Config, log: Logger): ByteCache {
   const limits = { maxEntryBytes: CACHE_ENTRY_MAX_BYTES, ttlSeconds: config.cacheTtlSeconds }
-  if (config.valkeyUrl === undefined) return createMemoryCache({ maxBytes: MEMORY_CACHE_BYTES, ...limits })
+  const maxBytes = Math.floor(MEMORY_CACHE_BYTES / config.workers)
+  if (config.valkeyUrl === undefined) return createMemoryCache({ maxBytes, ...limits })
   return createValkeyCache({
     url: config.valkeyUrl,
     cluster: config.valkeyCluster,

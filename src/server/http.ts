@@ -100,7 +100,7 @@ export function createFront({
       cors?.mark(response)
       if (!isKnownHost) throw misdirected(response)
       if (authenticate && asksWho(found, context)) await context.recognize(authenticate)
-      if (rateLimit && asksWho(found, context)) limitRequest(rateLimit, context)
+      if (rateLimit && asksWho(found, context)) await limitRequest(rateLimit, context)
       await answer(found, context, cors)
     } catch (error) {
       if (isDeparture(response, error)) return void response.destroy()

@@ -28,6 +28,8 @@ export const STREAM_LIMITS: StreamLimits = {
 export interface StreamsOptions extends Partial<StreamLimits> {
   /** From when it fires on, every stream ends, and its client comes back elsewhere. */
   readonly draining: AbortSignal
+  /** Who counts them; this process alone when left out. */
+  readonly places?: Places | undefined
 }
 
 /** Whoever gets events, over whatever connection. */
@@ -38,15 +40,17 @@ export interface Stream {
   end(): void
 }
 
+/**
+ * Takes a place for a stream that is about to begin.
+ * @returns gives it back; to be called once. A promise where somebody else has to be asked.
+ * @throws AppError `OVERLOADED`.
+ */
+export type Places = (who: string) => (() => void) | Promise<() => void>
+
 /** How many streams there may be, and for how long. */
 export interface Streams {
   readonly limits: StreamLimits
-  /**
-   * Takes a place for a stream that is about to begin.
-   * @returns gives it back; to be called once.
-   * @throws AppError `OVERLOADED`.
-   */
-  enter(who: string): () => void
+  readonly enter: Places
   /** Looks after a stream that has begun. @returns to be called when it has ended. */
   tend(stream: Stream): () => void
 }
@@ -60,7 +64,7 @@ const LOOKS = 15
 const AGE_SPREAD = 0.2
 
 /** One clock for all of them: a timer for each of thousands would cost more than what it is for. */
-export function createStreams({ draining, ...changed }: StreamsOptions): Streams {
+export function createStreams({ draining, places, ...changed }: StreamsOptions): Streams {
   const limits = { ...STREAM_LIMITS, ...changed }
   const tended = new Set<Tended>()
   let timer: NodeJS.Timeout | undefined
@@ -81,7 +85,7 @@ export function createStreams({ draining, ...changed }: StreamsOptions): Streams
 
   return {
     limits,
-    enter: createPlaces(limits),
+    enter: places ?? createPlaces(limits),
     tend(stream) {
       const age = limits.ageMillis * (1 + AGE_SPREAD * (2 * Math.random() - 1))
       const entry = { stream, endsAt: performance.now() + age }
@@ -92,7 +96,11 @@ export function createStreams({ draining, ...changed }: StreamsOptions): Streams
   }
 }
 
-function createPlaces({ streamsMax, perViewerMax }: StreamLimits): Streams['enter'] {
+/** Counts them here. */
+export function createPlaces({
+  streamsMax,
+  perViewerMax,
+}: Pick<StreamLimits, 'streamsMax' | 'perViewerMax'>): (who: string) => () => void {
   const taken = new Map<string, number>()
   let total = 0
   return (who) => {

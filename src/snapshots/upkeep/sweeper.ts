@@ -35,6 +35,8 @@ export interface SweeperOptions {
   /** Seconds between passes; default 60. */
   readonly intervalSeconds?: number
   readonly onProblem: (error: unknown) => void
+  /** Asked before each pass by time: of several processes of one server one is enough. Always, when left out. */
+  readonly isOnDuty?: () => boolean
 }
 
 const PARALLEL = 8
@@ -43,7 +45,7 @@ const UPLOADS_BATCH = 500
 const INDEXES_BATCH = 1000
 
 export function createSweeper(options: SweeperOptions): Sweeper {
-  const { db, storage, graceSeconds = GRACE_SECONDS, intervalSeconds = 60, onProblem } = options
+  const { db, storage, graceSeconds = GRACE_SECONDS, intervalSeconds = 60, onProblem, isOnDuty = () => true } = options
   const stopping = new AbortController()
   let running: Promise<unknown> | undefined
   let again = false
@@ -86,7 +88,7 @@ export function createSweeper(options: SweeperOptions): Sweeper {
       })
   }
 
-  const timer = setInterval(wake, intervalSeconds * 1000)
+  const timer = setInterval(() => isOnDuty() && wake(), intervalSeconds * 1000)
   timer.unref()
 
   return {
