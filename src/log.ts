@@ -5,8 +5,8 @@ export type { Logger }
 
 export interface LoggerOptions {
   readonly level?: string
-  /** Which of the workers that write to the same output; undefined: nobody else does. */
-  readonly worker?: number | 'primary' | undefined
+  /** Which of the workers that write to the same output, or null for their primary; undefined: nobody else does. */
+  readonly worker?: number | null | undefined
   /** Standard output when left out. */
   readonly output?: { write(line: string): void }
 }
@@ -15,7 +15,7 @@ export interface LoggerOptions {
 export function createLogger({ level = 'info', worker, output }: LoggerOptions = {}): Logger {
   if (worker !== undefined) gatherLength = SHARED_LENGTH
   return pino(
-    { level, base: worker === undefined ? null : { worker }, serializers: { err: describeError } },
+    { level, base: worker == null ? null : { worker }, serializers: { err: describeError } },
     output ?? standardOutput(),
   )
 }

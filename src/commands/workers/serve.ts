@@ -11,7 +11,7 @@ import { runWorker } from './worker.ts'
 /** `serve` by several processes: this one hands out connections and what there is once a server, and the workers do the work. */
 export async function serveByWorkers(config: Config, unknownSettings: readonly string[]): Promise<number> {
   if (cluster.isWorker) return await runWorker(config)
-  const log = createLogger({ level: config.logLevel, worker: 'primary' })
+  const log = createLogger({ level: config.logLevel, worker: null })
   for (const name of unknownSettings) log.warn({ name }, 'that is no setting: misspelt?')
   const restarts = listenForRestart()
   const stopping = listenForStop(log, restarts ? ['SIGTERM', 'SIGINT'] : undefined)
