@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import type { Access } from './access.ts'
 import type { AppOptions } from './app.ts'
+import { keyOf } from './auth/viewer.ts'
 import type { Config } from './config.ts'
 import { createDatabase } from './db/connect.ts'
+import { createReads, type ReadsOptions } from './db/reads.ts'
 import { createEvents } from './events/events.ts'
 import type { Services } from './graphql/context.ts'
 import type { Logger } from './log.ts'
@@ -31,6 +33,15 @@ export function build(options: AppOptions, { authenticate, policies }: Access) {
   const { config, log, publicUrl, onStatement } = options
   const { inlineMaxBytes, signedUrlMaxSeconds: maxSeconds } = config
   const db = createDatabase({ url: config.databaseUrl, maxConnections: config.databaseConnectionsMax, onStatement })
+  const reads = createReads({
+    url: config.databaseReadUrl,
+    primary: db,
+    maxConnections: config.databaseConnectionsMax,
+    lagMaxSeconds: config.databaseReadLagMaxSeconds,
+    onStatement: options.onStandbyStatement,
+    ...tellOfStandby(log),
+    shared: options.crew,
+  })
   const storage = openStorage(config, db)
   const cache = openCache(config, log)
   const sweeper = createSweeper({
@@ -44,9 +55,17 @@ export function build(options: AppOptions, { authenticate, policies }: Access) {
   const audit = auditTo(log)
   // Where nobody is asked, nobody could be named.
   const told = authenticate ? audit : undefined
-  const payloads = createPayloads({ db, storage, cache, admission, mayRead, onWithheld: told?.withheld })
+  const payloads = createPayloads({
+    db,
+    unchanging: reads.unchanging,
+    storage,
+    cache,
+    admission,
+    mayRead,
+    onWithheld: told?.withheld,
+  })
   const indexes = createStateIndexes(db)
-  const reads = createStoredReads({ db, indexes })
+  const storedReads = createStoredReads({ db, indexes })
   const writer = createWriter({ db, storage, cache, sweeper, indexes, inlineMaxBytes, admission })
   // A connection of its own: requests that take all others do not keep those waiting who watch.
   const watching = createDatabase({ url: config.databaseUrl, maxConnections: 1, applicationName: 'statelens events' })
@@ -54,6 +73,7 @@ export function build(options: AppOptions, { authenticate, policies }: Access) {
   const signers = createSigners({ secrets: linkSecrets(config, log), maxSeconds, now: options.now }, publicUrl)
   return {
     db,
+    reads,
     watching,
     events: createEvents({ db, watching, onProblem }),
     storage,
@@ -67,15 +87,15 @@ export function build(options: AppOptions, { authenticate, policies }: Access) {
       payloads,
       indexes,
       keyTables: createKeyTables(db, indexes),
-      reads,
+      reads: storedReads,
       admission,
       wholeMaxBytes: CACHE_ENTRY_MAX_BYTES,
       waitMillis: options.partsWaitMillis,
       passLimits: options.passLimits,
     }),
     writer,
-    readers: createReaders({ db, mayRead, authorize: options.authorize }),
-    verifier: createVerifier({ db, payloads, admission, reads }),
+    readers: createReaders({ reads, mayRead, authorize: options.authorize }),
+    verifier: createVerifier({ db, payloads, admission, reads: storedReads }),
     links: createLinks({ storage, signer: signers.download, maxSeconds, mayRead, onMade: told?.link }),
     uploads: createUploads({
       db,
@@ -95,7 +115,23 @@ export function servicesOf(built: Built, { config, authorize }: AppOptions): Ser
   const { readers, writer, payloads, parts, verifier, links, uploads, events, audit, policies } = built
   const { payloadMaxBytes } = config
   const views = { payloads, parts, verifier, links, policies }
-  return { ...views, readers, writer, uploads, events, audit, authorize, payloadMaxBytes }
+  const noteWrite = noteWriteOf(built)
+  return { ...views, readers, writer, uploads, events, audit, authorize, noteWrite, payloadMaxBytes }
+}
+
+/** Undefined where everything is read where it is written: then nobody has to be told. */
+export function noteWriteOf({ reads }: Built): Services['noteWrite'] {
+  return reads.standby && ((viewer) => reads.noteWrite(keyOf(viewer)))
+}
+
+function tellOfStandby(log: Logger): Pick<ReadsOptions, 'onChange' | 'onFallback'> {
+  return {
+    onChange(state, error) {
+      if (state === 'up') log.info('the standby is read')
+      else log.warn({ state, err: error }, 'the standby is not read: the primary is')
+    },
+    onFallback: (error) => log.warn({ err: error }, 'a statement failed at the standby, and went to the primary'),
+  }
 }
 
 function admissionOf(config: Config): AdmissionOptions {

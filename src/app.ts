@@ -4,8 +4,8 @@ import { createRoutes, GRAPHQL_PATH } from './app-routes.ts'
 import { type Built, build, servicesOf } from './app-services.ts'
 import type { Authenticate } from './auth/authenticate.ts'
 import type { Config } from './config.ts'
-import type { WriteMark } from './db/freshness.ts'
 import type { Logger } from './log.ts'
+import type { WriteMark } from './model/position.ts'
 import { createCors } from './server/cors.ts'
 import { serveSocket } from './server/graphql-socket.ts'
 import { createHosts } from './server/hosts.ts'
@@ -65,6 +65,8 @@ export interface AppOptions {
   readonly isMigrated?: () => boolean
   /** Told the text of every SQL statement. */
   readonly onStatement?: (text: string) => void
+  /** Told the text of those that go to the standby. */
+  readonly onStandbyStatement?: (text: string) => void
   /** Over the limits of the settings. */
   readonly admission?: AdmissionOptions
   /** Over the limits of the settings. */
@@ -148,6 +150,7 @@ export function createApp(options: AppOptions): App {
       built.parts.close()
       await uploads.close()
       await sweeper.stop()
+      await built.reads.close()
       await Promise.all([db.close(), watching.close(), cache.close()])
       storage.close()
     },

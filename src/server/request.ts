@@ -3,8 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createStop, type Stop, type StopSignal, toAbortSignal } from '../abort.ts'
 import type { Authenticate } from '../auth/authenticate.ts'
 import { ANYONE, requireNoLess, STRANGER, type Viewer } from '../auth/viewer.ts'
-import { Departure } from '../errors.ts'
+import { AppError, Departure } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { type Position, readPosition } from '../model/position.ts'
 import { patienceOf } from './negotiation.ts'
 
 /** One request on its way through the server: made once, in the front, and handed to every handler. */
@@ -34,6 +35,13 @@ export interface RequestContext {
   readonly log: Logger
   /** Tells the log of a failure whose cause the client does not see, by the name that the answer gives the request. */
   report(error: unknown): void
+  /**
+   * What its answer has to show: all that was written before, as an earlier answer named it. Undefined where it names nothing.
+   * @throws AppError `BAD_REQUEST` for what is no such place.
+   */
+  readonly after: Position | undefined
+  /** Has the answer name up to where something was written by it. */
+  wrote(position: Position): void
   /** What is said of it in its line of the log. */
   readonly told: Told
 }
@@ -80,6 +88,9 @@ export interface OwnedContext extends RequestContext {
   /** To be called when the answer is closed: whether its client has all of it, or has left. */
   closed(): void
 }
+
+/** In an answer to a write, and in requests that have to see it, whichever server they come to. */
+const AFTER_HEADER = 'x-statelens-after'
 
 /** A path names what was asked for; it may be as long as a request. */
 const LOGGED_PATH_LENGTH = 200
@@ -166,6 +177,17 @@ class FrontContext implements OwnedContext {
       path: this.#path.slice(0, LOGGED_PATH_LENGTH),
     })
     return this.#log
+  }
+
+  get after(): Position | undefined {
+    const told = this.request.headers[AFTER_HEADER]
+    if (told === undefined) return undefined
+    if (typeof told === 'string' && readPosition(told) !== null) return told
+    throw new AppError('BAD_REQUEST', `The header ${AFTER_HEADER} must be as an answer had it`)
+  }
+
+  wrote(position: Position): void {
+    if (!this.response.headersSent) this.response.setHeader(AFTER_HEADER, position)
   }
 
   report(error: unknown): void {

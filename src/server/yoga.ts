@@ -56,6 +56,8 @@ interface YogaContext {
   readonly isForStream?: true
 }
 
+/** Whoever writes sees what is there. */
+const MUTATING = { millis: undefined, atLeast: 'all' } as const
 const NEEDS_STREAM = 'A subscription is answered as text/event-stream, or over WebSocket'
 
 /**
@@ -80,11 +82,17 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
   async function answer(operation: Operation, params: AskedParams, asker: Asker): Promise<ExecutionResult> {
     const refusal = refusalOf(operation, asker)
     if (refusal) return { errors: [maskError(refusal)] }
-    const millis = operation.type === OperationTypeNode.QUERY ? queryMillis : undefined
-    const { context, deadline, close } = createContext(services, asker, millis)
+    const isQuery = operation.type === OperationTypeNode.QUERY
+    const { context, deadline, close } = createContext(
+      services,
+      asker,
+      isQuery ? { millis: queryMillis, atLeast: asker.after } : MUTATING,
+    )
     const { data, errors } = await operation.execute(params.variables ?? {}, context, params.body)
     deadline.keep()
     close()
+    const position = isQuery ? undefined : await services.noteWrite?.(asker.viewer)
+    if (position !== undefined) asker.wrote?.(position)
     return errors
       ? { errors: errors.map((error) => maskError(error, asker)), ...(data === undefined ? {} : { data }) }
       : { data }

@@ -1,4 +1,4 @@
-import type { WriteMark } from '../../db/freshness.ts'
+import type { WriteMark } from '../../model/position.ts'
 import type { Slot } from './share.ts'
 
 /** What a worker is told before it starts. */

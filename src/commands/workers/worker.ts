@@ -1,7 +1,7 @@
 import type { Crew } from '../../app.ts'
 import type { Config } from '../../config.ts'
-import type { WriteMark } from '../../db/freshness.ts'
 import { createLogger } from '../../log.ts'
+import type { WriteMark } from '../../model/position.ts'
 import { describeFailure } from '../describe-failure.ts'
 import { createLook } from '../look.ts'
 import { type Closing, startLooking, warnAboutStorage } from '../serve.ts'
