@@ -36,6 +36,7 @@ export function build(options: AppOptions, { authenticate, policies }: Access) {
   const reads = createReads({
     url: config.databaseReadUrl,
     primary: db,
+    primaryUrl: config.databaseUrl,
     maxConnections: config.databaseConnectionsMax,
     lagMaxSeconds: config.databaseReadLagMaxSeconds,
     onStatement: options.onStandbyStatement,

@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import type { StopSignal } from '../abort.ts'
 import { type AppError, isAppError } from '../errors.ts'
 import { type AtLeast, LAST_POSITION, type Position, readPosition, type WriteMark } from '../model/position.ts'
-import type { Rows } from './connect.ts'
+import type { Database, Rows } from './connect.ts'
 import { createStandby, type Standby, type StandbyOptions } from './standby.ts'
 import { createWriteMarks } from './write-marks.ts'
 
@@ -38,10 +38,10 @@ export interface SharedMarks {
   onWrite(listener: (mark: WriteMark) => void): void
 }
 
-export interface ReadsOptions extends Omit<StandbyOptions, 'url' | 'onChange'> {
+export interface ReadsOptions extends Omit<StandbyOptions, 'url'> {
+  readonly primary: Database
   /** Undefined: everything is read at the primary. */
   readonly url: string | undefined
-  readonly onChange: StandbyOptions['onChange']
   /** Told of a statement that failed at the standby, and was asked of the primary. */
   readonly onFallback: (error: unknown) => void
   readonly shared?: SharedMarks | undefined
@@ -50,8 +50,8 @@ export interface ReadsOptions extends Omit<StandbyOptions, 'url' | 'onChange'> {
 /** Marks count a little longer than a standby may be behind that is read. */
 const SLACK_SECONDS = 10
 
-export function createReads({ url, onFallback, shared, ...options }: ReadsOptions): Reads {
-  const { primary, lagMaxSeconds } = options
+export function createReads({ url, primary, onFallback, shared, ...options }: ReadsOptions): Reads {
+  const { lagMaxSeconds } = options
   if (url === undefined) {
     return {
       share: ({ signal }) => primary.share(signal),

@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import { createStop, type Stop } from '../abort.ts'
 import { AppError } from '../errors.ts'
 import { readPosition } from '../model/position.ts'
-import { type Database, type Rows, shareOf } from './connect.ts'
+import { type Rows, shareOf } from './connect.ts'
 import { createExecutor, type ExecuteOptions } from './executor.ts'
 import { createLag } from './lag.ts'
 import { createPool, type Limits } from './pool.ts'
@@ -11,8 +11,8 @@ import { compile, type Statement } from './statements.ts'
 export interface StandbyOptions {
   /** Of the standby, or of whatever leads to one. */
   readonly url: string
-  /** What it follows. */
-  readonly primary: Database
+  /** Of what it follows. */
+  readonly primaryUrl: string
   readonly maxConnections: number
   /** Further behind, nothing is read there. */
   readonly lagMaxSeconds: number
@@ -63,11 +63,11 @@ interface Where {
 }
 
 export function createStandby(options: StandbyOptions): Standby {
-  const { url, primary, maxConnections, lagMaxSeconds, onChange, onStatement } = options
+  const { url, primaryUrl, maxConnections, lagMaxSeconds, onChange, onStatement } = options
   const pool = createPool({ url, max: maxConnections, applicationName: 'statelens reads' })
-  const looks = createPool({ url, max: 1, limits: LOOK_LIMITS, applicationName: 'statelens looks' })
+  const looks = createLooks(url)
+  const looksAtPrimary = createLooks(primaryUrl)
   const execute = createExecutor(pool)
-  const ask = createExecutor(looks)
   const lag = createLag()
   let state: StandbyState = 'down'
   let replayed = 0n
@@ -89,9 +89,9 @@ export function createStandby(options: StandbyOptions): Standby {
   async function look(): Promise<void> {
     try {
       // The primary's first: what it has written by then is what the standby is compared with.
-      const written = await whereIs((statement) => primary.rows(statement)).catch(() => null)
+      const written = await looksAtPrimary.ask().catch(() => null)
       const at = performance.now()
-      const found = await whereIs((statement) => ask(statement, {}))
+      const found = await looks.ask()
       ;({ position: replayed } = found)
       if (written === null) return become(state === 'down' ? 'up' : state)
       const isSame = written.startedAt === found.startedAt && written.system === found.system
@@ -128,13 +128,19 @@ export function createStandby(options: StandbyOptions): Standby {
       isClosed = true
       clearTimeout(timer)
       await first
-      await Promise.all([pool.end(), looks.end()])
+      await Promise.all([pool.end(), looks.end(), looksAtPrimary.end()])
     },
   }
 }
 
-async function whereIs(ask: (statement: Statement) => Promise<unknown[][]>): Promise<Where> {
-  const [[system, startedAt, follows, position, age] = []] = await ask(WHERE)
+/** Asks a server where it is, on a connection that requests do not use. */
+function createLooks(url: string): { ask(): Promise<Where>; end(): Promise<void> } {
+  const pool = createPool({ url, max: 1, limits: LOOK_LIMITS, applicationName: 'statelens looks' })
+  const execute = createExecutor(pool)
+  return { ask: async () => whereOf(await execute(WHERE, {})), end: () => pool.end() }
+}
+
+function whereOf([[system, startedAt, follows, position, age] = []]: readonly unknown[][]): Where {
   const place = readPosition(String(position))
   if (place === null) throw new AppError('DATABASE_UNAVAILABLE', 'The standby does not say how far it is')
   return {
