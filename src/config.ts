@@ -107,7 +107,7 @@ const ORIGIN = /^https?:\/\/(?:\[[\da-f:.]+\]|[^\s/?#@:*%\\[\]]+)(?::\d{1,5})?$/
 const BUCKET = /^(?!.*\.\.)(?!\d+(?:\.\d+){3}$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
 /** Names that begin so are meant for this server, or for nothing. */
 const OWN_PREFIX =
-  /^(?:S3|MINIO|SNAPSHOT|VALKEY|SIGNED_URL|STORAGE_ALLOWED|PAYLOAD|UPLOAD_STREAMS|EVENT_STREAMS|TRANSFER_MIN|KEEP_ALIVE|DRAIN|CORS|QUERY|AUTH|JWT|REDACTION|TRUSTED|RATE|DATABASE)_|^WORKER/
+  /^(?:S3|MINIO|SNAPSHOT|VALKEY|SIGNED_URL|STORAGE_ALLOWED|PAYLOAD|UPLOAD_STREAMS|EVENT_STREAMS|TRANSFER_MIN|KEEP_ALIVE|DRAIN|CORS|QUERY|AUTH|JWT|REDACTION|TRUSTED|RATE|DATABASE_READ|DATABASE_CONN\w*)_|^WORKER$/
 
 /** @throws ConfigError with every problem at once. */
 export function readConfig(env: Env): Config {

@@ -6,7 +6,7 @@ import { type Rows, shareOf } from './connect.ts'
 import { createExecutor, type ExecuteOptions } from './executor.ts'
 import { createLag } from './lag.ts'
 import { createPool, type Limits } from './pool.ts'
-import { compile, type Statement } from './statements.ts'
+import { compile } from './statements.ts'
 
 export interface StandbyOptions {
   /** Of the standby, or of whatever leads to one. */
@@ -140,7 +140,8 @@ function createLooks(url: string): { ask(): Promise<Where>; end(): Promise<void>
   return { ask: async () => whereOf(await execute(WHERE, {})), end: () => pool.end() }
 }
 
-function whereOf([[system, startedAt, follows, position, age] = []]: readonly unknown[][]): Where {
+function whereOf(rows: readonly unknown[][]): Where {
+  const [[system, startedAt, follows, position, age] = []] = rows
   const place = readPosition(String(position))
   if (place === null) throw new AppError('DATABASE_UNAVAILABLE', 'The standby does not say how far it is')
   return {
