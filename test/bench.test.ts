@@ -55,6 +55,7 @@ describe('the bars of the bench', () => {
       'places.ts',
       'scale.ts',
       'upload.ts',
+      'workers.ts',
     ]
     const texts = await Promise.all(sources.map((path) => readFile(join(BENCH, path), 'utf8')))
     const places = /\{ name: '([\w-]+)', beside|endPart\('([\w-]+)'/g
