@@ -87,6 +87,9 @@ export interface AppOptions {
   readonly identify?: (bySettings: Authenticate | undefined) => Authenticate | undefined
 }
 
+/** Of several processes one tells that a file has changed: it looks by itself, whether it is asked for anything or not. */
+const FILES_MILLIS = 1000
+
 /** Builds every part once. @throws ConfigError for what is wrong with the files that the settings name. */
 export function createApp(options: AppOptions): App {
   const { config, log, crew } = options
@@ -94,7 +97,7 @@ export function createApp(options: AppOptions): App {
   /** Not fired where another process goes on behind the same port. */
   const stopping = new AbortController()
   // First: what is wrong with it leaves nothing open.
-  const opened = openAccess(options)
+  const opened = openAccess({ ...options, tells: crew && (() => crew.isOnDuty()) })
   const authenticate = options.identify ? options.identify(opened.authenticate) : opened.authenticate
   const access = { ...opened, authenticate }
   const built = build(options, access)
@@ -122,6 +125,7 @@ export function createApp(options: AppOptions): App {
       places: crew?.places,
     }),
   }
+  const watch = crew && setInterval(() => crew.isOnDuty() && access.look(), FILES_MILLIS).unref()
   return {
     handler: createFront({
       ...front,
@@ -146,6 +150,7 @@ export function createApp(options: AppOptions): App {
     retire: () => draining.abort(),
     async close() {
       draining.abort()
+      clearInterval(watch)
       events.close()
       built.parts.close()
       await uploads.close()

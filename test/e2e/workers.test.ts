@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
+import { appendFile } from 'node:fs/promises'
 import { after, before, describe, it } from 'node:test'
+import { createToken, formatTokenEntry } from '../../src/auth/tokens.ts'
 import { freshDatabase } from '../support/database.ts'
 import { send } from '../support/http.ts'
 import { startProcess } from '../support/process.ts'
 import { eventually, put, startPut, storedOf } from '../support/put.ts'
 import { startLoad } from '../support/steady-load.ts'
 import { temporaryFolder } from '../support/tmp.ts'
+import { tokensFor } from '../support/tokens.ts'
 import { watchBy } from '../support/watching.ts'
 import { startWorkers, type WorkersServer } from '../support/workers.ts'
 
@@ -127,19 +130,25 @@ describe('several workers', () => {
 })
 
 describe('limits of a server of several workers', () => {
-  it('hold for all of them together', async () => {
-    await using server = await startWorkers({ RATE_LIMIT_PER_MINUTE: '60' })
+  it('hold for all of them together, and a change of tokens is told once', async () => {
+    await using tokens = await tokensFor()
+    await using server = await startWorkers({ RATE_LIMIT_PER_MINUTE: '60', ...tokens.env })
+    const added = createToken('newcomer', ['read'])
+    await appendFile(`${tokens.folder}/tokens`, `${formatTokenEntry(added.entry)}\n`)
+    await server.process.waitForLine(/"audit":"tokens"/)
+    const headers = { authorization: `Bearer ${added.token}` }
     const began = performance.now()
     const statuses = await Promise.all(
       Array.from(
         { length: 200 },
-        async () => (await send(server.url, { target: '/graphql?query={__typename}' })).status,
+        async () => (await send(server.url, { target: '/graphql?query={__typename}', headers })).status,
       ),
     )
     const minutes = (performance.now() - began) / 60_000
     const answered = statuses.filter((status) => status === 200).length
     assert.ok(statuses.every((status) => status === 200 || status === 429))
     assert.ok(answered >= 55 && answered <= 61 + 60 * minutes, `${answered} in ${minutes} minutes`)
+    assert.equal(server.lines().filter(({ audit }) => audit === 'tokens').length, 1)
     // A second signal waits for nobody.
     process.kill(server.process.pid, 'SIGTERM')
     await server.process.waitForLine(/"msg":"draining"/)
