@@ -74,6 +74,7 @@ export function createRoutes(
       methods: createOtlpRoute({
         writer,
         writerFor: authorize && ((viewer) => changesFor(built, authorize, viewer).writer),
+        noteWrite: noteWriteOf(built),
         batches: built.admission.batches,
         maxBytes: config.payloadMaxBytes,
       }),

@@ -1,8 +1,9 @@
 import type { RequestListener } from 'node:http'
 import { openAccess } from './access.ts'
 import { createRoutes, GRAPHQL_PATH } from './app-routes.ts'
-import { type Built, build, servicesOf } from './app-services.ts'
+import { type Built, build, noteWriteOf, servicesOf } from './app-services.ts'
 import type { Authenticate } from './auth/authenticate.ts'
+import { ANYONE } from './auth/viewer.ts'
 import type { Config } from './config.ts'
 import type { Logger } from './log.ts'
 import type { WriteMark } from './model/position.ts'
@@ -16,6 +17,7 @@ import { createStreams, type Places, type StreamLimits } from './server/streams.
 import { createUpgradeFront, type UpgradeListener } from './server/upgrade.ts'
 import { createGraphqlServer, type GraphqlServer } from './server/yoga.ts'
 import type { Authorize } from './snapshots/authorize.ts'
+import { createNotingWriter } from './snapshots/capture/noting-writer.ts'
 import type { SnapshotWriter } from './snapshots/capture/writer.ts'
 import type { PassLimits } from './snapshots/indexes/passes.ts'
 import type { Readers } from './snapshots/readers.ts'
@@ -28,6 +30,7 @@ export interface App {
   readonly handler: RequestListener
   /** Takes the connections over that ask for a WebSocket. */
   readonly onUpgrade: UpgradeListener
+  /** Of whoever built the server: what it wrote `ANYONE` sees at once. */
   readonly writer: SnapshotWriter
   readonly readers: Readers
   readonly payloads: Payloads
@@ -125,6 +128,7 @@ export function createApp(options: AppOptions): App {
       places: crew?.places,
     }),
   }
+  const noteWrite = noteWriteOf(built)
   const watch = crew && setInterval(() => crew.isOnDuty() && access.look(), FILES_MILLIS).unref()
   return {
     handler: createFront({
@@ -139,7 +143,7 @@ export function createApp(options: AppOptions): App {
       publicUrl: options.publicUrl,
       serve: (socket, context) => serveSocket(socket, context, live),
     }),
-    writer,
+    writer: noteWrite ? createNotingWriter(writer, () => noteWrite(ANYONE)) : writer,
     readers,
     payloads,
     checkStorage: () => storage.check(),
