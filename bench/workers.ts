@@ -31,6 +31,9 @@ const runs = Number(values.runs)
 /** For each worker. */
 const connections = Number(values.connections)
 
+/** At most; a busy machine gets less far in it. */
+const WARM_UP_SECONDS = 40
+
 interface Candidate extends ServerProcess {
   readonly workers: number
   /** Of the primary first, and of the workers. */
@@ -74,7 +77,7 @@ async function measure(query: BenchQuery, { origin, workers, pids }: Candidate, 
   const nextRequest = questions(query, { dialect: 'statelens' }, { seed: 1000 + round, runs })
   const load = { origin, nextRequest, connections: connections * workers, leastBytes: 100 }
   // Each worker gets as fast as it can.
-  if (round < 0) await generateLoad({ ...load, seconds: 60, most: query.warmUp * workers })
+  if (round < 0) await generateLoad({ ...load, seconds: WARM_UP_SECONDS, most: query.warmUp * workers })
   await generateLoad({ ...load, seconds: seconds / 4 })
   const before = await Promise.all(pids.map(cpuSeconds))
   const { requests, seconds: took } = await generateLoad({ ...load, seconds })

@@ -2,11 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type AppOptions, createApp } from '../app.ts'
 import type { Config } from '../config.ts'
 import type { Logger } from '../log.ts'
-import { isAnyAddress } from '../server/hosts.ts'
 import { type CloseOptions, listen } from '../server/listen.ts'
 import type { SnapshotWriter } from '../snapshots/capture/writer.ts'
 import { createLook, type Look } from './look.ts'
 import { openDatabase } from './open-database.ts'
+import { listensOnAfter, warnAboutSettings } from './serve-settings.ts'
 
 /** What the parts may take to close after the last connection, whatever they wait for: with it a stop takes 25 seconds at most. */
 const CLOSE_MILLIS = 4000
@@ -119,21 +119,6 @@ export async function runServe({ config, log, stopping }: ServeCommand): Promise
 export async function startLooking(look: Look, options: ServiceOptions): Promise<Service> {
   await within(look.first, LOOK_MILLIS)
   return await startService({ ...options, isMigrated: look.isMigrated })
-}
-
-/** Milliseconds that new connections are taken once the server was told to stop. */
-export function listensOnAfter(told: string, { drainDelaySeconds }: Config): number {
-  return told === 'SIGTERM' ? drainDelaySeconds * 1000 : 0
-}
-
-/** Of what may be meant so, and is odd. */
-export function warnAboutSettings(config: Config, log: Logger): void {
-  if (config.publicUrl === undefined && isAnyAddress(config.host)) {
-    log.warn('PUBLIC_URL is not set: nobody is served who comes by an address or name of a network')
-  }
-  if (config.databaseUrl !== undefined && config.storageBackend === 'filesystem') {
-    log.warn('large states go to a folder of this machine: every server on this database must have that same folder')
-  }
 }
 
 export function warnAboutStorage(service: Service, log: Logger): void {

@@ -14,7 +14,7 @@ export interface Member {
   readonly hiredAt: number
   /** Whether it became ready, once that is known. */
   readonly settled: Promise<boolean>
-  takeDuty(): void
+  setDuty(duty: 'on' | 'off'): void
   /** Resolves when all that the other workers know is known to it as well. */
   noteWrite: (mark: Parameters<WorkerCalls['noteWrite']>[0]) => Promise<void>
   /** Have it end; it is killed when its time is over. Both resolve when it has. */
@@ -82,9 +82,9 @@ export function hire({ briefing, account, others, ...told }: HireOptions): Membe
   }
 
   return Object.assign(member, {
-    takeDuty() {
-      member.isOnDuty = true
-      void calls.tell('takeDuty')
+    setDuty(duty: 'on' | 'off') {
+      member.isOnDuty = duty === 'on'
+      void calls.tell('setDuty', duty)
     },
     noteWrite: (mark: Parameters<WorkerCalls['noteWrite']>[0]) => calls.ask('noteWrite', mark).catch(() => {}),
     drain: (listenOnMillis: number, limitMillis: number) => end('drain', listenOnMillis, limitMillis),

@@ -35,8 +35,8 @@ export type PrimaryCalls = {
 /** What a worker does for the primary. */
 export type WorkerCalls = {
   brief(briefing: Briefing): void
-  /** From now on it does what is done once a server. */
-  takeDuty(): void
+  /** Whether it does what is done once a server. */
+  setDuty(duty: 'on' | 'off'): void
   /** The server stops. */
   drain(listenOnMillis: number): void
   /** Another worker has taken its place. */

@@ -3,14 +3,14 @@ import { randomBytes } from 'node:crypto'
 import type { Config } from '../../config.ts'
 import { createLogger } from '../../log.ts'
 import { openDatabase } from '../open-database.ts'
-import { listensOnAfter, warnAboutSettings } from '../serve.ts'
+import { listensOnAfter, warnAboutSettings } from '../serve-settings.ts'
 import { listenForStop } from '../stopping.ts'
 import { createStaff, type Staff } from './staff.ts'
-import { runWorker } from './worker.ts'
 
 /** `serve` by several processes: this one hands out connections and what there is once a server, and the workers do the work. */
 export async function serveByWorkers(config: Config, unknownSettings: readonly string[]): Promise<number> {
-  if (cluster.isWorker) return await runWorker(config)
+  // What answers requests is loaded where it is needed: this process has none.
+  if (cluster.isWorker) return await (await import('./worker.ts')).runWorker(config)
   const log = createLogger({ level: config.logLevel, worker: null })
   for (const name of unknownSettings) log.warn({ name }, 'that is no setting: misspelt?')
   const restarts = listenForRestart()

@@ -1,4 +1,3 @@
-import cluster from 'node:cluster'
 import type { Config } from '../../config.ts'
 import type { Logger } from '../../log.ts'
 import { StartError } from '../start-error.ts'
@@ -79,7 +78,7 @@ export function createStaff({ config, log, briefing }: StaffOptions): Staff {
 
   function leave(member: Member, end: { readonly code: number | null; readonly signal: string | null }): void {
     members.delete(member)
-    if (member.isOnDuty) ready()[0]?.takeDuty()
+    if (member.isOnDuty) ready()[0]?.setDuty('on')
     if (isStopping || member.state === 'leaving') return
     const { slot } = member
     log.error({ worker: slot, ...end }, 'a worker ended: another one takes its place')
@@ -104,7 +103,10 @@ export function createStaff({ config, log, briefing }: StaffOptions): Staff {
     if (isStopping || !members.has(old) || old.state !== 'ready') return true
     const next = start(old.slot)
     if (!(await next.settled)) return false
-    if (old.isOnDuty) next.takeDuty()
+    if (old.isOnDuty) {
+      old.setDuty('off')
+      next.setDuty('on')
+    }
     log.info({ worker: old.slot }, 'a worker was replaced')
     await old.retire(config.drainDelaySeconds * 1000, limitOf(config.drainDelaySeconds * 1000))
     return true
@@ -143,7 +145,6 @@ export function createStaff({ config, log, briefing }: StaffOptions): Staff {
     async stop(listenOnMillis) {
       isStopping = true
       await Promise.all([...members].map((member) => member.drain(listenOnMillis, limitOf(listenOnMillis))))
-      cluster.removeAllListeners()
     },
   }
 }

@@ -48,7 +48,7 @@ interface Primary {
   /** Resolves when this process is to end. */
   readonly ending: Promise<Closing>
   /** To be replaced by whoever is to know. */
-  readonly heard: { onDuty(): void; onWrite(mark: WriteMark): void }
+  readonly heard: { onDuty(duty: 'on' | 'off'): void; onWrite(mark: WriteMark): void }
 }
 
 function meetPrimary(): Primary {
@@ -57,7 +57,7 @@ function meetPrimary(): Primary {
   const heard: Primary['heard'] = { onDuty() {}, onWrite() {} }
   const ours: WorkerCalls = {
     brief: briefing.resolve,
-    takeDuty: () => heard.onDuty(),
+    setDuty: (duty) => heard.onDuty(duty),
     drain: (listenOnMillis) => ending.resolve({ listenOnMillis }),
     retire: (listenOnMillis) => ending.resolve({ listenOnMillis, isReplaced: true }),
     noteWrite: (mark) => heard.onWrite(mark),
@@ -81,8 +81,8 @@ const WIRE: Wire = {
 
 function createCrew({ calls, heard }: Primary, briefing: Briefing): Crew {
   let { isOnDuty } = briefing
-  heard.onDuty = () => {
-    isOnDuty = true
+  heard.onDuty = (duty) => {
+    isOnDuty = duty === 'on'
   }
   return {
     isOnDuty: () => isOnDuty,
