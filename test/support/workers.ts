@@ -29,7 +29,8 @@ export async function startWorkers(env: Readonly<Record<string, string>> = {}): 
   const folder = cleanup.use(await temporaryFolder())
   const settings = { PORT: '0', WORKERS: '2', DATABASE_URL: database.url, DATA_DIR: folder.path, ...env }
   const server = cleanup.use(startProcess({ args: ['serve'], env: settings }))
-  const url = await server.waitForUrl()
+  // Three processes start at once: on a busy machine that takes its time.
+  const url = await server.waitForUrl().catch(() => server.waitForUrl())
   const owned = cleanup.move()
   return {
     url,

@@ -24,11 +24,14 @@ describe('points of one server', () => {
   it('are never more than there are, whichever workers take them', async () => {
     const ledger = ledgerOf({ RATE_LIMIT_PER_MINUTE: '1000' })
     const workers = [worker(ledger), worker(ledger)]
+    const began = performance.now()
     let taken = 0
     for (let i = 0; i < 1500; i++) {
       for (const { budget } of workers) if ((await budget.take('viewer')) === 0) taken++
     }
-    assert.ok(taken >= 995 && taken <= 1005, String(taken))
+    // Meanwhile some came back.
+    const most = 1000 + Math.ceil(((performance.now() - began) / 60_000) * 1000)
+    assert.ok(taken >= 995 && taken <= most, `${taken} of ${most}`)
     // Few had to be asked for, and those that are refused are not asked for again.
     for (const { asked } of workers) assert.ok(asked() < 300, String(asked()))
     assert.equal(await workers[0]?.budget.take('other'), 0)
