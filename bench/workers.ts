@@ -22,17 +22,19 @@ const { values } = parseArgs({
     seconds: { type: 'string', default: '3' },
     runs: { type: 'string', default: '2000' },
     connections: { type: 'string', default: '8' },
+    only: { type: 'string', default: QUERIES.map(({ name }) => name).join(',') },
+    'warm-up-seconds': { type: 'string', default: '60' },
     write: { type: 'boolean', default: false },
   },
 })
 const rounds = Number(values.rounds)
 const seconds = Number(values.seconds)
+const asked = QUERIES.filter(({ name }) => values.only.split(',').includes(name))
+/** At most; a busy machine gets less far in it, and what is not compiled yet costs more. */
+const warmUpSeconds = Number(values['warm-up-seconds'])
 const runs = Number(values.runs)
 /** For each worker. */
 const connections = Number(values.connections)
-
-/** At most; a busy machine gets less far in it. */
-const WARM_UP_SECONDS = 40
 
 interface Candidate extends ServerProcess {
   readonly workers: number
@@ -62,7 +64,7 @@ await withSession(async (session) => {
     const pids = [server.pid, ...(workers > 1 ? await childrenOf(server.pid) : [])]
     candidates.push({ ...server, workers, pids })
   }
-  for (const query of QUERIES) {
+  for (const query of asked) {
     await takeTurns(candidates, { rounds, warmUps: 1 }, async (candidate, round) => {
       session.throwIfOver()
       const turn = await measure(query, candidate, round)
@@ -77,7 +79,7 @@ async function measure(query: BenchQuery, { origin, workers, pids }: Candidate, 
   const nextRequest = questions(query, { dialect: 'statelens' }, { seed: 1000 + round, runs })
   const load = { origin, nextRequest, connections: connections * workers, leastBytes: 100 }
   // Each worker gets as fast as it can.
-  if (round < 0) await generateLoad({ ...load, seconds: WARM_UP_SECONDS, most: query.warmUp * workers })
+  if (round < 0) await generateLoad({ ...load, seconds: warmUpSeconds, most: query.warmUp * workers })
   await generateLoad({ ...load, seconds: seconds / 4 })
   const before = await Promise.all(pids.map(cpuSeconds))
   const { requests, seconds: took } = await generateLoad({ ...load, seconds })
@@ -106,7 +108,7 @@ print(`${runs} runs × 20 steps, ${connections} connections for each worker, tur
 print()
 printTable(
   ['query', 'CPU a request, one', 'two', 'of that the busier worker', 'requests a second, one', 'two'],
-  QUERIES.map((query) => {
+  asked.map((query) => {
     const [one, two] = [turnsOf(query, 1), turnsOf(query, 2)]
     const millis = ({ cpu }: Turn) => cpu * 1000
     return [
@@ -119,5 +121,5 @@ printTable(
     ]
   }),
 )
-printBars(QUERIES.map((query) => ({ bar: `${query.name}.workers`, values: scaling(query) })))
+printBars(asked.map((query) => ({ bar: `${query.name}.workers`, values: scaling(query) })))
 await endPart('workers', values)
