@@ -19,31 +19,45 @@ export interface Access {
   readonly policies: () => Policies
   /** Undefined: any operation may run. */
   readonly documents: (() => TrustedDocuments) | undefined
+  /** Looks whether the files have changed, although nobody has asked. */
+  look(): void
 }
 
 /** So many wrong tokens from one address may come at once, and afterwards so many a minute. */
 const FAILURES = { burst: 30, perMinute: 30 }
+
+/** Of this process: connections are dealt out evenly, so nobody fails more often by connecting again. */
+function shareOfFailures({ workers }: Config): typeof FAILURES {
+  const { burst, perMinute } = FAILURES
+  return { burst: Math.max(1, Math.floor(burst / workers)), perMinute: perMinute / workers }
+}
 
 export interface AccessOptions {
   readonly config: Config
   readonly log: Logger
   /** Milliseconds since 1970; the clock of the process when left out. */
   readonly now?: (() => number) | undefined
+  /** Whether the log is told by this process that a file has changed; always, when left out. */
+  readonly tells?: (() => boolean) | undefined
 }
 
 /** @throws ConfigError with everything that is wrong with the files. Later the log is told, and what is good of a file counts. */
-export function openAccess({ config, log, now }: AccessOptions): Access {
+export function openAccess({ config, log, now, tells = () => true }: AccessOptions): Access {
   const problems: string[] = []
   let hasStarted = false
-  const open = <T>(path: string, name: string, read: (text: string | undefined) => Reading<T>) =>
-    openChangingFile({
+  const files: (() => unknown)[] = []
+  const open = <T>(path: string, name: string, read: (text: string | undefined) => Reading<T>) => {
+    const file = openChangingFile({
       path,
       read,
       onProblems(found) {
         if (!hasStarted) problems.push(...found.map((problem) => `${name} ${problem}`))
-        else log.warn({ name, problems: found }, 'a file of settings was changed, and has problems')
+        else if (tells()) log.warn({ name, problems: found }, 'a file of settings was changed, and has problems')
       },
     })
+    files.push(file)
+    return file
+  }
   const { redactionPoliciesFile, trustedDocumentsFile } = config
   const policies = redactionPoliciesFile
     ? open(redactionPoliciesFile, 'REDACTION_POLICIES_FILE', parsePolicies)
@@ -54,13 +68,16 @@ export function openAccess({ config, log, now }: AccessOptions): Access {
   if (config.authMode === 'jwt' && config.jwt?.audience === undefined) {
     log.warn('JWT_AUDIENCE is not set: tokens that the issuer made for other services are good here as well')
   }
-  const check = openCheck({ config, log, now, open, problems })
+  const check = openCheck({ config, log, now, tells, open, problems })
   if (problems.length > 0) throw new ConfigError(problems)
   hasStarted = true
   return {
-    authenticate: check && createAuthenticate({ check, failures: createFailurePace(FAILURES) }),
+    authenticate: check && createAuthenticate({ check, failures: createFailurePace(shareOfFailures(config)) }),
     policies,
     documents,
+    look() {
+      for (const file of files) file()
+    },
   }
 }
 
@@ -75,10 +92,10 @@ interface CheckOptions extends AccessOptions {
   readonly problems: string[]
 }
 
-function openCheck({ config, log, now, open, problems }: CheckOptions): Check | undefined {
+function openCheck({ config, log, now, tells, open, problems }: CheckOptions): Check | undefined {
   const { authMode, authTokensFile, jwt } = config
   if (authMode === 'token' && authTokensFile !== undefined) {
-    const check = open(authTokensFile, 'AUTH_TOKENS_FILE', createTokenReader(log))
+    const check = open(authTokensFile, 'AUTH_TOKENS_FILE', createTokenReader(log, tells))
     return (token) => check()(token)
   }
   if (authMode !== 'jwt' || !jwt) return undefined
@@ -89,7 +106,10 @@ function openCheck({ config, log, now, open, problems }: CheckOptions): Check | 
 }
 
 /** Reads the tokens, and tells the log of those that came and went since it was read before. */
-function createTokenReader(log: Logger): (text: string | undefined) => Reading<TokenCheck> {
+function createTokenReader(
+  log: Logger,
+  tells: () => boolean = () => true,
+): (text: string | undefined) => Reading<TokenCheck> {
   let before: ReadonlyMap<string, string> | undefined
   return (text) => {
     const { entries, problems } =
@@ -100,7 +120,7 @@ function createTokenReader(log: Logger): (text: string | undefined) => Reading<T
     if (before) {
       const added = [...now].filter(([line]) => !before?.has(line)).map(([, name]) => name)
       const ended = [...before].filter(([line]) => !now.has(line)).map(([, name]) => name)
-      if (added.length + ended.length > 0) log.info({ audit: 'tokens', added, ended }, 'audit')
+      if (added.length + ended.length > 0 && tells()) log.info({ audit: 'tokens', added, ended }, 'audit')
     }
     before = now
     return { value: createTokenCheck(entries), problems }

@@ -1,5 +1,5 @@
 import type { AppOptions } from './app.ts'
-import type { Built } from './app-services.ts'
+import { type Built, noteWriteOf } from './app-services.ts'
 import type { Database } from './db/connect.ts'
 import { CAPTURE_PATH, createCaptureRoute } from './server/capture-route.ts'
 import { createDiffRoute } from './server/diff-route.ts'
@@ -27,12 +27,12 @@ const HEAD_MILLIS = 120_000
 export function createRoutes(
   built: Built & GraphqlSocketOptions,
   options: AppOptions,
-  draining: AbortSignal,
+  stopping: AbortSignal,
 ): readonly Route[] {
   const { readers, writer, payloads, parts, links, uploads, basePath, graphql, streams, documents } = built
   const { telemetry, collected } = built
   const { config, authorize } = options
-  const health = createHealth(dependencies(built, options), draining)
+  const health = createHealth(dependencies(built, options), stopping)
   const senders = paceOfSenders(config.transferMinBytesPerSecond)
   return [
     {
@@ -83,6 +83,7 @@ export function createRoutes(
       methods: createCaptureRoute({
         writer,
         writerFor: authorize && ((viewer) => changesFor(built, authorize, viewer).writer),
+        noteWrite: noteWriteOf(built),
         senders,
         basePath,
       }),
@@ -103,6 +104,7 @@ export function createRoutes(
       methods: createOtlpRoute({
         writer,
         writerFor: authorize && ((viewer) => changesFor(built, authorize, viewer).writer),
+        noteWrite: noteWriteOf(built),
         batches: built.admission.batches,
         maxBytes: config.payloadMaxBytes,
       }),
@@ -135,12 +137,26 @@ export function createRoutes(
   ]
 }
 
-function dependencies({ db, storage, cache }: Built, { isMigrated = () => true }: AppOptions): readonly Dependency[] {
+function dependencies(
+  { db, reads, storage, cache }: Built,
+  { isMigrated = () => true }: AppOptions,
+): readonly Dependency[] {
   return [
     { name: 'database', required: true, isUp: async () => isMigrated() && (await takesWrites(db)) },
+    ...lookAtStandby(reads),
     { name: 'storage', required: true, isUp: () => answers(storage.check()) },
     { name: 'cache', required: false, isUp: () => cache.isUp() },
   ]
+}
+
+/** Where it cannot be read the primary is: nobody is sent away for it. */
+function lookAtStandby({ standby }: Built['reads']): readonly Dependency[] {
+  if (!standby) return []
+  const figures = () => ({
+    standbyLagSeconds: standby.lagSeconds === null ? null : Number(standby.lagSeconds.toFixed(1)),
+  })
+  const isUp = async () => (standby.state === 'behind' ? 'behind' : standby.state === 'up')
+  return [{ name: 'standby', required: false, isUp, figures }]
 }
 
 async function takesWrites(db: Database): Promise<true | 'read-only'> {

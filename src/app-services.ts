@@ -2,8 +2,10 @@ import { randomBytes } from 'node:crypto'
 import type { Access } from './access.ts'
 import type { AppOptions } from './app.ts'
 import { openTelemetry } from './app-telemetry.ts'
+import { keyOf } from './auth/viewer.ts'
 import type { Config } from './config.ts'
 import { createDatabase } from './db/connect.ts'
+import { createReads, type ReadsOptions } from './db/reads.ts'
 import { createEvents } from './events/events.ts'
 import type { FailureLog } from './failure-log.ts'
 import type { Services } from './graphql/context.ts'
@@ -35,7 +37,18 @@ export function build(options: AppOptions, { authenticate, policies }: Access, f
   const { inlineMaxBytes, signedUrlMaxSeconds: maxSeconds } = config
   const seen = openTelemetry(options)
   const { telemetry } = seen
-  const db = createDatabase({ url: config.databaseUrl, onStatement, telemetry })
+  const maxConnections = config.databaseConnectionsMax
+  const db = createDatabase({ url: config.databaseUrl, maxConnections, onStatement, telemetry })
+  const reads = createReads({
+    url: config.databaseReadUrl,
+    primary: db,
+    primaryUrl: config.databaseUrl,
+    maxConnections,
+    lagMaxSeconds: config.databaseReadLagMaxSeconds,
+    onStatement: options.onStandbyStatement,
+    ...tellOfStandby(log),
+    shared: options.crew,
+  })
   const storage = openStorage(config, db, seen)
   const cache = openCache(config, log, telemetry)
   const warn = (what: string) => (error: unknown) => failures.tell(log, { error, what, level: 'warn' })
@@ -46,15 +59,29 @@ export function build(options: AppOptions, { authenticate, policies }: Access, f
     applicationName: 'statelens sweep',
     telemetry,
   })
-  const sweeper = createSweeper({ db: sweeping, storage, onProblem: warn('sweep failed'), telemetry })
+  const sweeper = createSweeper({
+    db: sweeping,
+    storage,
+    onProblem: warn('sweep failed'),
+    telemetry,
+    isOnDuty: () => options.crew?.isOnDuty() ?? true,
+  })
   const admission = createAdmission({ ...admissionOf(config), ...options.admission })
   const mayRead = createMayRead(policies)
   const audit = auditTo(log)
   // Where nobody is asked, nobody could be named.
   const told = authenticate ? audit : undefined
-  const payloads = createPayloads({ db, storage, cache, admission, mayRead, onWithheld: told?.withheld })
+  const payloads = createPayloads({
+    db,
+    unchanging: reads.unchanging,
+    storage,
+    cache,
+    admission,
+    mayRead,
+    onWithheld: told?.withheld,
+  })
   const indexes = createStateIndexes(db)
-  const reads = createStoredReads({ db, indexes })
+  const storedReads = createStoredReads({ db, indexes })
   const writer = createWriter({ db, storage, cache, sweeper, indexes, inlineMaxBytes, admission })
   // A connection of its own: requests that take all others do not keep those waiting who watch.
   const watching = createDatabase({
@@ -69,6 +96,7 @@ export function build(options: AppOptions, { authenticate, policies }: Access, f
     {
       ...seen,
       db,
+      reads,
       watching,
       sweeping,
       events: createEvents({ db, watching, onProblem: warn('looking for events failed') }),
@@ -83,15 +111,15 @@ export function build(options: AppOptions, { authenticate, policies }: Access, f
         payloads,
         indexes,
         keyTables: createKeyTables(db, indexes),
-        reads,
+        reads: storedReads,
         admission,
         wholeMaxBytes: CACHE_ENTRY_MAX_BYTES,
         waitMillis: options.partsWaitMillis,
         passLimits: options.passLimits,
       }),
       writer,
-      readers: createReaders({ db, mayRead, authorize: options.authorize, spans: telemetry.spans }),
-      verifier: createVerifier({ db, payloads, admission, reads }),
+      readers: createReaders({ reads, mayRead, authorize: options.authorize, spans: telemetry.spans }),
+      verifier: createVerifier({ db, payloads, admission, reads: storedReads }),
       links: createLinks({ storage, signer: signers.download, maxSeconds, mayRead, onMade: told?.link }),
       uploads: createUploads({
         db,
@@ -113,12 +141,28 @@ export function servicesOf(built: Built, { config, authorize }: AppOptions): Ser
   const { readers, writer, payloads, parts, verifier, links, uploads, events, audit, policies, telemetry } = built
   const { payloadMaxBytes } = config
   const views = { payloads, parts, verifier, links, policies }
-  return { ...views, readers, writer, uploads, events, audit, authorize, payloadMaxBytes, telemetry }
+  const noteWrite = noteWriteOf(built)
+  return { ...views, readers, writer, uploads, events, audit, authorize, noteWrite, payloadMaxBytes, telemetry }
+}
+
+/** Undefined where everything is read where it is written: then nobody has to be told. */
+export function noteWriteOf({ reads }: Built): Services['noteWrite'] {
+  return reads.standby && ((viewer) => reads.noteWrite(keyOf(viewer)))
+}
+
+function tellOfStandby(log: Logger): Pick<ReadsOptions, 'onChange' | 'onFallback'> {
+  return {
+    onChange(state, error) {
+      if (state === 'up') log.info('the standby is read')
+      else log.warn({ state, err: error }, 'the standby is not read: the primary is')
+    },
+    onFallback: (error) => log.warn({ err: error }, 'a statement failed at the standby, and went to the primary'),
+  }
 }
 
 function admissionOf(config: Config): AdmissionOptions {
-  const { payloadStreamsMax, uploadStreamsMax, payloadMemoryMaxBytes: memoryMaxBytes } = config
-  return { payloadStreamsMax, uploadStreamsMax, memoryMaxBytes }
+  const { payloadStreamsMax, uploadStreamsMax, payloadMemoryMaxBytes: memoryMaxBytes, workers: processes } = config
+  return { payloadStreamsMax, uploadStreamsMax, memoryMaxBytes, processes }
 }
 
 /** Signers of a server whose address is known once it listens. */

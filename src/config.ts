@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { type AccessConfig, readAccess } from './access-settings.ts'
-import { readDatabaseUrl } from './database-url.ts'
+import { readScale, type ScaleConfig } from './scale-settings.ts'
 import { createSettingReader, type Env, type SettingReader } from './setting-reader.ts'
 
 /** S3 settings of one scheme. */
@@ -16,15 +16,13 @@ export interface ObjectStoreConfig {
 
 export type BackendName = 's3' | 'minio' | 'filesystem'
 
-export interface Config extends AccessConfig {
+export interface Config extends AccessConfig, ScaleConfig {
   readonly port: number
   readonly host: string
   /** Without a trailing slash; undefined where it follows from host and port. */
   readonly publicUrl?: string
   /** Whose pages browsers may call from, as browsers spell them: `https://ui.example.com`; `*` alone for all. */
   readonly corsOrigins: readonly string[]
-  /** Undefined: an embedded PostgreSQL in `dataDir`. */
-  readonly databaseUrl?: string
   /** Undefined: a cache in this process. */
   readonly valkeyUrl?: string
   readonly valkeyCluster: boolean
@@ -109,7 +107,7 @@ const ORIGIN = /^https?:\/\/(?:\[[\da-f:.]+\]|[^\s/?#@:*%\\[\]]+)(?::\d{1,5})?$/
 const BUCKET = /^(?!.*\.\.)(?!\d+(?:\.\d+){3}$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
 /** Names that begin so are meant for this server, or for nothing. */
 const OWN_PREFIX =
-  /^(?:S3|MINIO|SNAPSHOT|VALKEY|SIGNED_URL|STORAGE_ALLOWED|PAYLOAD|UPLOAD_STREAMS|EVENT_STREAMS|TRANSFER_MIN|KEEP_ALIVE|DRAIN|CORS|QUERY|AUTH|JWT|REDACTION|TRUSTED|RATE)_/
+  /^(?:S3|MINIO|SNAPSHOT|VALKEY|SIGNED_URL|STORAGE_ALLOWED|PAYLOAD|UPLOAD_STREAMS|EVENT_STREAMS|TRANSFER_MIN|KEEP_ALIVE|DRAIN|CORS|QUERY|AUTH|JWT|REDACTION|TRUSTED|RATE|DATABASE_READ|DATABASE_CONN\w*)_|^WORKER$/
 
 /** @throws ConfigError with every problem at once. */
 export function readConfig(env: Env): Config {
@@ -119,6 +117,7 @@ export function readConfig(env: Env): Config {
   const storageBackend = read.choice('SNAPSHOT_STORAGE_BACKEND', ['filesystem', 's3', 'minio'])
   const host = read.text('HOST') ?? '127.0.0.1'
   const access = readAccess(read, problems, host)
+  const scale = readScale(read, problems)
   const s3 = readObjectStore(read, problems, ['S3'])
   const minio = readObjectStore(read, problems, ['MINIO', 'S3'])
   if (storageBackend === 's3' && !s3) problems.push('S3_BUCKET is missing, and SNAPSHOT_STORAGE_BACKEND is s3')
@@ -130,7 +129,7 @@ export function readConfig(env: Env): Config {
     ...access,
     publicUrl: readPublicUrl(read, problems),
     corsOrigins: readOrigins(read, problems),
-    databaseUrl: readDatabase(read, problems),
+    ...scale,
     valkeyUrl: read.url('VALKEY_URL', ['redis', 'rediss', 'valkey', 'valkeys']),
     valkeyCluster: read.flag('VALKEY_CLUSTER') ?? false,
     dataDir,
@@ -139,7 +138,7 @@ export function readConfig(env: Env): Config {
     inlineMaxBytes: read.integer('SNAPSHOT_INLINE_MAX_BYTES', { fallback: 1_048_576, min: 0, max: 67_108_864 }),
     cacheTtlSeconds: read.integer('SNAPSHOT_CACHE_TTL_SECONDS', { fallback: 3600, min: 1, max: 31_536_000 }),
     payloadMaxBytes: read.integer('PAYLOAD_MAX_BYTES', { fallback: 67_108_864, min: 1, max: Number.MAX_SAFE_INTEGER }),
-    ...readLimits(read),
+    ...readLimits(read, scale.workers),
     queryLimits: readQueryLimits(read, problems),
     s3,
     minio,
@@ -158,19 +157,12 @@ export function readConfig(env: Env): Config {
   return Object.freeze(config)
 }
 
-function readDatabase(read: SettingReader, problems: string[]): string | undefined {
-  const text = read.text('DATABASE_URL')
-  if (text === undefined) return undefined
-  const found = readDatabaseUrl(text)
-  if ('url' in found) return found.url
-  problems.push(`DATABASE_URL ${found.problem}`)
-  return undefined
-}
-
-function readLimits(read: SettingReader) {
+/** @param workers each of them needs a place at least. */
+function readLimits(read: SettingReader, workers: number) {
+  const places = (fallback: number) => ({ fallback: Math.max(fallback, workers), min: workers, max: 10_000 })
   return {
-    payloadStreamsMax: read.integer('PAYLOAD_STREAMS_MAX', { fallback: 64, min: 1, max: 10_000 }),
-    uploadStreamsMax: read.integer('UPLOAD_STREAMS_MAX', { fallback: 24, min: 1, max: 10_000 }),
+    payloadStreamsMax: read.integer('PAYLOAD_STREAMS_MAX', places(64)),
+    uploadStreamsMax: read.integer('UPLOAD_STREAMS_MAX', places(24)),
     payloadMemoryMaxBytes: read.integer('PAYLOAD_MEMORY_MAX_BYTES', {
       fallback: 67_108_864,
       min: 1_048_576,

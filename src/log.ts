@@ -5,28 +5,37 @@ export type { Logger }
 
 export interface LoggerOptions {
   readonly level?: string
+  /** Which of the workers that write to the same output, or null for their primary; undefined: nobody else does. */
+  readonly worker?: number | null | undefined
   /** Standard output when left out. */
   readonly output?: { write(line: string): void }
 }
 
 /** One JSON object a line on standard output. Of an error only what cannot hold a payload or a secret is written. */
-export function createLogger({ level = 'info', output = standardOutput() }: LoggerOptions = {}): Logger {
-  const log = pino({ level, base: null, serializers: { err: describeError } }, output)
-  outputs.set(log, output)
+export function createLogger({ level = 'info', worker, output = standardOutput() }: LoggerOptions = {}): Logger {
+  if (worker !== undefined) gatherLength = SHARED_LENGTH
+  const base = worker == null ? null : { worker }
+  const log = pino({ level, base, serializers: { err: describeError } }, output)
+  outputs.set(log, { output, base })
   return log
 }
 
 /** Of the loggers that were made here. */
-const outputs = new WeakMap<Logger, DestinationStream>()
+const outputs = new WeakMap<Logger, { readonly output: { write(line: string): void }; readonly base: object | null }>()
 
 /**
  * Writes a line that comes with every request, as the logger would, without what that looks at for lines of any kind: it costs half.
  * @param line with its `msg`: neither an error nor anything else that needs to be described; what is undefined is left out.
  */
 export function writePlainLine(log: Logger, level: 'debug' | 'info', line: object): void {
-  const output = outputs.get(log)
-  if (output) output.write(`{"level":${LEVELS[level]},"time":${Date.now()},${JSON.stringify(line).slice(1)}\n`)
-  else log[level](line)
+  const known = outputs.get(log)
+  if (!known) {
+    log[level](line)
+    return
+  }
+  const { output, base } = known
+  const text = JSON.stringify(base ? { ...base, ...line } : line)
+  output.write(`{"level":${LEVELS[level]},"time":${Date.now()},${text.slice(1)}\n`)
 }
 
 const LEVELS = { debug: 20, info: 30 }
@@ -42,7 +51,9 @@ function standardOutput(): DestinationStream {
 /** How the lines of `info` begin, and no others. */
 const INFO = '{"level":30,'
 const GATHER_MILLIS = 10
-const GATHER_LENGTH = 16_384
+let gatherLength = 16_384
+/** Of several processes: what a pipe takes in one piece, so that nobody's lines get into another's. */
+const SHARED_LENGTH = 4000
 
 /**
  * Lines of `info` are gathered for a moment: to write one costs as much as a good part of a small request. All others are written at
@@ -64,8 +75,9 @@ function gatherLines(): DestinationStream {
   process.on('exit', flush)
   return {
     write(line) {
+      if (lines.length + line.length > gatherLength) flush()
       lines += line
-      if (lines.length > GATHER_LENGTH || !line.startsWith(INFO)) flush()
+      if (lines.length > gatherLength || !line.startsWith(INFO)) flush()
       else timer ??= setTimeout(flush, GATHER_MILLIS).unref()
     },
   }

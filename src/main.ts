@@ -2,10 +2,8 @@ import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { type Command, type OptionValues, print } from './commands/command.ts'
 import { COMMANDS, HELP } from './commands/commands.ts'
-import { explainDatabase } from './commands/database-trouble.ts'
+import { describeFailure } from './commands/describe-failure.ts'
 import { StartError } from './commands/start-error.ts'
-import { ConfigError } from './config.ts'
-import { isAppError } from './errors.ts'
 
 async function main([name = '', ...args]: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
   if (name === 'help' && args[0] !== undefined) return await main([args[0], '--help'], env)
@@ -85,14 +83,3 @@ try {
 }
 // Connections that hang keep nobody waiting.
 setTimeout(() => process.exit(), EXIT_MILLIS).unref()
-
-/** Words for the terminal. A failure that nobody foresaw shows its message: there is no client here to hide it from. */
-function describeFailure(error: unknown): string {
-  if (error instanceof ConfigError || error instanceof StartError) return error.message
-  if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
-    const port = 'port' in error ? ` ${error.port}` : ''
-    return `PORT is taken by another process: set it to another one than${port}, or to 0 for any that is free.`
-  }
-  const why = isAppError(error) && error.code.startsWith('DATABASE_') ? explainDatabase(error) : null
-  return why ?? (error instanceof Error ? error.message : String(error))
-}

@@ -7,6 +7,7 @@ export type SettingReader = ReturnType<typeof createSettingReader>
 /** Each of them may lie in a file instead, which the setting of the same name with `_FILE` names. */
 const SECRETS: ReadonlySet<string> = new Set([
   'DATABASE_URL',
+  'DATABASE_READ_URL',
   'VALKEY_URL',
   'S3_ACCESS_KEY',
   'S3_SECRET_KEY',

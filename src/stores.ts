@@ -69,11 +69,13 @@ function identityOf(db: Database, isDefault: boolean): StoreIdentity {
   }
 }
 
-/** In Valkey where that is set, and else in this process. */
+/** In Valkey where that is set, and else in this process: each worker has its share of the memory. */
 export function openCache(config: Config, log: Logger, telemetry: Telemetry = SILENT): ByteCache {
   const limits = { maxEntryBytes: CACHE_ENTRY_MAX_BYTES, ttlSeconds: config.cacheTtlSeconds }
-  if (config.valkeyUrl === undefined)
-    return observedCache(createMemoryCache({ maxBytes: MEMORY_CACHE_BYTES, ...limits }), telemetry, 'memory')
+  const maxBytes = Math.floor(MEMORY_CACHE_BYTES / config.workers)
+  if (config.valkeyUrl === undefined) {
+    return observedCache(createMemoryCache({ maxBytes, ...limits }), telemetry, 'memory')
+  }
   const cache = createValkeyCache({
     url: config.valkeyUrl,
     cluster: config.valkeyCluster,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { describe, it } from 'node:test'
 import { ConfigError, type ObjectStoreConfig, readConfig, unknownSettings } from '../src/config.ts'
@@ -44,6 +45,10 @@ describe('settings', () => {
       publicUrl: undefined,
       corsOrigins: [],
       databaseUrl: undefined,
+      databaseReadUrl: undefined,
+      databaseReadLagMaxSeconds: 30,
+      databaseConnectionsMax: 10,
+      workers: 1,
       valkeyUrl: undefined,
       valkeyCluster: false,
       dataDir: resolve('.statelens'),
@@ -91,6 +96,10 @@ describe('settings', () => {
       HOST: '0.0.0.0',
       PUBLIC_URL: 'canary.example',
       DATABASE_URL: 'mysql://app:canary@db/app',
+      DATABASE_READ_URL: 'mysql://app:canary@db/app',
+      DATABASE_READ_LAG_MAX_SECONDS: 'canary',
+      DATABASE_CONNECTIONS_MAX: 'canary',
+      WORKERS: 'canary',
       VALKEY_URL: 'http://:canary@cache',
       VALKEY_CLUSTER: 'canary',
       SNAPSHOT_STORAGE_BACKEND: 'canary',
@@ -145,9 +154,30 @@ describe('settings', () => {
     })
     assert.deepEqual(readConfig({}).queryLimits, {})
     assertRefused('DRAIN_DELAY_SECONDS', [...beyond, '601'])
+    assertRefused('WORKERS', [...beyond, '0', '129', 'all'])
+    assertRefused('DATABASE_CONNECTIONS_MAX', [...beyond, '1', '10001'])
     assert.equal(readConfig({ PORT: '0' }).port, 0)
     assert.equal(readConfig({ PORT: ' 65535 ' }).port, 65_535)
     assert.equal(readConfig({ SNAPSHOT_INLINE_MAX_BYTES: '0' }).inlineMaxBytes, 0)
+  })
+
+  it('give each worker what it needs', () => {
+    const { workers, databaseConnectionsMax } = readConfig({ WORKERS: 'auto' })
+    assert.equal(workers, availableParallelism())
+    assert.ok(databaseConnectionsMax >= 4 * workers)
+    const many = readConfig({ WORKERS: '100' })
+    assert.deepEqual([many.databaseConnectionsMax, many.payloadStreamsMax, many.uploadStreamsMax], [400, 100, 100])
+    assertRefused('UPLOAD_STREAMS_MAX', ['3'], { WORKERS: '4' })
+    assertRefused('DATABASE_CONNECTIONS_MAX', ['7'], { WORKERS: '4' })
+  })
+
+  it('name a standby beside what it follows', () => {
+    const url = 'postgres://u:p@standby:5432/d'
+    assertRefused('DATABASE_READ_URL', [url])
+    assert.equal(
+      readConfig({ DATABASE_URL: 'postgres://u:p@primary:5432/d', DATABASE_READ_URL: url }).databaseReadUrl,
+      url,
+    )
   })
 
   it('let another host than loopback be served only when the lack of auth is said aloud', () => {

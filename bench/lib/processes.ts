@@ -43,7 +43,7 @@ export interface ServerOptions {
 }
 
 const CHECKOUT = join(import.meta.dirname, '..', '..')
-const START_MS = 60_000
+const START_MS = 240_000
 
 /**
  * Gives the servers a core of their own, and this process, with all that it starts from now on, the others.

@@ -27,6 +27,11 @@ export const LINK_HOLDERS = {
   masked: { name: null, scopes: new Set<Scope>(['read']), mode: 'link' },
 } as const satisfies Record<string, Viewer>
 
+/** By what one viewer is told from another; all who are not known are one. */
+export function keyOf({ name, mode }: Viewer): string {
+  return name === null ? '' : `${mode} ${name}`
+}
+
 /** @throws AppError `UNAUTHENTICATED` for a stranger. */
 export function requireKnown(viewer: Viewer): void {
   if (viewer === STRANGER) {

@@ -7,6 +7,7 @@ import { listenForStop, stopSignal } from './stopping.ts'
 
 export async function serve(env: NodeJS.ProcessEnv): Promise<number> {
   const config = readConfig(env)
+  if (config.workers > 1) return await (await import('./workers/serve.ts')).serveByWorkers(config, unknownSettings(env))
   const log = createLogger({ level: config.logLevel })
   for (const name of unknownSettings(env)) log.warn({ name }, 'that is no setting: misspelt?')
   const stopping = listenForStop(log)

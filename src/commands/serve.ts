@@ -1,21 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type App, type AppOptions, createApp } from '../app.ts'
 import type { Config } from '../config.ts'
-import { isAppError } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import { isAnyAddress } from '../server/hosts.ts'
 import { type CloseOptions, listen } from '../server/listen.ts'
 import type { SnapshotWriter } from '../snapshots/capture/writer.ts'
-import { explainDatabase } from './database-trouble.ts'
-import { openDatabase, requireMigrated, revivalIn } from './open-database.ts'
+import { createLook, type Look } from './look.ts'
+import { openDatabase, revivalIn } from './open-database.ts'
+import { listensOnAfter, warnAboutSettings } from './serve-settings.ts'
 
 /** What the parts may take to close after the last connection, whatever they wait for: with it a stop takes 25 seconds at most. */
 const CLOSE_MILLIS = 4000
-/** How long the database is waited for before the server listens without it, and between two looks for it afterwards. */
+/** How long the database is waited for before the server listens without it. */
 const LOOK_MILLIS = 2000
-const RETRY_MILLIS = 1000
-/** The same reason is told again after so long. */
-const TELL_MILLIS = 30_000
 
 /** A server that listens. */
 export interface Service {
@@ -29,11 +25,21 @@ export interface Service {
   /** What this process has collected, for another that answers for several. */
   collectMetrics: App['collectMetrics']
   /** Is not ready any more, lets what is under way end for up to 20 seconds, cuts the rest, and lets go of all that it holds. */
-  close(options?: CloseOptions): Promise<void>
+  close(options?: Closing): Promise<void>
+}
+
+export interface Closing extends CloseOptions {
+  /** Another process goes on behind the same port: the server is as ready as it was. */
+  readonly isReplaced?: boolean
+}
+
+export interface ServiceOptions extends Omit<AppOptions, 'publicUrl'> {
+  /** Most connections at once; what a server takes when left out. */
+  readonly connectionsMax?: number
 }
 
 /** Builds the whole server, and only then listens. What fails leaves nothing open. */
-export async function startService(options: Omit<AppOptions, 'publicUrl'>): Promise<Service> {
+export async function startService(options: ServiceOptions): Promise<Service> {
   const { port, host, keepAliveSeconds, publicUrl: told } = options.config
   let publicUrl = told ?? ''
   const app = createApp({ ...options, publicUrl: () => publicUrl })
@@ -41,6 +47,7 @@ export async function startService(options: Omit<AppOptions, 'publicUrl'>): Prom
     port,
     host,
     keepAliveMillis: keepAliveSeconds * 1000,
+    connectionsMax: options.connectionsMax,
     onUpgrade: app.onUpgrade,
   })
   const listener = await listening.catch(async (error: unknown) => {
@@ -54,8 +61,9 @@ export async function startService(options: Omit<AppOptions, 'publicUrl'>): Prom
     writer: app.writer,
     checkStorage: app.checkStorage,
     collectMetrics: app.collectMetrics,
-    async close(closing) {
-      app.drain()
+    async close({ isReplaced = false, ...closing } = {}) {
+      if (isReplaced) app.retire()
+      else app.drain()
       await listener.close(closing)
       await within(app.close(), CLOSE_MILLIS)
     },
@@ -91,26 +99,14 @@ export async function runServe({ config, log, stopping }: ServeCommand): Promise
   const database = await openDatabase(config, revivalIn(log))
   try {
     const look = createLook(database.url, log)
-    await within(look.first, LOOK_MILLIS)
-    const service = await startService({
-      config: { ...config, databaseUrl: database.url },
-      log,
-      isMigrated: look.isMigrated,
-    })
+    const service = await startLooking(look, { config: { ...config, databaseUrl: database.url }, log })
     let listenOnMillis = 0
     try {
       log.info({ url: `${service.publicUrl}/graphql` }, 'listening')
-      if (config.publicUrl === undefined && isAnyAddress(config.host)) {
-        log.warn('PUBLIC_URL is not set: nobody is served who comes by an address or name of a network')
-      }
-      if (config.databaseUrl !== undefined && config.storageBackend === 'filesystem') {
-        log.warn(
-          'large states go to a folder of this machine: every server on this database must have that same folder',
-        )
-      }
-      service.checkStorage().catch((error: unknown) => log.warn({ err: error }, 'nothing can be stored'))
+      warnAboutSettings(config, log)
+      warnAboutStorage(service, log)
       const told = await Promise.race([stopping, look.refusal])
-      if (told === 'SIGTERM') listenOnMillis = config.drainDelaySeconds * 1000
+      listenOnMillis = listensOnAfter(told, config)
       log.info({ reason: told, listensOnSeconds: listenOnMillis / 1000 }, 'draining')
     } finally {
       look.end()
@@ -122,49 +118,12 @@ export async function runServe({ config, log, stopping }: ServeCommand): Promise
   }
 }
 
-interface Look {
-  /** Resolves when the database was looked at once, whether it answered or not. @throws StartError when it lacks its tables. */
-  readonly first: Promise<void>
-  /** Never resolves. @throws StartError when it lacks its tables. */
-  readonly refusal: Promise<never>
-  isMigrated(): boolean
-  end(): void
+/** Listens when the database was looked at, or after a while. @throws StartError when it lacks its tables. */
+export async function startLooking(look: Look, options: ServiceOptions): Promise<Service> {
+  await within(look.first, LOOK_MILLIS)
+  return await startService({ ...options, isMigrated: look.isMigrated })
 }
 
-/** Looks for the tables until the database says that they are there, or that they are not. */
-function createLook(databaseUrl: string, log: Logger): Look {
-  const ended = new AbortController()
-  let isMigrated = false
-  let told = ''
-  let toldAt = 0
-
-  async function tryOnce(): Promise<void> {
-    try {
-      await requireMigrated(databaseUrl)
-      isMigrated = true
-    } catch (error) {
-      if (!isAppError(error) || !error.isRetryable) throw error
-      const why = explainDatabase(error) ?? error.message
-      if (why !== told || Date.now() - toldAt >= TELL_MILLIS) {
-        told = why
-        toldAt = Date.now()
-        log.warn({ err: error, why }, 'the database cannot be used: waiting for it')
-      }
-    }
-  }
-
-  async function tryAgain(): Promise<never> {
-    await first
-    while (!isMigrated && !ended.signal.aborted) {
-      await delay(RETRY_MILLIS, undefined, { signal: ended.signal }).catch(() => {})
-      if (!ended.signal.aborted) await tryOnce()
-    }
-    return await new Promise<never>(() => {})
-  }
-
-  const first = tryOnce()
-  const refusal = tryAgain()
-  // Whoever waits for it hears of it; nobody waits any more once the server stops.
-  refusal.catch(() => {})
-  return { first, refusal, isMigrated: () => isMigrated, end: () => ended.abort() }
+export function warnAboutStorage(service: Service, log: Logger): void {
+  service.checkStorage().catch((error: unknown) => log.warn({ err: error }, 'nothing can be stored'))
 }

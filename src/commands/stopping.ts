@@ -8,12 +8,14 @@ export function stopSignal(log: Logger): AbortSignal {
   return controller.signal
 }
 
+// The last one comes when the terminal is closed.
+const SIGNALS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGHUP']
+
 /** Resolves when the process is told to stop, with the signal, or is in a state that nobody foresaw; a second signal ends it at once. */
-export async function listenForStop(log: Logger): Promise<string> {
+export async function listenForStop(log: Logger, signals = SIGNALS): Promise<string> {
   return await new Promise<string>((resolve) => {
     let told = false
-    // The last one comes when the terminal is closed.
-    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    for (const signal of signals) {
       process.on(signal, () => {
         if (told) process.exit(1)
         told = true

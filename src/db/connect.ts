@@ -115,9 +115,10 @@ export function createDatabase({
 
 const IS_READ_ONLY = `select pg_is_in_recovery() or current_setting('transaction_read_only') = 'on' as "isReadOnly"`
 
-type Run = (query: RawBuilder<unknown> | Statement, options: ExecuteOptions) => Promise<unknown[][]>
+export type Run = (query: RawBuilder<unknown> | Statement, options: ExecuteOptions) => Promise<unknown[][]>
 
-function shareOf(run: Run, signal?: StopSignal): Rows {
+/** A share of whatever runs statements. */
+export function shareOf(run: Run, signal?: StopSignal): Rows {
   const turns = createTurns(STATEMENTS_AT_ONCE, signal)
   const shared = { signal, onOver: turns.leave }
   return {

@@ -1,6 +1,7 @@
 import type { StopSignal } from '../abort.ts'
 import type { Viewer } from '../auth/viewer.ts'
 import type { Events } from '../events/events.ts'
+import type { AtLeast, Position } from '../model/position.ts'
 import type { Audit } from '../snapshots/audit.ts'
 import { type Authorize, changesFor } from '../snapshots/authorize.ts'
 import type { Uploads } from '../snapshots/capture/uploads.ts'
@@ -25,6 +26,8 @@ export interface Services {
   readonly uploads: Uploads
   readonly events: Events
   readonly audit?: Pick<Audit, 'deleted'> | undefined
+  /** Told when a viewer has written something. @returns what others have to name to see it; undefined where nobody has to. */
+  readonly noteWrite?: ((viewer: Viewer) => Promise<Position | undefined>) | undefined
   /** Of the application around; undefined: scopes alone decide. */
   readonly authorize?: Authorize | undefined
   /** What states are masked by now: another object after each change of it. */
@@ -46,12 +49,16 @@ export interface Asker {
   recheck?(): Promise<void>
   /** How long they would wait at most for what takes its time, in milliseconds; undefined: as long as is usual. */
   readonly patienceMillis?: number | undefined
+  /** What they have to see, beside what they wrote themselves. */
+  readonly after?: AtLeast
+  /** Has their answer name up to where they wrote. */
+  wrote?(position: Position): void
   /** Told of every failure whose cause they do not see. */
   report?(error: unknown): void
 }
 
 /** Built once an operation; nothing in it outlives the answer. Its reader is the operation's own, and its viewer's. */
-export interface Context extends Omit<Services, 'parts' | 'policies' | 'telemetry'> {
+export interface Context extends Omit<Services, 'parts' | 'policies' | 'noteWrite' | 'telemetry'> {
   readonly telemetry: Telemetry
   readonly reader: SnapshotReader
   readonly viewer: Viewer
@@ -70,11 +77,26 @@ export interface ContextOfOperation {
   close(): void
 }
 
-/** @param millis how long it may take until the deadline is told that it is done; undefined: as long as it takes. */
-export function createContext(services: Services, asker: Asker, millis: number | undefined): ContextOfOperation {
+export interface ContextOptions {
+  /** How long it may take until the deadline is told that it is done; undefined: as long as it takes. */
+  readonly millis: number | undefined
+  /** What it has to see. */
+  readonly atLeast: AtLeast
+}
+
+export function createContext(
+  services: Services,
+  asker: Asker,
+  { millis, atLeast }: ContextOptions,
+): ContextOfOperation {
   const deadline = createDeadline({ client: () => asker.departure ?? asker.signal, millis })
-  const context = new OperationContext(services, asker, deadline)
+  const context = new OperationContext(services, asker, { deadline, atLeast })
   return { context, deadline, close: () => context.close() }
+}
+
+interface Limits {
+  readonly deadline: Deadline
+  readonly atLeast: AtLeast
 }
 
 /** A class, since each operation has one, and most ask for little of it. */
@@ -95,10 +117,11 @@ class OperationContext implements Context {
   readonly #states: Parts
   readonly #deadline: Deadline
   readonly #asker: Asker
+  readonly #atLeast: AtLeast
   #reader: SnapshotReader | undefined
   #parts: RequestParts | undefined
 
-  constructor(services: Services, asker: Asker, deadline: Deadline) {
+  constructor(services: Services, asker: Asker, { deadline, atLeast }: Limits) {
     const { authorize } = services
     const { viewer } = asker
     const { writer, uploads } = authorize ? changesFor(services, authorize, viewer) : services
@@ -117,10 +140,11 @@ class OperationContext implements Context {
     this.#states = services.parts
     this.#deadline = deadline
     this.#asker = asker
+    this.#atLeast = atLeast
   }
 
   get reader(): SnapshotReader {
-    this.#reader ??= this.readers.forViewer(this.viewer, this.#deadline.stop)
+    this.#reader ??= this.readers.forViewer(this.viewer, this.#deadline.stop, this.#atLeast)
     return this.#reader
   }
 

@@ -50,6 +50,8 @@ export function createSubscriptions(options: SubscriptionsOptions): Subscription
     ...options.services,
     payloadMaxBytes: Math.min(options.services.payloadMaxBytes, PAYLOAD_MAX_BYTES),
   }
+  // Events are found at the primary, and so is what is asked about them.
+  const ofEvents = { millis: queryMillis, atLeast: 'all' } as const
   const frames = createFrames({ maskError })
   const numbers = new WeakMap<object, number>()
   let counted = 0
@@ -82,7 +84,7 @@ export function createSubscriptions(options: SubscriptionsOptions): Subscription
   function answerer(subscription: Subscription, viewer: Viewer): AnswerAll {
     return (deliveries: readonly Delivery[]) => {
       const asker = { viewer, signal: new AbortController().signal }
-      const { context, deadline, close } = createContext(services, asker, queryMillis)
+      const { context, deadline, close } = createContext(services, asker, ofEvents)
       const end = () => {
         deadline.keep()
         close()
@@ -95,7 +97,7 @@ export function createSubscriptions(options: SubscriptionsOptions): Subscription
 
   return {
     async begin(operation, { variables, asker, after }) {
-      const { context, deadline } = createContext(services, asker, queryMillis)
+      const { context, deadline } = createContext(services, asker, ofEvents)
       const subscription = operation.subscribe(variables, context)
       if ('errors' in subscription) return { errors: subscription.errors.map(maskError) }
       const args = after === undefined ? subscription.args : { ...subscription.args, after }

@@ -42,16 +42,16 @@ async function lookFor(reader: SnapshotsReader, snapshotId: string): Promise<Sna
 }
 
 export function createFindAsked({ readers, links }: FindAskedOptions): FindAsked {
-  async function findForViewer({ params, viewer, signal }: RequestContext): Promise<AskedSnapshot> {
+  async function findForViewer({ params, viewer, signal, after }: RequestContext): Promise<AskedSnapshot> {
     requireScope(viewer, 'read')
-    const snapshot = await findSnapshot(readers.forViewer(viewer, signal), params[0] ?? '')
+    const snapshot = await findSnapshot(readers.forViewer(viewer, signal, after), params[0] ?? '')
     return { ...PLAIN, snapshot, viewer }
   }
 
-  /** By the right that a link carries, which is spelled in one way. */
+  /** By the right that a link carries, which is spelled in one way. Whoever made it saw the state: it must be there. */
   async function findByLink({ params, signal }: RequestContext, link: string): Promise<AskedSnapshot> {
     const snapshotId = params[0] ?? ''
-    const snapshot = await lookFor(readers.forViewer(LINK_HOLDERS.whole, signal), snapshotId)
+    const snapshot = await lookFor(readers.forViewer(LINK_HOLDERS.whole, signal, 'all'), snapshotId)
     if (snapshot?.snapshotId !== snapshotId) throw links.missing(link, snapshotId)
     const { access, ...presentation } = links.verify(link, snapshot)
     return { ...presentation, snapshot, viewer: LINK_HOLDERS[access] }

@@ -15,6 +15,8 @@ export interface CaptureRouteOptions {
   readonly writer: Pick<SnapshotWriter, 'capture'>
   /** The writer of a viewer, where not every run is open to all; `writer` when left out. */
   readonly writerFor?: ((viewer: Viewer) => Pick<SnapshotWriter, 'capture'>) | undefined
+  /** Told when a viewer has written something. @returns what others have to name to see it; undefined where nobody has to. */
+  readonly noteWrite?: ((viewer: Viewer) => Promise<string | undefined>) | undefined
   /** How fast a body must come. */
   readonly senders: Pace
   /** Path of the server's public URL, without a trailing slash; default none. */
@@ -29,7 +31,7 @@ export const CAPTURE_PATH = /^\/runs\/(.+\/steps\/.+)\/snapshot$/
  * the query says what else is known of it. 201 with what was stored, 200 where the same capture was stored before.
  */
 export function createCaptureRoute(options: CaptureRouteOptions): { readonly PUT: Handler } {
-  const { senders, basePath = () => '', writerFor } = options
+  const { senders, basePath = () => '', writerFor, noteWrite } = options
   return {
     async PUT(context) {
       const { request, response, query, signal } = context
@@ -44,6 +46,8 @@ export function createCaptureRoute(options: CaptureRouteOptions): { readonly PUT
       const input = { ...known, contentType }
       const payload = { chunks: checkDigests(chunks, readDigests(request)), sizeBytes, encoding: readCoding(response) }
       const captured = await writer.capture(input, payload, signal)
+      const position = await noteWrite?.(context.viewer)
+      if (position !== undefined) context.wrote(position)
       response.setHeader('location', `${basePath()}/snapshots/${captured.snapshot.snapshotId}/payload`)
       answer(response, captured)
     },

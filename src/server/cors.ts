@@ -17,6 +17,7 @@ const RESPONSE_HEADERS = [
   'location',
   'retry-after',
   'x-request-id',
+  'x-statelens-after',
 ].join(', ')
 
 const PREFLIGHT_SECONDS = '600'

@@ -39,10 +39,10 @@ export function createDiffRoute({ readers, parts, telemetry = SILENT }: DiffRout
   readonly HEAD: Handler
 } {
   async function serve(context: RequestContext): Promise<void> {
-    const { query, params, viewer, signal, response, patienceMillis } = context
+    const { query, params, viewer, signal, after, response, patienceMillis } = context
     requireScope(viewer, 'read')
     const { from, pointer } = readQuery(query)
-    const reader = readers.forViewer(viewer, signal)
+    const reader = readers.forViewer(viewer, signal, after)
     const to = await findSnapshot(reader, params[0] ?? '')
     const old = from === undefined ? await previousOf(reader, to) : await findSnapshot(reader, from)
     addVary(response, 'accept')

@@ -62,7 +62,7 @@ export function createGraphqlRoute({ graphql, streams, graphiql, documents }: Gr
     if (readAccept(headers).namedWeightOf(EVENTS) === 0) throw notAcceptable(response, `of subscriptions are ${EVENTS}`)
     // Nothing would ever end it.
     if (method === 'HEAD') throw new AppError('BAD_REQUEST', 'A subscription has no head alone')
-    const leave = streams.enter(whoAsks(viewer, socket.remoteAddress))
+    const leave = await streams.enter(whoAsks(viewer, socket.remoteAddress))
     asked.told.isLasting = true
     try {
       const after = headers['last-event-id'] || undefined

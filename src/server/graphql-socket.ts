@@ -164,11 +164,11 @@ async function subscribe(subscription: Subscription): Promise<void> {
   }
   running.set(id, one)
   try {
-    charge = rateLimit?.({ viewer, request: context.request, response: context.response })
+    charge = await rateLimit?.({ viewer, request: context.request, response: context.response })
     const params = requireParams(subscription.params, documents?.())
     if (!isSubscription(params))
       throw new AppError('BAD_REQUEST', 'Subscriptions alone go by WebSocket: POST the others')
-    leave = streams.enter(whoAsks(viewer, context.request.socket.remoteAddress))
+    leave = await streams.enter(whoAsks(viewer, context.request.socket.remoteAddress))
     const result = await graphql.subscribe(params, { viewer, signal: left.signal, recheck })
     if (!isEventStream(result)) return fail(socket, id, result.errors ?? [])
     stream = result

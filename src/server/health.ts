@@ -2,14 +2,16 @@ import { type Handler, sendJson } from './http.ts'
 
 /** One part of the server that may be down. */
 export interface Dependency {
-  readonly name: 'database' | 'storage' | 'cache'
+  readonly name: 'database' | 'standby' | 'storage' | 'cache'
   /** Whether answers depend on it; without the others the server is degraded, not unready. */
   readonly required: boolean
-  /** `read-only`: it answers, and takes no writes. */
-  isUp(): Promise<boolean | 'read-only'>
+  /** `read-only`: it answers, and takes no writes. `behind`: it answers, of what is too long ago. */
+  isUp(): Promise<boolean | 'read-only' | 'behind'>
+  /** What else is told of it, after the look. */
+  readonly figures?: () => Readonly<Record<string, number | null>>
 }
 
-type State = 'up' | 'down' | 'read-only'
+type State = 'up' | 'down' | 'read-only' | 'behind'
 
 /** Milliseconds that one look at a part may take, and that its result is kept. */
 const LOOK_MILLIS = 1500
@@ -47,14 +49,15 @@ export function createHealth(dependencies: readonly Dependency[], draining: Abor
       const down = dependencies.filter(({ name }) => parts[name] !== 'up')
       const unready = draining.aborted || down.some(({ required }) => required)
       const status = draining.aborted ? 'draining' : unready ? 'not ready' : down.length > 0 ? 'degraded' : 'ready'
-      sendJson(response, unready ? 503 : 200, { status, ...parts })
+      const figures = dependencies.map((dependency) => dependency.figures?.())
+      sendJson(response, unready ? 503 : 200, Object.assign({ status, ...parts }, ...figures))
     },
   }
 }
 
 async function lookAtAll(dependencies: readonly Dependency[]): Promise<Record<string, State>> {
   const looks = dependencies.map(async ({ name, isUp }) => {
-    const late = new Promise<boolean>((resolve) => {
+    const late = new Promise<false>((resolve) => {
       setTimeout(() => resolve(false), LOOK_MILLIS).unref()
     })
     const up = await Promise.race([isUp().catch(() => false), late])

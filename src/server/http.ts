@@ -115,7 +115,7 @@ export function createFront({
       cors?.mark(response)
       if (!isKnownHost) throw misdirected(response)
       if (authenticate && asksWho(found, context)) await context.recognize(authenticate)
-      if (rateLimit && asksWho(found, context)) limitRequest(rateLimit, context)
+      if (rateLimit && asksWho(found, context)) await limitRequest(rateLimit, context)
       const done = found && startDeadline(found.route, context)
       await answer(found, context, cors).finally(done)
     } catch (error) {

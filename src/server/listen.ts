@@ -10,6 +10,8 @@ export interface ListenOptions {
   readonly host: string
   /** How long a connection that nothing is asked on stays open: longer than whoever stands in front keeps it for its next request. */
   readonly keepAliveMillis: number
+  /** Most connections at once; 2000 when left out. */
+  readonly connectionsMax?: number | undefined
   /** Takes over the connections of those who ask for a WebSocket; without it they are answered as anybody. */
   readonly onUpgrade?: UpgradeListener | undefined
 }
@@ -34,9 +36,10 @@ const LISTEN_ON_MILLIS = 5000
 const DRAIN_MILLIS = 20_000
 /** A request that comes with its connection has come by then. */
 const UNUSED_MILLIS = 1000
-const CONNECTIONS_MAX = 2000
-/** From so many on, those that nothing is asked on make room. */
-const CROWDED_CONNECTIONS = 1800
+/** Of one server. */
+export const CONNECTIONS_MAX = 2000
+/** From this part of them on, those that nothing is asked on make room. */
+const CROWDED = 0.9
 
 /** Limits of connections and heads. Uploads take as long as they take: whoever reads a body has a limit of its own for it. */
 const LIMITS = {
@@ -49,15 +52,17 @@ const LIMITS = {
 /** @throws what the system says when it cannot listen there. */
 export async function listen(
   onRequest: RequestListener,
-  { port, host, keepAliveMillis, onUpgrade }: ListenOptions,
+  { port, host, keepAliveMillis, connectionsMax = CONNECTIONS_MAX, onUpgrade }: ListenOptions,
 ): Promise<Listener> {
   const shouldUpgradeCallback = (request: IncomingMessage) => onUpgrade !== undefined && isUpgrade(request)
   const server = createServer({ ...LIMITS, keepAliveTimeout: keepAliveMillis, shouldUpgradeCallback }, onRequest)
   server.on('checkContinue', onRequest)
   if (onUpgrade) server.on('upgrade', onUpgrade)
-  server.maxConnections = CONNECTIONS_MAX
+  server.maxConnections = connectionsMax
+  // A worker with too many would have them handed to it again and again.
+  Object.assign(server, { dropMaxConnection: true })
   server.maxRequestsPerSocket = 1000
-  const connections = trackConnections(server)
+  const connections = trackConnections(server, CROWDED * connectionsMax)
   server.listen(port, host)
   await once(server, 'listening')
   const { port: listenedOn } = server.address() as AddressInfo
@@ -76,7 +81,7 @@ interface Connections {
   cut(): void
 }
 
-function trackConnections(server: Server): Connections {
+function trackConnections(server: Server, crowded: number): Connections {
   const openedAt = new Map<Socket, number>()
   /** The last one of each connection to whom the end of it may be the end of the answer. */
   const answersOfOldPeers = new Map<Socket, ServerResponse>()
@@ -86,7 +91,7 @@ function trackConnections(server: Server): Connections {
       openedAt.delete(socket)
       answersOfOldPeers.delete(socket)
     })
-    if (openedAt.size > CROWDED_CONNECTIONS) server.closeIdleConnections()
+    if (openedAt.size > crowded) server.closeIdleConnections()
   })
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     if (!knowsChunks(request)) answersOfOldPeers.set(request.socket, response)
@@ -117,9 +122,11 @@ async function closeServer(
   const closed = once(server, 'close')
   const toldAt = performance.now()
   const closeWhenIdle = () => {
+    // Until then a request may be on its way on any of them: its answer says that it was the last one.
+    if (performance.now() - toldAt < listenOnMillis) return
     server.closeIdleConnections()
     connections.closeUnused()
-    if (connections.count() === 0 && performance.now() - toldAt >= listenOnMillis) server.close()
+    if (connections.count() === 0) server.close()
   }
   closeWhenIdle()
   const again = setInterval(closeWhenIdle, 20)

@@ -13,6 +13,8 @@ export interface OtlpRouteOptions {
   readonly writer: SpanWriter
   /** The writer of a viewer, where not every run is open to all; `writer` when left out. */
   readonly writerFor?: ((viewer: Viewer) => SpanWriter) | undefined
+  /** Told when a viewer has written something. @returns what others have to name to see it; undefined where nobody has to. */
+  readonly noteWrite?: ((viewer: Viewer) => Promise<string | undefined>) | undefined
   /** Batches are held while they are recorded. */
   readonly batches: Admission['batches']
   /** Of a batch, as it is sent and decompressed. */
@@ -27,15 +29,18 @@ const inflate = promisify(gunzip)
  * @see https://opentelemetry.io/docs/specs/otlp/#otlphttp
  */
 export function createOtlpRoute(options: OtlpRouteOptions): { readonly POST: Handler } {
-  const { writerFor, batches, maxBytes } = options
+  const { writerFor, noteWrite, batches, maxBytes } = options
   return {
-    async POST({ request, response, viewer, signal }) {
+    async POST(context) {
+      const { request, response, viewer, signal } = context
       const isProtobuf = requireType(request) === PROTOBUF
       const leave = await batches.enter(signal, weightOf(request, maxBytes))
       try {
         const bytes = await decode(request, await readBody(request, maxBytes), maxBytes)
         const spans = isProtobuf ? readProtobufSpans(bytes) : readJsonSpans(bytes)
         const recorded = await recordSpans(writerFor ? writerFor(viewer) : options.writer, spans, signal)
+        const position = await noteWrite?.(viewer)
+        if (position !== undefined) context.wrote(position)
         const body = isProtobuf ? writeProtobufAnswer(recorded) : jsonAnswer(recorded)
         response.writeHead(200, {
           'content-type': isProtobuf ? PROTOBUF : 'application/json',

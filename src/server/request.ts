@@ -3,9 +3,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createStop, type Stop, type StopSignal, toAbortSignal } from '../abort.ts'
 import type { Authenticate } from '../auth/authenticate.ts'
 import { ANYONE, requireNoLess, STRANGER, type Viewer } from '../auth/viewer.ts'
-import { type AppError, Departure } from '../errors.ts'
+import { AppError, Departure } from '../errors.ts'
 import type { FailureLog } from '../failure-log.ts'
 import type { Logger } from '../log.ts'
+import { type Position, readPosition } from '../model/position.ts'
 import { patienceOf } from './negotiation.ts'
 
 /** One request on its way through the server: made once, in the front, and handed to every handler. */
@@ -35,6 +36,13 @@ export interface RequestContext {
   readonly log: Logger
   /** Tells the log of a failure whose cause the client does not see, by the name that the answer gives the request. */
   report(error: unknown): void
+  /**
+   * What its answer has to show: all that was written before, as an earlier answer named it. Undefined where it names nothing.
+   * @throws AppError `BAD_REQUEST` for what is no such place.
+   */
+  readonly after: Position | undefined
+  /** Has the answer name up to where something was written by it. */
+  wrote(position: Position): void
   /** What is said of it in its line of the log. */
   readonly told: Told
 }
@@ -89,6 +97,9 @@ export interface OwnedContext extends RequestContext {
   /** Ends what is done for it, which fails with this. */
   expire(failure: AppError): void
 }
+
+/** In an answer to a write, and in requests that have to see it, whichever server they come to. */
+const AFTER_HEADER = 'x-statelens-after'
 
 /** A path names what was asked for; it may be as long as a request. */
 const LOGGED_PATH_LENGTH = 200
@@ -178,6 +189,17 @@ class FrontContext implements OwnedContext {
       trace_id: this.told.traceId,
     })
     return this.#log
+  }
+
+  get after(): Position | undefined {
+    const told = this.request.headers[AFTER_HEADER]
+    if (told === undefined) return undefined
+    if (typeof told === 'string' && readPosition(told) !== null) return told
+    throw new AppError('BAD_REQUEST', `The header ${AFTER_HEADER} must be as an answer had it`)
+  }
+
+  wrote(position: Position): void {
+    if (!this.response.headersSent) this.response.setHeader(AFTER_HEADER, position)
   }
 
   report(error: unknown): void {

@@ -28,6 +28,8 @@ export const STREAM_LIMITS: StreamLimits = {
 export interface StreamsOptions extends Partial<StreamLimits> {
   /** From when it fires on, every stream ends, and its client comes back elsewhere. */
   readonly draining: AbortSignal
+  /** Who counts them; this process alone when left out. */
+  readonly places?: Places | undefined
 }
 
 /** Whoever gets events, over whatever connection. */
@@ -38,16 +40,18 @@ export interface Stream {
   end(): void
 }
 
+/**
+ * Takes a place for a stream that is about to begin.
+ * @returns gives it back; to be called once. A promise where somebody else has to be asked.
+ * @throws AppError `OVERLOADED`.
+ */
+export type Places = (who: string) => (() => void) | Promise<() => void>
+
 /** How many streams there may be, and for how long. */
 export interface Streams {
   readonly limits: StreamLimits
-  /**
-   * Takes a place for a stream that is about to begin.
-   * @returns gives it back; to be called once.
-   * @throws AppError `OVERLOADED`.
-   */
-  enter(who: string): () => void
-  /** How many have a place now. */
+  readonly enter: Places
+  /** How many have a place now, in this process. */
   open(): number
   /** Looks after a stream that has begun. @returns to be called when it has ended. */
   tend(stream: Stream): () => void
@@ -62,7 +66,7 @@ const LOOKS = 15
 const AGE_SPREAD = 0.2
 
 /** One clock for all of them: a timer for each of thousands would cost more than what it is for. */
-export function createStreams({ draining, ...changed }: StreamsOptions): Streams {
+export function createStreams({ draining, places, ...changed }: StreamsOptions): Streams {
   const limits = { ...STREAM_LIMITS, ...changed }
   const tended = new Set<Tended>()
   let timer: NodeJS.Timeout | undefined
@@ -81,9 +85,23 @@ export function createStreams({ draining, ...changed }: StreamsOptions): Streams
     timer = undefined
   }
 
+  const take = places ?? createPlaces(limits)
+  let open = 0
+  const count = (leave: () => void) => {
+    open++
+    return () => {
+      open--
+      leave()
+    }
+  }
+
   return {
     limits,
-    ...createPlaces(limits),
+    enter(who) {
+      const taken = take(who)
+      return taken instanceof Promise ? taken.then(count) : count(taken)
+    },
+    open: () => open,
     tend(stream) {
       const age = limits.ageMillis * (1 + AGE_SPREAD * (2 * Math.random() - 1))
       const entry = { stream, endsAt: performance.now() + age }
@@ -94,10 +112,14 @@ export function createStreams({ draining, ...changed }: StreamsOptions): Streams
   }
 }
 
-function createPlaces({ streamsMax, perViewerMax }: StreamLimits): Pick<Streams, 'enter' | 'open'> {
+/** Counts them here. */
+export function createPlaces({
+  streamsMax,
+  perViewerMax,
+}: Pick<StreamLimits, 'streamsMax' | 'perViewerMax'>): (who: string) => () => void {
   const taken = new Map<string, number>()
   let total = 0
-  const enter: Streams['enter'] = (who) => {
+  return (who) => {
     const own = taken.get(who) ?? 0
     if (total >= streamsMax) throw new AppError('OVERLOADED', 'As many subscriptions as this server takes are open')
     if (own >= perViewerMax)
@@ -111,7 +133,6 @@ function createPlaces({ streamsMax, perViewerMax }: StreamLimits): Pick<Streams,
       else taken.delete(who)
     }
   }
-  return { enter, open: () => total }
 }
 
 /** By what one viewer is told from another: while nobody is asked who they are, the address that they come from. */

@@ -58,6 +58,8 @@ interface YogaContext {
   readonly isForStream?: true
 }
 
+/** Whoever writes sees what is there. */
+const MUTATING = { millis: undefined, atLeast: 'all' } as const
 const NEEDS_STREAM = 'A subscription is answered as text/event-stream, or over WebSocket'
 
 /**
@@ -85,8 +87,12 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
   async function answer(operation: Operation, params: AskedParams, asker: Asker): Promise<ExecutionResult> {
     const refusal = refusalOf(operation, asker)
     if (refusal) return { errors: [maskError(refusal)] }
-    const millis = operation.type === OperationTypeNode.QUERY ? queryMillis : undefined
-    const { context, deadline, close } = createContext(services, asker, millis)
+    const isQuery = operation.type === OperationTypeNode.QUERY
+    const { context, deadline, close } = createContext(
+      services,
+      asker,
+      isQuery ? { millis: queryMillis, atLeast: asker.after } : MUTATING,
+    )
     const began = performance.now()
     const { variables = {}, body } = params
     const result = await operation.within(() => operation.execute(variables, context, body))
@@ -94,6 +100,8 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
     const { data, errors } = result
     deadline.keep()
     close()
+    const position = isQuery ? undefined : await services.noteWrite?.(asker.viewer)
+    if (position !== undefined) asker.wrote?.(position)
     return errors
       ? { errors: errors.map((error) => maskError(error, asker)), ...(data === undefined ? {} : { data }) }
       : { data }

@@ -97,7 +97,9 @@ export function changesFor(
 ): Changes {
   const allowed = createAllowed(authorize, viewer)
   const runIdOf = async (snapshotId: string) => {
-    const [snapshot] = await readers.forViewer(viewer).loadSnapshots([snapshotId.toLowerCase()], RUN_ID)
+    const [snapshot] = await readers
+      .forViewer(viewer, undefined, 'all')
+      .loadSnapshots([snapshotId.toLowerCase()], RUN_ID)
     return snapshot?.runId ?? null
   }
   return { writer: createAllowedWriter(writer, allowed, runIdOf), uploads: createAllowedUploads(uploads, allowed) }

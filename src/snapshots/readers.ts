@@ -1,6 +1,7 @@
 import type { StopSignal } from '../abort.ts'
-import type { Viewer } from '../auth/viewer.ts'
-import type { Database } from '../db/connect.ts'
+import { keyOf, type Viewer } from '../auth/viewer.ts'
+import type { Reads } from '../db/reads.ts'
+import type { AtLeast } from '../model/position.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import type { Spans } from '../telemetry/spans.ts'
 import { createAllowedReader } from './allowed-reader.ts'
@@ -16,14 +17,15 @@ export interface Readers {
    * The reads of one request: a few statements of it are executed at a time, and the others wait. When the signal fires they all
    * end, in PostgreSQL as well, and what waited for them fails with its reason. What the viewer may not see is not in what comes
    * back: the runs that are not his are not there, and of states that he may not have whole nothing tells what they hide.
+   * @param atLeast what has to be seen beside what the viewer wrote himself: a standby that is behind does not show all.
    */
-  forViewer(viewer: Viewer, signal?: StopSignal): SnapshotReader
+  forViewer(viewer: Viewer, signal?: StopSignal, atLeast?: AtLeast): SnapshotReader
   /** The same of a row that was read for all who may watch: with its tags and its policy. */
   see(viewer: Viewer, snapshot: Snapshot): Snapshot
 }
 
 export interface ReadersOptions {
-  readonly db: Database
+  readonly reads: Pick<Reads, 'share'>
   readonly mayRead: MayRead
   /** Of the application around; undefined: scopes alone decide. */
   readonly authorize?: Authorize | undefined
@@ -31,10 +33,10 @@ export interface ReadersOptions {
   readonly spans?: Spans | undefined
 }
 
-export function createReaders({ db, mayRead, authorize, spans }: ReadersOptions): Readers {
+export function createReaders({ reads, mayRead, authorize, spans }: ReadersOptions): Readers {
   return {
-    forViewer(viewer, signal) {
-      const plain = createReader(db.share(signal))
+    forViewer(viewer, signal, atLeast) {
+      const plain = createReader(reads.share({ signal, viewer: keyOf(viewer), atLeast }))
       const reader = spans ? observedReader(plain, spans) : plain
       const seesAll = viewer.scopes.has('read') && viewer.scopes.has('pii:read')
       const seen = seesAll ? reader : createSeenReader(reader, (snapshot) => mayRead(viewer, snapshot))

@@ -62,7 +62,7 @@ export function startLive({ databaseUrl: url, storagePath = '/nowhere', mayWatch
   const cache = createMemoryCache({ maxBytes: 1, maxEntryBytes: 1, ttlSeconds: 1 })
   const events = createEvents({ db, watching, onProblem: (error) => problems.push(error), ...options })
   const mayRead = createMayRead(policies)
-  const readers = createReaders({ db, mayRead })
+  const readers = createReaders({ reads: { share: ({ signal }) => db.share(signal) }, mayRead })
   const payloads = createPayloads({ db, storage, cache, mayRead })
   // Subscriptions need no others.
   const services = { readers, payloads, events, policies, payloadMaxBytes: 67_108_864 } as unknown as Services

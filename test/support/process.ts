@@ -6,7 +6,7 @@ import { FORBIDDEN_WARNINGS } from './strict-warnings.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const WAIT_MS = 60_000
+const WAIT_MS = 120_000
 
 export interface ProcessOptions {
   /** What follows the script, such as `['serve']`. */
@@ -37,7 +37,7 @@ export interface RunningProcess extends AsyncDisposable {
   stderr(): string
   /**
    * The first match of `pattern` in a line of stdout or stderr, printed already or still to come.
-   * @throws Error with what the process printed, when it ends before, or after 60 seconds.
+   * @throws Error with what the process printed, when it ends before, or after two minutes.
    */
   waitForLine(pattern: RegExp): Promise<RegExpMatchArray>
   /** The origin of the first `http://` URL printed, without a trailing slash. */

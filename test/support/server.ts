@@ -15,6 +15,8 @@ export interface TestServer extends AsyncDisposable {
   readonly storagePath: string
   /** Text of every SQL statement so far. Empty it before what is to be counted. */
   readonly statements: string[]
+  /** The same of those that went to the standby. */
+  readonly standbyStatements: string[]
   /** POSTs one operation; the answer parsed, with its status. */
   graphql<Data = Record<string, unknown>>(query: string, variables?: object): Promise<GraphqlAnswer<Data>>
 }
@@ -64,11 +66,13 @@ export async function startServer({
   const databaseUrl = store?.databaseUrl ?? database?.url ?? ''
   const storagePath = store?.storagePath ?? `${folder?.path}/snapshots`
   const statements: string[] = []
+  const standbyStatements: string[] = []
   const settings = { PORT: '0', DATABASE_URL: databaseUrl, SNAPSHOT_STORAGE_PATH: storagePath, ...env }
   const app = await startService({
     config: { ...readConfig(settings), databaseUrl },
     log,
     onStatement: (text) => statements.push(text),
+    onStandbyStatement: (text) => standbyStatements.push(text),
     admission,
     streams,
     now,
@@ -86,6 +90,7 @@ export async function startServer({
     databaseUrl,
     storagePath,
     statements,
+    standbyStatements,
     graphql: graphqlAt(app.publicUrl),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }

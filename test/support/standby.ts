@@ -11,8 +11,8 @@ export interface Pair extends AsyncDisposable {
   readonly standby: EmbeddedPostgres
 }
 
-/** Two servers of their own: a migrated database, and a hot standby of it. */
-export async function startPair(): Promise<Pair> {
+/** Two servers of their own: a migrated database, and a hot standby of it, with settings of its own. */
+export async function startPair(ofStandby: Readonly<Record<string, string>> = {}): Promise<Pair> {
   await using cleanup = new AsyncDisposableStack()
   const { path } = cleanup.use(await temporaryFolder())
   const [first, second] = [`${path}/first`, `${path}/second`]
@@ -31,7 +31,11 @@ export async function startPair(): Promise<Pair> {
   const { port, username, password } = new URL(primary.url)
   const standby = await startEmbeddedPostgres({
     dataDir: second,
-    settings: { ...SETTINGS, primary_conninfo: `host=127.0.0.1 port=${port} user=${username} password=${password}` },
+    settings: {
+      ...SETTINGS,
+      ...ofStandby,
+      primary_conninfo: `host=127.0.0.1 port=${port} user=${username} password=${password}`,
+    },
   })
   cleanup.defer(() => standby.stop())
   const owned = cleanup.move()

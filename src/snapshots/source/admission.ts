@@ -11,6 +11,8 @@ export interface AdmissionOptions {
   readonly maxQueue?: number
   /** Milliseconds that a caller waits before it is refused. */
   readonly queueMillis?: number
+  /** How many processes share what is not told here; 1 when left out. */
+  readonly processes?: number
 }
 
 /** Bounds what is scarce, each kind apart from the others, so that none of them is used up by another. */
@@ -47,19 +49,21 @@ const DEFAULTS: Required<AdmissionOptions> = {
   memoryMaxBytes: 67_108_864,
   maxQueue: 256,
   queueMillis: 2000,
+  processes: 1,
 }
 
 export function createAdmission(options: AdmissionOptions = {}): Admission {
   const limits = { ...DEFAULTS, ...options }
   const gate = (capacity: number) => createGate({ ...limits, capacity })
+  const share = (capacity: number) => Math.max(1, Math.floor(capacity / limits.processes))
   return {
     streams: gate(limits.payloadStreamsMax),
-    reads: gate(Math.min(READS_MAX, limits.payloadStreamsMax)),
+    reads: gate(Math.min(share(READS_MAX), limits.payloadStreamsMax)),
     // Whoever sends has begun already, and would have to send it anew.
     uploads: createGate({ ...limits, capacity: limits.uploadStreamsMax, queueMillis: 5 * limits.queueMillis }),
-    commits: gate(Math.min(COMMITS_MAX, limits.uploadStreamsMax)),
-    indexing: createGate({ ...limits, capacity: INDEXING_MAX, queueMillis: INDEXING_QUEUE_MILLIS }),
-    searches: createGate({ ...limits, capacity: SEARCHES_MAX, queueMillis: 5 * limits.queueMillis }),
+    commits: gate(Math.min(share(COMMITS_MAX), limits.uploadStreamsMax)),
+    indexing: createGate({ ...limits, capacity: share(INDEXING_MAX), queueMillis: INDEXING_QUEUE_MILLIS }),
+    searches: createGate({ ...limits, capacity: share(SEARCHES_MAX), queueMillis: 5 * limits.queueMillis }),
     memory: gate(limits.memoryMaxBytes),
     batches: gate(limits.memoryMaxBytes),
   }

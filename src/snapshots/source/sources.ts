@@ -1,5 +1,5 @@
 import DataLoader from 'dataloader'
-import type { Database } from '../../db/connect.ts'
+import type { Database, Rows } from '../../db/connect.ts'
 import { settleOnCopy, settleOnObject } from '../../db/queries/snapshot-findings.ts'
 import { loadInlinePayloads, measureInlinePayload } from '../../db/queries/snapshots.ts'
 import { AppError, type ErrorCode, isAppError } from '../../errors.ts'
@@ -47,17 +47,24 @@ export interface Sources {
 
 export interface SourcesOptions {
   readonly db: Database
+  /** Where what never changes is read first; `db` when left out. */
+  readonly unchanging?: Rows | undefined
   readonly storage: Storage
   readonly codings: Codings
   /** The same source, pinned to a version that is known to be JSON and to have its digest. */
   readonly check: (source: ObjectSource, options: ResolveOptions) => Promise<ObjectSource>
 }
 
-export function createSources({ db, storage, codings, check }: SourcesOptions): Sources {
+export function createSources({ db, unchanging = db, storage, codings, check }: SourcesOptions): Sources {
   const objectOf = createObjectSources({ db, storage })
   const inline = new DataLoader<string, Buffer | null>(
     async (ids) => {
-      const found = await loadInlinePayloads(db, ids)
+      const found = await loadInlinePayloads(unchanging, ids)
+      const others = ids.filter((id) => !found.has(id))
+      // A standby may not have them yet.
+      if (unchanging !== db && others.length > 0) {
+        for (const [id, payload] of await loadInlinePayloads(db, others)) found.set(id, payload)
+      }
       return ids.map((id) => found.get(id) ?? null)
     },
     { cache: false },

@@ -39,6 +39,8 @@ export interface SweeperOptions {
   readonly onProblem: (error: unknown) => void
   /** Told of each pass; nobody is when it is left out. */
   readonly telemetry?: Pick<Telemetry, 'upkeep' | 'spans'> | undefined
+  /** Asked before each pass by time: of several processes of one server one is enough. Always, when left out. */
+  readonly isOnDuty?: () => boolean
 }
 
 const PARALLEL = 8
@@ -49,6 +51,7 @@ const NOTHING: SweepReport = { deletedObjects: 0, failedObjects: 0 }
 
 export function createSweeper(options: SweeperOptions): Sweeper {
   const { db, storage, graceSeconds = GRACE_SECONDS, intervalSeconds = 60, telemetry = SILENT } = options
+  const { isOnDuty = () => true } = options
   const { spans } = telemetry
   const onPass = telemetry.upkeep('sweep')
   const stopping = new AbortController()
@@ -104,7 +107,7 @@ export function createSweeper(options: SweeperOptions): Sweeper {
     })
   }
 
-  const timer = setInterval(wake, intervalSeconds * 1000)
+  const timer = setInterval(() => isOnDuty() && wake(), intervalSeconds * 1000)
   timer.unref()
 
   return {

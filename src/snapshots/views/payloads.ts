@@ -1,6 +1,6 @@
 import type { Viewer } from '../../auth/viewer.ts'
 import type { ByteCache } from '../../cache/byte-cache.ts'
-import type { Database } from '../../db/connect.ts'
+import type { Database, Rows } from '../../db/connect.ts'
 import { AppError } from '../../errors.ts'
 import { rowOf, type Snapshot } from '../../model/snapshot.ts'
 import type { ByteRange } from '../../storage/backend.ts'
@@ -71,6 +71,8 @@ export interface Withheld {
 
 export interface PayloadsOptions {
   readonly db: Database
+  /** Where what never changes is read first; `db` when left out. */
+  readonly unchanging?: Rows | undefined
   readonly storage: Storage
   readonly cache: ByteCache
   /** One of its own when left out. */
@@ -81,13 +83,13 @@ export interface PayloadsOptions {
 }
 
 export function createPayloads(options: PayloadsOptions): Payloads {
-  const { db, storage, cache, admission = createAdmission() } = options
+  const { db, unchanging, storage, cache, admission = createAdmission() } = options
   const { mayRead = createMayRead(() => new Map()), onWithheld } = options
   const openWhole = createWholeView({ cache, admission })
   const json = createJsonView({ db, openWhole, admission, wholeMaxBytes: cache.maxEntryBytes })
   const ranges = createRangeView({ openWhole, admission, cache })
   const codings = createCodings(db)
-  const sources = createSources({ db, storage, codings, check: json.check })
+  const sources = createSources({ db, unchanging, storage, codings, check: json.check })
   const masked = createMaskedView((asked, given) => codings.read(asked, (source) => json.open(source, given)))
 
   async function sizeOf(source: Source, openOptions?: OpenOptions): Promise<number> {
