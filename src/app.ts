@@ -18,6 +18,7 @@ import type { Authorize } from './snapshots/authorize.ts'
 import type { SnapshotWriter } from './snapshots/capture/writer.ts'
 import type { Readers } from './snapshots/readers.ts'
 import type { AdmissionOptions } from './snapshots/source/admission.ts'
+import type { RetentionTimerOptions } from './snapshots/upkeep/retention-timer.ts'
 import type { Payloads } from './snapshots/views/payloads.ts'
 
 /** The server without a socket: whoever listens hands requests to it. */
@@ -49,6 +50,8 @@ export interface AppOptions {
   readonly onStatement?: (text: string) => void
   /** Over the limits of the settings. */
   readonly admission?: AdmissionOptions
+  /** How often retention looks and passes, in seconds; what is usual when left out. */
+  readonly retention?: Pick<RetentionTimerOptions, 'everySeconds' | 'lookSeconds'>
   /** Over the limits of the settings. */
   readonly streams?: Partial<StreamLimits>
   /** Milliseconds since 1970, for links to this server; the clock of the process when left out. */
@@ -72,7 +75,7 @@ export function createApp(options: AppOptions): App {
   const authenticate = options.identify ? options.identify(opened.authenticate) : opened.authenticate
   const access = { ...opened, authenticate }
   const built = build(options, access)
-  const { db, watching, events, storage, cache, sweeper, writer, readers, payloads, uploads } = built
+  const { db, watching, events, storage, cache, sweeper, retention, writer, readers, payloads, uploads } = built
   const front = {
     log,
     logRequests: config.logRequests,
@@ -113,7 +116,7 @@ export function createApp(options: AppOptions): App {
       events.close()
       built.parts.close()
       await uploads.close()
-      await sweeper.stop()
+      await Promise.all([retention.stop(), sweeper.stop()])
       await Promise.all([db.close(), watching.close(), cache.close()])
       storage.close()
     },

@@ -43,7 +43,7 @@ export async function captureBy(settings: CaptureSettings, job: CaptureJob): Pro
   const target = putTargetOf(request)
   if (source.kind === 'stream') {
     if (target === undefined) {
-      throw badRequest('A stream needs a stepId, and has no metadata and no expiresAt: give bytes or a blob instead')
+      throw badRequest('A stream needs a stepId, and has no metadata: give bytes or a blob instead')
     }
     return await put(settings, { ...job, source }, { target, digest: source.digest })
   }

@@ -1,10 +1,11 @@
 import type { Command } from './command.ts'
-import { applyMigrations, demo, diff, doctor, pass, serve, tail, token } from './run-command.ts'
+import { applyMigrations, demo, diff, doctor, gc, pass, serve, tail, token } from './run-command.ts'
 
 export const HELP = `statelens <command>
 
   serve     answer GraphQL; with no settings at all on an embedded database in .statelens
   migrate   bring the database of DATABASE_URL to this version's tables, adopting those of the old system
+  gc        delete what is past its end, and the bytes that nobody names any more
   verify    read every payload back, and tell which are missing or corrupt
   index     make the indexes of older states, by which parts of them are read
   diff      tell what leads from one state to another
@@ -36,6 +37,19 @@ on. Several at once are safe, a second run changes nothing, and one that was bro
   --dry-run   only look, and tell what would be done`,
     options: { 'dry-run': { type: 'boolean' } },
     run: applyMigrations,
+  },
+  gc: {
+    about: `Deletes the states and runs that are past their end (expiresAt, RETENTION_DAYS), and the bytes that nobody names any more. A server
+does so by itself every ten minutes; one at a time of all processes of a database. Nothing goes that is golden, under legal hold, or
+another writer's, and nothing at all where it would be more than RETENTION_MAX_PERCENT of all runs or states.
+
+  --dry-run   only count, and tell
+  --force     however much it is
+
+Progress goes to standard output, a line of JSON for each run of which something went to standard error. Ends with 0 when all of it is
+gone, 2 when it would be too much and nothing was deleted, and 1 when it was stopped or some of it could not be deleted yet.`,
+    options: { 'dry-run': { type: 'boolean' }, force: { type: 'boolean' } },
+    run: gc,
   },
   verify: {
     about: `Reads every payload back from where it is stored, compares it with its digest, and records what that shows. States that the old

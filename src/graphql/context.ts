@@ -23,7 +23,7 @@ export interface Services {
   readonly links: Links
   readonly uploads: Uploads
   readonly events: Events
-  readonly audit?: Pick<Audit, 'deleted'> | undefined
+  readonly audit?: Pick<Audit, 'deleted' | 'held' | 'golden'> | undefined
   /** Of the application around; undefined: scopes alone decide. */
   readonly authorize?: Authorize | undefined
   /** What states are masked by now: another object after each change of it. */

@@ -1,0 +1,81 @@
+import { randomUUID } from 'node:crypto'
+import type { Database } from '../../db/connect.ts'
+import { Departure } from '../../errors.ts'
+import type { Expiry } from '../audit.ts'
+import { type RetentionReport, type RetentionSettings, runRetention } from './retention.ts'
+import type { Sweeper } from './sweeper.ts'
+
+/** Retention as a server does it, in the background. */
+export interface RetentionTimer {
+  /** A batch that is under way is waited for. */
+  stop(): Promise<void>
+}
+
+export interface RetentionTimerOptions extends RetentionSettings {
+  readonly db: Database
+  readonly sweeper: Pick<Sweeper, 'wake'>
+  /** Seconds between the passes of all servers of a database; default ten minutes. */
+  readonly everySeconds?: number
+  /** How often this one looks whether it is time; default a minute. */
+  readonly lookSeconds?: number
+  readonly onExpired: (expiry: Expiry) => void
+  /** Told of a pass that would have been too much: once, and again after a day. */
+  readonly onTooMany: (report: RetentionReport) => void
+  readonly onProblem: (error: unknown) => void
+}
+
+const TELL_AGAIN_MILLIS = 86_400_000
+/** Of three seconds one is its own: whoever reads meanwhile comes first. */
+const REST = 2
+
+export function createRetentionTimer(options: RetentionTimerOptions): RetentionTimer {
+  const { db, days, maxPercent, sweeper, everySeconds = 600, lookSeconds = 60 } = options
+  const { onExpired, onTooMany, onProblem } = options
+  const stopping = new AbortController()
+  const { signal } = stopping
+  const holder = randomUUID()
+  let running: Promise<void> | undefined
+  let toldAt = Number.NEGATIVE_INFINITY
+
+  async function pass(): Promise<void> {
+    const report = await runRetention({
+      db,
+      days,
+      maxPercent,
+      holder,
+      everySeconds,
+      rest: REST,
+      signal,
+      onExpired(expired) {
+        for (const expiry of expired) onExpired(expiry)
+        // Bytes go along with the rows, and not all of them at the end.
+        sweeper.wake()
+      },
+    })
+    if (report.outcome !== 'too many') return
+    if (performance.now() - toldAt < TELL_AGAIN_MILLIS) return
+    toldAt = performance.now()
+    onTooMany(report)
+  }
+
+  function look(): void {
+    running ??= pass()
+      .catch((error: unknown) => {
+        if (!signal.aborted) onProblem(error)
+      })
+      .finally(() => {
+        running = undefined
+      })
+  }
+
+  const timer = setInterval(look, lookSeconds * 1000)
+  timer.unref()
+
+  return {
+    async stop() {
+      stopping.abort(new Departure('Retention stops'))
+      clearInterval(timer)
+      await running
+    },
+  }
+}
