@@ -1,5 +1,5 @@
 import type { Command } from './command.ts'
-import { applyMigrations, demo, diff, doctor, gc, pass, serve, tail, token } from './run-command.ts'
+import { applyMigrations, audit, demo, diff, doctor, gc, pass, serve, tail, token } from './run-command.ts'
 
 export const HELP = `statelens <command>
 
@@ -7,6 +7,7 @@ export const HELP = `statelens <command>
   migrate   bring the database of DATABASE_URL to this version's tables, adopting those of the old system
   gc        delete what is past its end, and the bytes that nobody names any more
   verify    read every payload back, and tell which are missing or corrupt
+  audit     compare the stores with the ledger of their objects, in both directions
   index     make the indexes of older states, by which parts of them are read
   diff      tell what leads from one state to another
   doctor    look at database, storage, links and cache, and say what is wrong and what to do
@@ -63,6 +64,27 @@ Ends with 0 when all that can be checked is intact, 2 when something is missing 
 not read some: it then prints the --after that goes on from there.`,
     options: PASS_OPTIONS,
     run: (env, args) => pass(env, args, async () => (await import('./verify.ts')).runVerify),
+  },
+  audit: {
+    about: `Lists what lies in the stores, and asks for what should: tells of bytes that nobody knows, of states whose object is gone or
+is not what was stored, and of rows that do not fit together. It is slow, so that it can run beside everything else, and changes nothing.
+
+  --min-age DAYS       bytes that nobody knows count from this age on: 7, and 1 at the least
+  --sample PERCENT     of the objects, that have one chunk read and compared: 1
+  --per-second N       objects that the stores are asked for: 200
+  --delete-orphans     give bytes that nobody knows to the queue of deletions, and delete them. Not in a bucket that another database
+                       has objects of this kind in, for here they are unknown
+  --force              also where that is more than RETENTION_MAX_PERCENT of what is there
+
+Ends with 0 when all is well, or was made so, 2 when something was found, and 1 when it was stopped.`,
+    options: {
+      'min-age': { type: 'string' },
+      sample: { type: 'string' },
+      'per-second': { type: 'string' },
+      'delete-orphans': { type: 'boolean' },
+      force: { type: 'boolean' },
+    },
+    run: audit,
   },
   index: {
     about: `Makes the indexes of states above 1 MiB that have none: those that an earlier version captured, and those of other writers. Without

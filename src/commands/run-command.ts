@@ -47,6 +47,10 @@ export async function pass(env: NodeJS.ProcessEnv, args: OptionValues, load: () 
   }
 }
 
+export async function audit(env: NodeJS.ProcessEnv, args: OptionValues): Promise<number> {
+  return await pass(env, args, async () => (await import('./audit.ts')).runAudit)
+}
+
 export async function gc(env: NodeJS.ProcessEnv, values: OptionValues): Promise<number> {
   const config = readConfig(env)
   const output = { write: (line: string) => void process.stderr.write(line) }

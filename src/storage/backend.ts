@@ -78,6 +78,16 @@ export interface DoomedObject {
   readonly isUnfinished: boolean
 }
 
+/** One object as a list of the store has it. */
+export interface ListedObject {
+  readonly uri: StorageUri
+  readonly sizeBytes: number
+  /** By the clock of the store. */
+  readonly modifiedAt: Date
+  /** Whether it cannot be read any more, and is there all the same: a bucket that keeps versions has put a mark over it. */
+  readonly isHidden: boolean
+}
+
 export interface SignOptions {
   /** 1 second to 7 days. */
   readonly expiresInSeconds: number
@@ -198,6 +208,12 @@ export interface StorageBackend {
     objects: readonly DoomedObject[],
     options?: { readonly signal?: AbortSignal },
   ): Promise<readonly (AppError | null)[]>
+
+  /**
+   * Every object whose key begins with that of `prefix`, each once, a page at a time. What is written or deleted meanwhile may be in it
+   * or not. Absent where the store cannot tell.
+   */
+  list?(prefix: StorageUri, options?: { readonly signal?: AbortSignal }): AsyncIterable<readonly ListedObject[]>
 
   /** A URL that anyone who holds it can GET. Absent where the store cannot sign: the server then signs a link of its own. */
   getSignedUrl?(uri: StorageUri, options: SignOptions): Promise<SignedUrl>

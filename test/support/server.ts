@@ -36,6 +36,7 @@ export interface TestServerOptions {
   readonly store?: { readonly databaseUrl: string; readonly storagePath: string }
   readonly admission?: AppOptions['admission']
   readonly streams?: AppOptions['streams']
+  readonly retention?: AppOptions['retention']
   readonly now?: AppOptions['now']
   readonly partsWaitMillis?: AppOptions['partsWaitMillis']
   readonly recheckMillis?: AppOptions['recheckMillis']
@@ -50,6 +51,7 @@ export async function startServer({
   store,
   admission,
   streams,
+  retention,
   now,
   partsWaitMillis,
   recheckMillis,
@@ -69,6 +71,7 @@ export async function startServer({
     onStatement: (text) => statements.push(text),
     admission,
     streams,
+    retention,
     now,
     partsWaitMillis,
     recheckMillis,

@@ -33,6 +33,8 @@ export interface S3Delete {
    * not say so. A key is never used twice: all its versions are those of the object.
    */
   deleteVersions(uri: StorageUri, deleted: { readonly isMarked: boolean }, signal?: AbortSignal): Promise<void>
+  /** Whether a bucket does; it is asked once. Who may not know is told no. */
+  keepsVersions(bucket: string): Promise<boolean>
 }
 
 export function createS3Delete({ control, multipart, deadlineMs }: DeleteStore): S3Delete {
@@ -120,5 +122,7 @@ export function createS3Delete({ control, multipart, deadlineMs }: DeleteStore):
     },
 
     deleteVersions,
+
+    keepsVersions,
   }
 }

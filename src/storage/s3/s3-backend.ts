@@ -11,6 +11,7 @@ import { createCreateOnly } from './create-only.ts'
 import { createS3Delete } from './delete.ts'
 import { createDeleteMany } from './delete-many.ts'
 import { objectError, storeError } from './errors.ts'
+import { createS3List } from './list.ts'
 import { createMultipart } from './multipart.ts'
 import { type PartRules, S3_PART_RULES } from './part-plan.ts'
 import { createS3Put } from './put.ts'
@@ -74,6 +75,8 @@ export function createS3Backend(options: S3BackendOptions): RawBackend {
     },
 
     deleteMany: createDeleteMany(store, steps),
+
+    list: createS3List(store, steps),
 
     getSignedUrl: createS3Sign(clients),
 
