@@ -88,6 +88,14 @@ export interface ListedObject {
   readonly isHidden: boolean
 }
 
+/** What a store keeps of what was deleted. */
+export interface Keeping {
+  /** Whether it keeps versions: `delete` then deletes all of them. */
+  readonly versions: boolean
+  /** How long, and how strictly, it lets nobody delete what is stored from now on; null for not at all. */
+  readonly lock: { readonly days: number; readonly mode: string } | null
+}
+
 export interface SignOptions {
   /** 1 second to 7 days. */
   readonly expiresInSeconds: number
@@ -194,6 +202,7 @@ export interface StorageBackend {
   /**
    * Deletes one object; an absent one is no error. Afterwards nothing is left of it: no version that was written, and no part of
    * an upload that was to become it.
+   * @throws AppError `STORAGE_UNAVAILABLE` that is lasting where the store has it locked; its details may say `lockedUntil`.
    */
   delete(
     uri: StorageUri,
@@ -220,6 +229,9 @@ export interface StorageBackend {
 
   /** Absent where the store cannot sign: the body then comes by way of the server, and `put`. */
   readonly directUploads?: DirectUploads
+
+  /** What it keeps of what is deleted in the place where new objects go. Absent where that is nothing. */
+  keeping?(options?: { readonly signal?: AbortSignal }): Promise<Keeping>
 
   /** Resolves when the store answers and the bucket or root is usable; rejects as the other methods do. */
   check(options?: { readonly signal?: AbortSignal }): Promise<void>

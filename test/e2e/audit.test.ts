@@ -150,11 +150,11 @@ describe('statelens audit', { concurrency: true }, () => {
     using objects = openObjects(server)
     await objects.remove(storageUri)
     const { data, errors } = await server.graphql(
-      `{ snapshotById(snapshotId: "${snapshotId}") { snapshotId payload } }`,
+      `{ snapshot(runId: "run", stepId: "step", useCache: false) { snapshotId payload } }`,
     )
     assert.deepEqual(
       [data, errors?.[0]?.extensions.code],
-      [{ snapshotById: { snapshotId, payload: null } }, 'OBJECT_MISSING'],
+      [{ snapshot: { snapshotId, payload: null } }, 'OBJECT_MISSING'],
     )
     assert.equal((await runOf(server)).code, 2)
     assert.equal(await countRows(server.databaseUrl, 'state_snapshots'), 1)

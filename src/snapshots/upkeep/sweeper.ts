@@ -2,6 +2,7 @@ import type { Database } from '../../db/connect.ts'
 import { sweepStateIndexes } from '../../db/queries/state-indexes.ts'
 import { forgetEndedUploads } from '../../db/queries/uploads.ts'
 import { Departure } from '../../errors.ts'
+import { isLocked } from '../../storage/locked.ts'
 import type { Storage } from '../../storage/registry.ts'
 import { GRACE_SECONDS } from '../capture/lease.ts'
 import { sweepDeletions } from './deletion-sweep.ts'
@@ -42,8 +43,19 @@ const UPLOADS_BATCH = 500
 /** Those that nobody needs are few: each pass looks at some, and the next one goes on behind them. */
 const INDEXES_BATCH = 1000
 
+/** A lock holds for days: it is told when it is first met. */
+function tellLocksOnce(tell: (error: unknown) => void): (error: unknown) => void {
+  let isTold = false
+  return (error) => {
+    if (!isLocked(error)) return tell(error)
+    if (!isTold) tell(error)
+    isTold = true
+  }
+}
+
 export function createSweeper(options: SweeperOptions): Sweeper {
-  const { db, storage, graceSeconds = GRACE_SECONDS, intervalSeconds = 60, onProblem } = options
+  const { db, storage, graceSeconds = GRACE_SECONDS, intervalSeconds = 60 } = options
+  const onProblem = tellLocksOnce(options.onProblem)
   const stopping = new AbortController()
   let running: Promise<unknown> | undefined
   let again = false
