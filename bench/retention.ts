@@ -27,8 +27,10 @@ const states = Number(values.states)
 const STAY = Math.max(500, states / 50)
 const YOUNG_RUNS = 1000
 const PER_RUN = 500
+/** Objects of a day lie in one folder, as captures leave them. */
+const DAYS = 9
 const WINDOW_SECONDS = 5
-const WINDOWS = 8
+const WINDOWS = 9
 const GONE_WITHIN_SECONDS = 600
 
 type Kind = 'ended' | 'run-ended' | 'held' | 'golden' | 'young'
@@ -45,7 +47,7 @@ async function fill(client: pg.Client, root: string): Promise<void> {
     )
     await client.query(
       `insert into state_snapshots (run_id, step_id, request_digest, storage_uri, storage_state, size_bytes, content_digest, preview, expires_at, is_golden)
-       select $1 || (i % $3::int + 1), 'step', '\\x00', 'file:///snapshots/' || $1 || '/' || i % 100 || '/' || i || '.json', 'AVAILABLE', 23,
+       select $1 || (i % $3::int + 1), 'step', '\\x00', 'file:///snapshots/' || $1 || '/' || (i - 1) * ${DAYS} / $2::int || '/' || i || '.json', 'AVAILABLE', 23,
          sha256($4), '{"state":"of a bench"}', ${state}, $1 = 'golden' from generate_series(1, $2::int) i`,
       [kind, count, of, Buffer.from(STATE)],
     )
@@ -79,10 +81,12 @@ async function fill(client: pg.Client, root: string): Promise<void> {
 const STATE = '{"state":"of a bench!"}'
 
 async function writeObjects(folder: string, count: number): Promise<void> {
-  for (let part = 0; part < 100; part++) await mkdir(join(folder, String(part)), { recursive: true, mode: 0o700 })
+  for (let day = 0; day < DAYS; day++) await mkdir(join(folder, String(day)), { recursive: true, mode: 0o700 })
   for (let at = 1; at <= count; at += 500) {
     const some = Array.from({ length: Math.min(500, count - at + 1) }, (_, i) => at + i)
-    await Promise.all(some.map((i) => writeFile(join(folder, String(i % 100), `${i}.json`), STATE)))
+    await Promise.all(
+      some.map((i) => writeFile(join(folder, String(Math.floor(((i - 1) * DAYS) / count)), `${i}.json`), STATE)),
+    )
   }
 }
 
@@ -139,20 +143,20 @@ await withSession(async (session) => {
         })
       ).map(({ millis }) => millis)
     await read()
-    const alone: number[] = []
-    for (let window = 0; window < WINDOWS; window++) alone.push(...(await read()))
+    const alone: number[][] = []
+    for (let window = 0; window < WINDOWS; window++) alone.push(await read())
     for (let left = await leftOf(client); left.rows === states; left = await leftOf(client)) await read()
     note('it has begun')
     const began = performance.now() - WINDOW_SECONDS * 1000
-    const during: number[] = []
+    const during: number[][] = []
     let left = await leftOf(client)
     while (left.rows + left.objects > 0 && performance.now() - began < 1000 * GONE_WITHIN_SECONDS) {
-      during.push(...(await read()))
+      during.push(await read())
       left = await leftOf(client)
       note(`${left.rows} rows, ${left.objects} objects`)
     }
     const seconds = (performance.now() - began) / 1000
-    for (let window = 0; window < WINDOWS; window++) alone.push(...(await read()))
+    for (let window = 0; window < WINDOWS; window++) alone.push(await read())
     const files = (await readdir(join(root, 'snapshots'), { recursive: true, withFileTypes: true })).filter((entry) =>
       entry.isFile(),
     )
@@ -163,19 +167,21 @@ await withSession(async (session) => {
     print(
       `\n${states.toLocaleString('en')} states with objects, of ${(states * 6 + 3 * STAY).toLocaleString('en')}, gone in ${seconds.toFixed(0)} s by \`serve\` as it is shipped.\n`,
     )
-    const row = (name: string, times: readonly number[]) => [
+    // Of each window its own: the machine is slow now and then for reasons of others.
+    const p99 = (windows: readonly number[][]) => median(windows.map((times) => quantile(times, 0.99)))
+    const row = (name: string, windows: readonly number[][]) => [
       name,
-      String(times.length),
-      ...[median(times), quantile(times, 0.99), Math.max(...times)].map(formatNumber),
+      String(windows.flat().length),
+      ...[median(windows.flat()), p99(windows), Math.max(...windows.flat())].map(formatNumber),
     ]
     printTable(
-      ['a read, ms', 'reads', 'median', 'p99', 'max'],
+      ['a read, ms', 'reads', 'median', 'p99 of 5 s', 'max'],
       [row('before and after', alone), row('meanwhile', during)],
     )
     print()
     printBars([
       { bar: 'retention.seconds', values: [(seconds * 100_000) / states] },
-      { bar: 'retention.p99', values: [quantile(during, 0.99) / quantile(alone, 0.99)] },
+      { bar: 'retention.p99', values: [p99(during) / p99(alone)] },
       { bar: 'retention.left', values: [left.rows + left.objects + files.length - 3 * STAY] },
       { bar: 'retention.lost', values: [3 * STAY - (kept[0]?.count ?? 0)] },
     ])

@@ -23,6 +23,7 @@ const silence = ({ at, days }: Cutoff) => sql`${at}::timestamptz - make_interval
  * Whether a run `r` is past its end. What a run without one is judged by was written with the database's clock: its row, its steps, its
  * newest state. The times that producers tell are not.
  */
+/* Of a step there is a scalar: what exists or not may be looked up in a hash of all steps. */
 const isPast = (cutoff: Cutoff): Record<DueSource, Part> => ({
   named: sql`r.expires_at <= ${moment(cutoff)}`,
   silent:
@@ -31,7 +32,7 @@ const isPast = (cutoff: Cutoff): Record<DueSource, Part> => ({
       : sql`(r.expires_at is null and r.created_at <= ${silence(cutoff)} and r.updated_at <= ${silence(cutoff)}
           and coalesce((select s.created_at from state_snapshots s where s.run_id = r.run_id order by s.seq desc limit 1)
             <= ${silence(cutoff)}, true)
-          and not exists (select from statelens_steps t where t.run_id = r.run_id and t.updated_at > ${silence(cutoff)}))`,
+          and (select 1 from statelens_steps t where t.run_id = r.run_id and t.updated_at > ${silence(cutoff)} limit 1) is null)`,
 })
 
 /** Whether a run `r` is past its end, either way. */

@@ -25,8 +25,8 @@ export interface RetentionTimerOptions extends RetentionSettings {
 }
 
 const TELL_AGAIN_MILLIS = 86_400_000
-/** Of three seconds one is its own: whoever reads meanwhile comes first. */
-const REST = 2
+/** Of four seconds one is its own: whoever reads meanwhile comes first. */
+const REST = 3
 
 export function createRetentionTimer(options: RetentionTimerOptions): RetentionTimer {
   const { db, days, maxPercent, sweeper, everySeconds = 600, lookSeconds = 60 } = options
