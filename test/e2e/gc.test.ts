@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { lookAtRows } from '../../src/commands/doctor/rows.ts'
 import { runGc } from '../../src/commands/gc.ts'
 import { readConfig } from '../../src/config.ts'
+import { createDatabase } from '../../src/db/connect.ts'
 import { createLogger } from '../../src/log.ts'
 import { insertAged } from '../support/aged.ts'
 import { filesBelow } from '../support/objects.ts'
@@ -88,8 +90,13 @@ describe('statelens gc', { concurrency: true }, () => {
     assert.equal(refused.code, 2)
     assert.match(refused.stdout, /more than 20 percent \(RETENTION_MAX_PERCENT\), so nothing is deleted/)
     assert.equal(await countRows(server.databaseUrl, 'state_snapshots'), 6)
+    const db = createDatabase({ url: server.databaseUrl })
+    const doctor = async () => (await lookAtRows(db)).map(({ mark, text }) => `${mark} ${text}`).join('\n')
+    assert.match(await doctor(), /^warn more is past its end than RETENTION_MAX_PERCENT allows/m)
     assert.equal((await gc(server, { force: true })).code, 0)
     assert.equal((await filesBelow(server.storagePath)).length, 3)
+    assert.match(await doctor(), /^ok what was past its end was deleted, last /m)
+    await db.close()
   })
 
   it('I9: goes by the clock of the database, however wrong that of its machine is', async () => {
