@@ -6,7 +6,7 @@ import type { Totals } from '../db/queries/due.ts'
 import { isAppError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { auditTo } from '../server/audit.ts'
-import type { Due } from '../snapshots/upkeep/count-due.ts'
+import { AT_ONCE, type Due } from '../snapshots/upkeep/count-due.ts'
 import { type RetentionReport, runRetention } from '../snapshots/upkeep/retention.ts'
 import type { SweepReport } from '../snapshots/upkeep/sweep-objects.ts'
 import { createSweeper } from '../snapshots/upkeep/sweeper.ts'
@@ -72,7 +72,7 @@ async function retain(db: Database, command: GcCommand): Promise<RetentionReport
       everySeconds: 0,
       isDryRun,
       isForced,
-      rest: 0,
+      pace: AT_ONCE,
       signal,
       onCounted: (due, totals) => output.write(describeDue(due, totals)),
       onExpired(gone, progress) {

@@ -3,9 +3,6 @@ import type { Candidate, Cutoff, Totals } from '../../db/queries/due.ts'
 import { type Expired, expireRuns, expireStates, expireStatesOfRun } from '../../db/queries/expiry.ts'
 import { inBatches, restAfter, type WalkOptions, walkRuns } from './count-due.ts'
 
-/** Rows of a batch, and runs. */
-const ROWS_AT_ONCE = 500
-
 /** What went so far. */
 export interface RetentionProgress {
   readonly runs: number
@@ -28,7 +25,8 @@ export interface Expirer {
 }
 
 export function createExpirer(options: ExpirerOptions): Expirer {
-  const { db, cutoff, allowed, alive, onExpired } = options
+  const { db, cutoff, allowed, alive, pace, signal, onExpired } = options
+  const { batchRows } = pace
   const gone = { runs: 0, states: 0 }
   let isRefused = false
 
@@ -47,11 +45,13 @@ export function createExpirer(options: ExpirerOptions): Expirer {
   }
 
   async function expireOwn(): Promise<void> {
-    await inBatches(options, ROWS_AT_ONCE, async (after, limit) => {
+    await inBatches(options, batchRows, async (after, limit) => {
+      const began = performance.now()
       const room = allowed ? Math.floor(allowed.states - gone.states) : limit
       if (room < 1) return null
       const { expired, next } = await expireStates(db, cutoff, { after, limit: Math.min(limit, room) })
       tell(expired)
+      await restAfter(began, { pace, signal, rows: sumOf(expired) })
       return next
     })
   }
@@ -60,15 +60,15 @@ export function createExpirer(options: ExpirerOptions): Expirer {
     for (const { runId, fate, states } of candidates) {
       if (fate === 'partly' && states > 0 && mayGo(0, states)) await expireSome(runId)
     }
-    for (const batch of toBatches(candidates)) {
-      const states = batch.reduce((sum, run) => sum + run.states, 0)
+    for (const batch of toBatches(candidates, batchRows)) {
+      const states = sumOf(batch)
       if (!mayGo(batch.length, states)) return
       await alive()
       const began = performance.now()
       const runIds = batch.map(({ runId }) => runId)
-      const deleted = await expireRuns(db, cutoff, { runIds, limit: ROWS_AT_ONCE })
+      const deleted = await expireRuns(db, cutoff, { runIds, limit: batchRows })
       tell(batch.flatMap(({ runId, states }) => (deleted.includes(runId) ? [{ runId, states, isRun: true }] : [])))
-      await restAfter(began, options)
+      await restAfter(began, { pace, signal, rows: states })
     }
   }
 
@@ -76,9 +76,9 @@ export function createExpirer(options: ExpirerOptions): Expirer {
     for (let states = 1; states > 0; ) {
       await alive()
       const began = performance.now()
-      states = await expireStatesOfRun(db, cutoff, runId, ROWS_AT_ONCE)
+      states = await expireStatesOfRun(db, cutoff, runId, batchRows)
       if (states > 0) tell([{ runId, states, isRun: false }])
-      await restAfter(began, options)
+      await restAfter(began, { pace, signal, rows: states })
     }
   }
 
@@ -92,17 +92,21 @@ export function createExpirer(options: ExpirerOptions): Expirer {
   }
 }
 
+function sumOf(parts: readonly { readonly states: number }[]): number {
+  return parts.reduce((sum, { states }) => sum + states, 0)
+}
+
 /** Runs of few rows together; a longer one by itself, whose rest goes by the queue of deletions. */
-function toBatches(candidates: readonly Candidate[]): Candidate[][] {
+function toBatches(candidates: readonly Candidate[], batchRows: number): Candidate[][] {
   const batches: Candidate[][] = []
   let rows = 0
   for (const run of candidates) {
     if (run.fate !== 'whole') continue
     const size = 1 + run.states + run.steps
     const last = batches.at(-1)
-    if (last && rows + size <= ROWS_AT_ONCE) last.push(run)
+    if (last && rows + size <= batchRows) last.push(run)
     else batches.push([run])
-    rows = last && rows + size <= ROWS_AT_ONCE ? rows + size : size
+    rows = last && rows + size <= batchRows ? rows + size : size
   }
   return batches
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Database } from '../../db/connect.ts'
 import { Departure } from '../../errors.ts'
 import type { Expiry } from '../audit.ts'
+import { GENTLY } from './count-due.ts'
 import { type RetentionReport, type RetentionSettings, runRetention } from './retention.ts'
 import type { Sweeper } from './sweeper.ts'
 
@@ -25,8 +26,8 @@ export interface RetentionTimerOptions extends RetentionSettings {
 }
 
 const TELL_AGAIN_MILLIS = 86_400_000
-/** Of four seconds one is its own: whoever reads meanwhile comes first. */
-const REST = 3
+/** So many states are gone before the sweeper is told. */
+const WAKE_STATES = 500
 
 export function createRetentionTimer(options: RetentionTimerOptions): RetentionTimer {
   const { db, days, maxPercent, sweeper, everySeconds = 600, lookSeconds = 60 } = options
@@ -38,20 +39,25 @@ export function createRetentionTimer(options: RetentionTimerOptions): RetentionT
   let toldAt = Number.NEGATIVE_INFINITY
 
   async function pass(): Promise<void> {
+    let gone = 0
     const report = await runRetention({
       db,
       days,
       maxPercent,
       holder,
       everySeconds,
-      rest: REST,
+      pace: GENTLY,
       signal,
       onExpired(expired) {
         for (const expiry of expired) onExpired(expiry)
+        gone += expired.reduce((sum, { states }) => sum + states, 0)
+        if (gone < WAKE_STATES) return
         // Bytes go along with the rows, and not all of them at the end.
+        gone = 0
         sweeper.wake()
       },
     })
+    if (gone > 0) sweeper.wake()
     if (report.outcome !== 'too many') return
     if (performance.now() - toldAt < TELL_AGAIN_MILLIS) return
     toldAt = performance.now()

@@ -2,7 +2,7 @@ import type { Database } from '../../db/connect.ts'
 import { type Cutoff, loadTotals, type Totals } from '../../db/queries/due.ts'
 import type { Expired } from '../../db/queries/expiry.ts'
 import { endTurn, keepTurn, takeTurn } from '../../db/queries/passes.ts'
-import { countDue, type Due } from './count-due.ts'
+import { countDue, type Due, type Pace } from './count-due.ts'
 import { createExpirer, type RetentionProgress } from './expirer.ts'
 
 /** What retention is called in the table of passes. */
@@ -25,8 +25,7 @@ export interface RetentionPassOptions extends RetentionSettings {
   readonly isDryRun?: boolean
   /** Deletes however much it is. */
   readonly isForced?: boolean
-  /** How long it rests after each batch, as a part of what the batch took: 1 for as long. */
-  readonly rest: number
+  readonly pace: Pace
   /** Told of each batch, once it is committed. */
   readonly onExpired?: (expired: readonly Expired[], progress: RetentionProgress) => void
   /** Told what there is to do, before it is done. */
@@ -74,12 +73,12 @@ export async function runRetention(options: RetentionPassOptions): Promise<Reten
 }
 
 async function passThrough(cutoff: Cutoff, options: RetentionPassOptions): Promise<RetentionReport> {
-  const { db, holder, maxPercent, isForced = false, isDryRun = false, onCounted, signal, rest } = options
+  const { db, holder, maxPercent, isForced = false, isDryRun = false, onCounted, signal, pace } = options
   const alive = async () => {
     signal.throwIfAborted()
     if (!(await keepTurn(db, { name: RETENTION, holder }))) throw new Error('Another process has taken retention over')
   }
-  const due = await countDue({ db, cutoff, alive, rest, signal })
+  const due = await countDue({ db, cutoff, alive, pace, signal })
   const totals = await loadTotals(db)
   onCounted?.(due, totals)
   const allowed = isForced

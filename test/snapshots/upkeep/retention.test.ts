@@ -7,6 +7,7 @@ import { deleteRun, deleteSnapshot } from '../../../src/db/queries/deletions.ts'
 import type { Expired } from '../../../src/db/queries/expiry.ts'
 import { approveSnapshot, setLegalHold } from '../../../src/db/queries/holds.ts'
 import { loadEndedPass, takeTurn } from '../../../src/db/queries/passes.ts'
+import { AT_ONCE } from '../../../src/snapshots/upkeep/count-due.ts'
 import { sweepDeletions } from '../../../src/snapshots/upkeep/deletion-sweep.ts'
 import {
   RETENTION,
@@ -24,7 +25,7 @@ async function pass(
   { db }: Pick<TestStore, 'db'>,
   options: Partial<RetentionPassOptions> = {},
 ): Promise<RetentionReport> {
-  const usual = { db, days: null, maxPercent: 100, everySeconds: 0, rest: 0, holder: randomUUID() }
+  const usual = { db, days: null, maxPercent: 100, everySeconds: 0, pace: AT_ONCE, holder: randomUUID() }
   return await runRetention({ ...usual, signal: new AbortController().signal, ...options })
 }
 
@@ -234,7 +235,7 @@ describe('a pass of retention', () => {
     let told = 0
     const first = pass(store, {
       onExpired: () => void query(store.databaseUrl, 'update statelens_passes set held_until = now()'),
-      rest: 1,
+      pace: { ...AT_ONCE, rest: 1 },
     }).then(
       ({ deleted }) => deleted.states,
       () => 0,
