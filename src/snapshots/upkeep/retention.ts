@@ -44,6 +44,9 @@ export interface RetentionReport {
   readonly deleted: RetentionProgress
 }
 
+/** A turn lasts much longer; a sign of life is a commit of its own. */
+const LIFE_SIGN_MILLIS = 10_000
+
 const NOTHING = { runs: 0, states: 0 }
 const BUSY: RetentionReport = {
   outcome: 'busy',
@@ -74,8 +77,11 @@ export async function runRetention(options: RetentionPassOptions): Promise<Reten
 
 async function passThrough(cutoff: Cutoff, options: RetentionPassOptions): Promise<RetentionReport> {
   const { db, holder, maxPercent, isForced = false, isDryRun = false, onCounted, signal, pace } = options
+  let seenAt = Number.NEGATIVE_INFINITY
   const alive = async () => {
     signal.throwIfAborted()
+    if (performance.now() - seenAt < LIFE_SIGN_MILLIS) return
+    seenAt = performance.now()
     if (!(await keepTurn(db, { name: RETENTION, holder }))) throw new Error('Another process has taken retention over')
   }
   const due = await countDue({ db, cutoff, alive, pace, signal })
