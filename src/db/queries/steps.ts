@@ -212,7 +212,8 @@ export async function upsertSteps(db: Database, steps: readonly WholeStep[]): Pr
         ${list(({ startedAt }) => startedAt)}::timestamptz[], ${list(({ endedAt }) => endedAt)}::timestamptz[],
         ${list(({ error }) => error && JSON.stringify(error))}::jsonb[])
       on conflict (run_id, step_id) do update set name = excluded.name, kind = excluded.kind, status = excluded.status,
-        started_at = excluded.started_at, ended_at = excluded.ended_at, error = excluded.error, updated_at = now()`.execute(tx)
+        started_at = excluded.started_at, ended_at = excluded.ended_at, error = excluded.error,
+        updated_at = now()`.execute(tx)
   })
 }
 
