@@ -56,8 +56,9 @@ export function createRetentionTimer(options: RetentionTimerOptions): RetentionT
         gone = 0
         sweeper.wake()
       },
+    }).finally(() => {
+      if (gone > 0) sweeper.wake()
     })
-    if (gone > 0) sweeper.wake()
     if (report.outcome !== 'too many') return
     if (performance.now() - toldAt < TELL_AGAIN_MILLIS) return
     toldAt = performance.now()
