@@ -20,6 +20,7 @@ import { createLinks } from './snapshots/links.ts'
 import { createMayRead } from './snapshots/may-read.ts'
 import { createReaders } from './snapshots/readers.ts'
 import { type AdmissionOptions, createAdmission } from './snapshots/source/admission.ts'
+import { createRetentionTimer } from './snapshots/upkeep/retention-timer.ts'
 import { createStoredReads } from './snapshots/upkeep/stored-reads.ts'
 import { createSweeper } from './snapshots/upkeep/sweeper.ts'
 import { createVerifier } from './snapshots/upkeep/verifier.ts'
@@ -28,6 +29,9 @@ import { createPayloads } from './snapshots/views/payloads.ts'
 import { createLinkSigner, type LinkSigner, type LinkSignerOptions } from './storage/links/signed-link.ts'
 import { createUploadLinkSigner, type UploadLinkSigner } from './storage/links/upload-link.ts'
 import { CACHE_ENTRY_MAX_BYTES, openCache, openStorage } from './stores.ts'
+
+const TOO_MANY =
+  'more is past its end than RETENTION_MAX_PERCENT allows, so nothing of it is deleted: look, and then run gc --force'
 
 /** Every part of a server, made once. */
 export type Built = ReturnType<typeof build>
@@ -66,9 +70,20 @@ export function build(options: AppOptions, { authenticate, policies }: Access, f
     telemetry,
     isOnDuty: () => options.crew?.isOnDuty() ?? true,
   })
+  const audit = auditTo(log)
+  const retention = createRetentionTimer({
+    db: sweeping,
+    days: config.retentionDays ?? null,
+    maxPercent: config.retentionMaxPercent,
+    sweeper,
+    telemetry,
+    ...options.retention,
+    onExpired: audit.expired,
+    onTooMany: ({ due, totals }) => log.warn({ due, totals, maxPercent: config.retentionMaxPercent }, TOO_MANY),
+    onProblem: warn('retention failed'),
+  })
   const admission = createAdmission({ ...admissionOf(config), ...options.admission })
   const mayRead = createMayRead(policies)
-  const audit = auditTo(log)
   // Where nobody is asked, nobody could be named.
   const told = authenticate ? audit : undefined
   const payloads = createPayloads({
@@ -103,6 +118,7 @@ export function build(options: AppOptions, { authenticate, policies }: Access, f
       storage,
       cache,
       sweeper,
+      retention,
       admission,
       audit,
       policies,

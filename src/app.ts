@@ -25,6 +25,7 @@ import type { SnapshotWriter } from './snapshots/capture/writer.ts'
 import type { PassLimits } from './snapshots/indexes/passes.ts'
 import type { Readers } from './snapshots/readers.ts'
 import type { AdmissionOptions } from './snapshots/source/admission.ts'
+import type { RetentionTimerOptions } from './snapshots/upkeep/retention-timer.ts'
 import type { Payloads } from './snapshots/views/payloads.ts'
 
 /** The server without a socket: whoever listens hands requests to it. */
@@ -77,6 +78,8 @@ export interface AppOptions {
   readonly onStandbyStatement?: (text: string) => void
   /** Over the limits of the settings. */
   readonly admission?: AdmissionOptions
+  /** How often retention looks and passes, in seconds; what is usual when left out. */
+  readonly retention?: Pick<RetentionTimerOptions, 'everySeconds' | 'lookSeconds'>
   /** Over the limits of the settings. */
   readonly streams?: Partial<StreamLimits>
   /** Milliseconds since 1970, for links to this server; the clock of the process when left out. */
@@ -112,7 +115,8 @@ export function createApp(options: AppOptions): App {
   const access = { ...opened, authenticate }
   const failures = createFailureLog()
   const built = build(options, access, failures)
-  const { db, watching, sweeping, events, storage, cache, sweeper, writer, readers, payloads, uploads } = built
+  const { db, watching, sweeping, events, storage, cache, sweeper, retention, writer, readers, payloads, uploads } =
+    built
   const front = {
     log,
     telemetry: built.telemetry,
@@ -170,7 +174,7 @@ export function createApp(options: AppOptions): App {
       events.close()
       built.parts.close()
       await uploads.close()
-      await sweeper.stop()
+      await Promise.all([retention.stop(), sweeper.stop()])
       await built.reads.close()
       await Promise.all([db.close(), watching.close(), sweeping.close(), cache.close()])
       storage.close()

@@ -54,6 +54,10 @@ export interface Config extends AccessConfig, ScaleConfig {
   readonly drainDelaySeconds: number
   readonly s3?: ObjectStoreConfig
   readonly minio?: ObjectStoreConfig
+  /** How long a run without an end of its own lives after its last sign of life; undefined: for ever. */
+  readonly retentionDays?: number
+  /** Of all runs, and of all states: a pass of retention that would delete more deletes nothing. */
+  readonly retentionMaxPercent: number
   /** Undefined: the configured buckets. */
   readonly allowedBuckets?: readonly string[]
   /** Newest first; empty: one is made at start, and links end with the process. */
@@ -107,7 +111,7 @@ const ORIGIN = /^https?:\/\/(?:\[[\da-f:.]+\]|[^\s/?#@:*%\\[\]]+)(?::\d{1,5})?$/
 const BUCKET = /^(?!.*\.\.)(?!\d+(?:\.\d+){3}$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/
 /** Names that begin so are meant for this server, or for nothing. */
 const OWN_PREFIX =
-  /^(?:S3|MINIO|SNAPSHOT|VALKEY|SIGNED_URL|STORAGE_ALLOWED|PAYLOAD|UPLOAD_STREAMS|EVENT_STREAMS|TRANSFER_MIN|KEEP_ALIVE|DRAIN|CORS|QUERY|AUTH|JWT|REDACTION|TRUSTED|RATE|DATABASE_READ|DATABASE_CONN\w*)_|^WORKER$/
+  /^(?:S3|MINIO|SNAPSHOT|VALKEY|SIGNED_URL|STORAGE_ALLOWED|PAYLOAD|UPLOAD_STREAMS|EVENT_STREAMS|TRANSFER_MIN|KEEP_ALIVE|DRAIN|CORS|QUERY|AUTH|JWT|REDACTION|TRUSTED|RATE|RETENTION|DATABASE_READ|DATABASE_CONN\w*)_|^WORKER$/
 
 /** @throws ConfigError with every problem at once. */
 export function readConfig(env: Env): Config {
@@ -142,6 +146,8 @@ export function readConfig(env: Env): Config {
     queryLimits: readQueryLimits(read, problems),
     s3,
     minio,
+    retentionDays: read.text('RETENTION_DAYS') === undefined ? undefined : readRetentionDays(read),
+    retentionMaxPercent: read.integer('RETENTION_MAX_PERCENT', { fallback: 20, min: 1, max: 100 }),
     allowedBuckets: readBuckets(read, problems),
     signedUrlSecrets: readSecrets(read, problems),
     // No store signs for more than seven days.
@@ -155,6 +161,10 @@ export function readConfig(env: Env): Config {
   // A setting that two others fall back on is read for each.
   if (problems.length > 0) throw new ConfigError([...new Set(problems)])
   return Object.freeze(config)
+}
+
+function readRetentionDays(read: SettingReader): number {
+  return read.integer('RETENTION_DAYS', { fallback: 0, min: 1, max: 36_500 })
 }
 
 /** @param workers each of them needs a place at least. */

@@ -42,6 +42,8 @@ describe('settings', () => {
       redactionPoliciesFile: undefined,
       trustedDocumentsFile: undefined,
       rateLimitPerMinute: 0,
+      retentionDays: undefined,
+      retentionMaxPercent: 20,
       publicUrl: undefined,
       corsOrigins: [],
       databaseUrl: undefined,

@@ -43,7 +43,7 @@ export async function captureBy(settings: CaptureSettings, job: CaptureJob): Pro
   const target = putTargetOf(request)
   if (source.kind === 'stream') {
     if (target === undefined) {
-      throw badRequest('A stream needs a stepId, and has no metadata and no expiresAt: give bytes or a blob instead')
+      throw badRequest('A stream needs a stepId, and has no metadata: give bytes or a blob instead')
     }
     const { digest, encoding } = source
     const coded = encoding ? { ...target, headers: { ...target.headers, 'content-encoding': encoding } } : target

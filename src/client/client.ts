@@ -64,7 +64,7 @@ export interface Client {
    * upload to the object store; by PUT as well where the store cannot be reached from here. Bytes, blobs and streams are kept
    * byte for byte, in constant memory. Whatever fails in passing is repeated, under one idempotency key, and stored once.
    *
-   * A stream always goes by PUT: it needs a `stepId`, and cannot have `metadata` or `expiresAt`. Begun, it is read to its end
+   * A stream always goes by PUT: it needs a `stepId`, and cannot have `metadata`. Begun, it is read to its end
    * or closed; it is not begun twice, unless it comes as a function.
    * @throws StatelensError of the server's code; `NETWORK` when retries did not help: the same capture under the same key may
    * then be sent again. `BAD_REQUEST` and `INVALID_PAYLOAD` for what cannot be stored. The signal's reason, and what a stream throws.

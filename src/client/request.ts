@@ -37,10 +37,11 @@ const PATH_MAX_LENGTH = 6000
 /** How the PUT route says this capture; undefined when it cannot. */
 export function putTargetOf(request: CaptureRequest): PutTarget | undefined {
   const { runId, stepId, kind, attempt, snapshotId, isSuccessState, replaySafe, redactionPolicy, piiTags } = request
+  const expiresAt = instantText(request.expiresAt)
   const key = request.idempotencyKey ?? undefined
-  if (stepId == null || request.metadata != null || request.expiresAt != null) return undefined
+  if (stepId == null || request.metadata != null) return undefined
   if (![runId, stepId].every(isPathSegment) || (key !== undefined && !isHeaderValue(key))) return undefined
-  const once = { kind, attempt, snapshotId, isSuccessState, replaySafe, redactionPolicy }
+  const once = { kind, attempt, snapshotId, isSuccessState, replaySafe, redactionPolicy, expiresAt }
   const named = [...Object.entries(once), ...(piiTags ?? []).map((tag) => ['piiTags', tag] as const)]
   const pairs = named.filter(([, value]) => value != null).map(([name, value]) => [name, String(value)] as const)
   if (!pairs.every(([, value]) => value.isWellFormed())) return undefined
@@ -53,8 +54,8 @@ export function putTargetOf(request: CaptureRequest): PutTarget | undefined {
 
 /** The capture as JSON of a GraphQL input, with more fields, each of them JSON already. */
 export function inputText(request: CaptureRequest, rest: Readonly<Record<string, string>>): string {
-  const { runId, stepId, kind, attempt, snapshotId, idempotencyKey, metadata, expiresAt, ...flags } = request
-  if (expiresAt instanceof Date && Number.isNaN(expiresAt.getTime())) throw badRequest('expiresAt is no date')
+  const { runId, stepId, kind, attempt, snapshotId, idempotencyKey, metadata, ...flags } = request
+  const expiresAt = instantText(request.expiresAt)
   const { isSuccessState, replaySafe, piiTags, redactionPolicy } = flags
   const named = { runId, stepId, kind, attempt, snapshotId, idempotencyKey, metadata, expiresAt }
   const own = { ...named, isSuccessState, replaySafe, piiTags, redactionPolicy }
@@ -64,6 +65,12 @@ export function inputText(request: CaptureRequest, rest: Readonly<Record<string,
   } catch (cause) {
     throw badRequest('JSON cannot say that metadata', cause)
   }
+}
+
+function instantText(instant: CaptureRequest['expiresAt']): string | null | undefined {
+  if (!(instant instanceof Date)) return instant
+  if (Number.isNaN(instant.getTime())) throw badRequest('expiresAt is no date')
+  return instant.toISOString()
 }
 
 /** URL parsers drop segments of dots, escaped or not, and no route matches an empty one. */

@@ -1,11 +1,13 @@
 import type { Command } from './command.ts'
-import { applyMigrations, demo, diff, doctor, pass, serve, tail, token } from './run-command.ts'
+import { applyMigrations, audit, demo, diff, doctor, gc, pass, serve, tail, token } from './run-command.ts'
 
 export const HELP = `statelens <command>
 
   serve     answer GraphQL; with no settings at all on an embedded database in .statelens
   migrate   bring the database of DATABASE_URL to this version's tables, adopting those of the old system
+  gc        delete what is past its end, and the bytes that nobody names any more
   verify    read every payload back, and tell which are missing or corrupt
+  audit     compare the stores with the ledger of their objects, in both directions
   index     make the indexes of older states, by which parts of them are read
   diff      tell what leads from one state to another
   doctor    look at database, storage, links and cache, and say what is wrong and what to do
@@ -37,6 +39,19 @@ on. Several at once are safe, a second run changes nothing, and one that was bro
     options: { 'dry-run': { type: 'boolean' } },
     run: applyMigrations,
   },
+  gc: {
+    about: `Deletes the states and runs that are past their end (expiresAt, RETENTION_DAYS), and the bytes that nobody names any more. A server
+does so by itself every ten minutes; one at a time of all processes of a database. Nothing goes that is golden, under legal hold, or
+another writer's, and nothing at all where it would be more than RETENTION_MAX_PERCENT of all runs or states.
+
+  --dry-run   only count, and tell
+  --force     however much it is
+
+Progress goes to standard output, a line of JSON for each run of which something went to standard error. Ends with 0 when all of it is
+gone, 2 when it would be too much and nothing was deleted, and 1 when it was stopped or some of it could not be deleted yet.`,
+    options: { 'dry-run': { type: 'boolean' }, force: { type: 'boolean' } },
+    run: gc,
+  },
   verify: {
     about: `Reads every payload back from where it is stored, compares it with its digest, and records what that shows. States that the old
 system left both in a row and as an object are settled anew.
@@ -49,6 +64,27 @@ Ends with 0 when all that can be checked is intact, 2 when something is missing 
 not read some: it then prints the --after that goes on from there.`,
     options: PASS_OPTIONS,
     run: (env, args) => pass(env, args, async () => (await import('./verify.ts')).runVerify),
+  },
+  audit: {
+    about: `Lists what lies in the stores, and asks for what should: tells of bytes that nobody knows, of states whose object is gone or
+is not what was stored, and of rows that do not fit together. It is slow, so that it can run beside everything else, and changes nothing.
+
+  --min-age DAYS       bytes that nobody knows count from this age on: 7, and 1 at the least
+  --sample PERCENT     of the objects, that have one chunk read and compared: 1
+  --per-second N       objects that the stores are asked for: 200
+  --delete-orphans     give bytes that nobody knows to the queue of deletions, and delete them. Not in a bucket that another database
+                       has objects of this kind in, for here they are unknown
+  --force              also where that is more than RETENTION_MAX_PERCENT of what is there
+
+Ends with 0 when all is well, or was made so, 2 when something was found, and 1 when it was stopped.`,
+    options: {
+      'min-age': { type: 'string' },
+      sample: { type: 'string' },
+      'per-second': { type: 'string' },
+      'delete-orphans': { type: 'boolean' },
+      force: { type: 'boolean' },
+    },
+    run: audit,
   },
   index: {
     about: `Makes the indexes of states above 1 MiB that have none: those that an earlier version captured, and those of other writers. Without

@@ -48,6 +48,33 @@ export async function pass(env: NodeJS.ProcessEnv, args: OptionValues, load: () 
   }
 }
 
+export async function audit(env: NodeJS.ProcessEnv, args: OptionValues): Promise<number> {
+  return await pass(env, args, async () => (await import('./audit.ts')).runAudit)
+}
+
+export async function gc(env: NodeJS.ProcessEnv, values: OptionValues): Promise<number> {
+  const config = readConfig(env)
+  const output = { write: (line: string) => void process.stderr.write(line) }
+  const log = createLogger({ level: config.logLevel, output })
+  const signal = stopSignal(log)
+  const { runGc } = await import('./gc.ts')
+  const { openDatabase, requireMigrated } = await import('./open-database.ts')
+  const database = await openDatabase(config)
+  try {
+    await requireMigrated(database.url)
+    return await runGc({
+      config: { ...config, databaseUrl: database.url },
+      isDryRun: values['dry-run'] === true,
+      isForced: values['force'] === true,
+      output: process.stdout,
+      log,
+      signal,
+    })
+  } finally {
+    await database.stop()
+  }
+}
+
 export async function diff(
   env: NodeJS.ProcessEnv,
   values: OptionValues,

@@ -40,11 +40,6 @@ export const LIST_INDEXES: readonly Index[] = [
     table: 'state_snapshots',
     definition: `(run_id, ${FACET}, seq) include (size_bytes)`,
   },
-  {
-    name: 'state_snapshots_expires',
-    table: 'state_snapshots',
-    definition: '(expires_at) where expires_at is not null',
-  },
   { name: 'statelens_runs_errors', table: 'statelens_runs', definition: `(${HAS_ERRORS}, created_at, run_id)` },
   {
     name: 'statelens_runs_workflow_text',
@@ -56,7 +51,6 @@ export const LIST_INDEXES: readonly Index[] = [
     table: 'statelens_runs',
     definition: '(run_id text_pattern_ops) include (created_at)',
   },
-  { name: 'statelens_runs_expires', table: 'statelens_runs', definition: '(expires_at) where expires_at is not null' },
 ]
 
 /** Of a column that came with the migration of the order of commits. */
@@ -82,7 +76,31 @@ export const EVENT_INDEXES: readonly Index[] = [
   },
 ]
 
-const LATER_INDEXES = [...LIST_INDEXES, ...CHANGE_INDEXES, ...EVENT_INDEXES]
+/** By what retention finds what is due, and what keeps a run. */
+export const RETENTION_INDEXES: readonly Index[] = [
+  {
+    name: 'state_snapshots_due',
+    table: 'state_snapshots',
+    definition: '(expires_at, seq) where expires_at is not null and not is_golden',
+  },
+  {
+    name: 'state_snapshots_run_expires',
+    table: 'state_snapshots',
+    definition: '(run_id, expires_at) where expires_at is not null',
+  },
+  {
+    name: 'state_snapshots_kept',
+    table: 'state_snapshots',
+    definition: '(run_id, is_golden) where is_golden or request_digest is null',
+  },
+  {
+    name: 'statelens_runs_due',
+    table: 'statelens_runs',
+    definition: '(expires_at, run_id) where expires_at is not null',
+  },
+]
+
+const LATER_INDEXES = [...LIST_INDEXES, ...CHANGE_INDEXES, ...EVENT_INDEXES, ...RETENTION_INDEXES]
 
 /**
  * The indexes that are not there, or were broken off while they were made.

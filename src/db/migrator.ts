@@ -15,6 +15,7 @@ import * as captures from './migrations/0012-captures.ts'
 import * as stateIndexes from './migrations/0013-state-indexes.ts'
 import * as changes from './migrations/0014-changes.ts'
 import * as stateKeys from './migrations/0015-state-keys.ts'
+import * as retention from './migrations/0016-retention.ts'
 
 interface Migration {
   up(db: Kysely<unknown>): Promise<void>
@@ -37,6 +38,7 @@ const MIGRATIONS: readonly (readonly [string, Migration])[] = [
   ['0013-state-indexes', stateIndexes],
   ['0014-changes', changes],
   ['0015-state-keys', stateKeys],
+  ['0016-retention', retention],
 ]
 
 /** A statement: what belongs to a table of the old system is made beside it, wherever the search path finds it. */

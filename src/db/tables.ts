@@ -22,6 +22,8 @@ export interface RunsTable {
   error: JsonText | null
   /** Number of the transaction that wrote the row last; null for what came before it was kept. */
   changed_xid: WithDefault<string | null>
+  /** Nothing of it expires, and nobody deletes it. */
+  legal_hold: WithDefault<boolean>
 }
 
 export interface StepsTable {
@@ -37,6 +39,7 @@ export interface StepsTable {
   error: JsonText | null
   ordinal: Generated<string>
   changed_xid: WithDefault<string | null>
+  updated_at: WithDefault<Instant>
 }
 
 /** The old system's table, widened: every column after `snapshot` is new, and nullable or defaulted. */
@@ -79,6 +82,10 @@ export interface StateSnapshotsTable {
   verified_at: Instant | null
   /** Number of the transaction that wrote the row; null for what came before it was kept. */
   changed_xid: WithDefault<string | null>
+  /** Who or what approved a golden state, as its approver says it. */
+  golden_source: string | null
+  golden_metadata: JsonText | null
+  golden_at: Instant | null
 }
 
 /** `pending` while its bytes are on the way, `live` once a snapshot names it, `doomed` until its bytes are gone. */
@@ -170,6 +177,17 @@ export interface StoresTable {
   created_at: WithDefault<Instant>
 }
 
+/** What one server does at a time for all of them. */
+export interface PassesTable {
+  name: string
+  /** Whoever does it now; his turn ends with `held_until` unless he renews it. */
+  holder: string | null
+  held_until: WithDefault<Instant>
+  /** When the last one ended, and how. */
+  ended_at: Instant | null
+  report: JsonText | null
+}
+
 /** By what places of a state above 1 MiB are found. States have it as long as anybody has the state; it can be made anew from it. */
 export interface StateIndexesTable {
   /** SHA-256 of the payload; of what names one version of it where another writer may replace it. */
@@ -208,6 +226,7 @@ export interface Tables {
   statelens_tombstones: TombstonesTable
   statelens_uploads: UploadsTable
   statelens_stores: StoresTable
+  statelens_passes: PassesTable
   statelens_state_indexes: StateIndexesTable
   statelens_state_keys: StateKeysTable
 }

@@ -25,7 +25,7 @@ export interface Services {
   readonly links: Links
   readonly uploads: Uploads
   readonly events: Events
-  readonly audit?: Pick<Audit, 'deleted'> | undefined
+  readonly audit?: Pick<Audit, 'deleted' | 'held' | 'golden'> | undefined
   /** Told when a viewer has written something. @returns what others have to name to see it; undefined where nobody has to. */
   readonly noteWrite?: ((viewer: Viewer) => Promise<Position | undefined>) | undefined
   /** Of the application around; undefined: scopes alone decide. */

@@ -16,6 +16,7 @@ import './types/node.ts'
 import './types/integrity.ts'
 import './types/download.ts'
 import './types/capture.ts'
+import './types/golden.ts'
 import './types/upload.ts'
 import './types/events.ts'
 

@@ -15,7 +15,12 @@ import type { Scope } from '../auth/viewer.ts'
 const OPEN: ReadonlySet<string> = new Set(['Query.viewer', 'Query._service', 'Query.__schema', 'Query.__type'])
 
 /** Mutations that ask for another scope than `write`. */
-const MUTATIONS: Readonly<Record<string, Scope>> = { deleteRun: 'delete', deleteSnapshot: 'delete' }
+const MUTATIONS: Readonly<Record<string, Scope>> = {
+  deleteRun: 'delete',
+  deleteSnapshot: 'delete',
+  holdRun: 'admin',
+  markGolden: 'admin',
+}
 
 /**
  * What a mutation answers with to whoever may write and no more: by which names its caller finds again what he sent. Everything else of

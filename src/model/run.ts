@@ -34,6 +34,8 @@ export interface Run {
   readonly expiresAt: Instant | null
   readonly parentRunId: string | null
   readonly error: ErrorInfo | null
+  /** Whether nothing of it may go, neither by time nor by hand. */
+  readonly legalHold: boolean
 }
 
 export const RUN_FIELDS = defineFields<Run>([
@@ -48,6 +50,7 @@ export const RUN_FIELDS = defineFields<Run>([
   'expiresAt',
   'parentRunId',
   'error',
+  'legalHold',
 ])
 
 /** What an upsert names; a field left out (undefined) keeps its value, null clears it. */

@@ -31,6 +31,14 @@ export interface JsonVerdict {
   readonly etag: string
 }
 
+/** By whom or what a state was approved as a reference. */
+export interface GoldenApproval {
+  readonly source: string
+  /** JSON as it was given. */
+  readonly metadata: Buffer | null
+  readonly approvedAt: Instant
+}
+
 /** Everything about a captured state but the state itself. */
 export interface Snapshot {
   readonly snapshotId: string
@@ -64,6 +72,8 @@ export interface Snapshot {
   readonly storageState: StorageState
   readonly preview: string | null
   readonly expiresAt: Instant | null
+  /** Null for a state that is not golden, and for one that became it without this server. */
+  readonly goldenApproval: GoldenApproval | null
   /** Whether this server captured it, and so knows that its payload is JSON. */
   readonly isOwn: boolean
   /** What a check of an object that this server did not write has shown; null before one, and for every other payload. */
@@ -104,6 +114,7 @@ export const SNAPSHOT_FIELDS = defineFields<Snapshot>([
   'storageState',
   'preview',
   'expiresAt',
+  'goldenApproval',
   'isOwn',
   'jsonVerdict',
   'inlinePayload',

@@ -12,5 +12,8 @@ export function auditTo(log: Logger): Audit {
     link: ({ viewer, snapshotId, access, direct, expiresAt }) =>
       write('link', viewer, { snapshotId, access, direct, expiresAt }),
     deleted: ({ viewer, ...deletion }) => write('deleted', viewer, deletion),
+    held: ({ viewer, ...hold }) => write('held', viewer, hold),
+    golden: ({ viewer, ...golden }) => write('golden', viewer, golden),
+    expired: (expiry) => log.info({ audit: 'expired', ...expiry }, 'audit'),
   }
 }

@@ -1,10 +1,8 @@
 import { AppError } from '../errors.ts'
+import { parseInstant } from '../model/instant.ts'
 import { type CaptureInput, SNAPSHOT_KINDS } from '../model/snapshot.ts'
 
-type CaptureFields = Omit<
-  CaptureInput,
-  'runId' | 'stepId' | 'idempotencyKey' | 'metadata' | 'expiresAt' | 'contentType'
->
+type CaptureFields = Omit<CaptureInput, 'runId' | 'stepId' | 'idempotencyKey' | 'metadata' | 'contentType'>
 type Field = keyof CaptureFields
 
 const ATTEMPT_MAX = 2_147_483_647
@@ -18,6 +16,7 @@ const FIELDS: { readonly [F in Field]-?: (values: readonly string[]) => CaptureF
   snapshotId: ([value]) => value,
   redactionPolicy: ([value]) => value,
   piiTags: (values) => values,
+  expiresAt: ([value]) => parseInstant(value),
 }
 
 /**

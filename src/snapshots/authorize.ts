@@ -60,6 +60,15 @@ function createAllowedWriter(
       await requireAllowed(allowed, 'write', input.runId)
       return await writer.capture(input, payload, signal)
     },
+    async holdRun(runId, hold) {
+      await requireAllowed(allowed, 'write', runId)
+      return await writer.holdRun(runId, hold)
+    },
+    async markGolden(snapshotId, approval) {
+      const runId = await runIdOf(snapshotId)
+      if (runId !== null) await requireAllowed(allowed, 'write', runId)
+      return await writer.markGolden(runId === null ? '' : snapshotId, approval)
+    },
     async deleteSnapshot(snapshotId) {
       const runId = await runIdOf(snapshotId)
       if (runId === null) return { deleted: false, snapshotCount: 0 }

@@ -80,6 +80,24 @@ export interface DoomedObject {
   readonly isUnfinished: boolean
 }
 
+/** One object as a list of the store has it. */
+export interface ListedObject {
+  readonly uri: StorageUri
+  readonly sizeBytes: number
+  /** By the clock of the store. */
+  readonly modifiedAt: Date
+  /** Whether it cannot be read any more, and is there all the same: a bucket that keeps versions has put a mark over it. */
+  readonly isHidden: boolean
+}
+
+/** What a store keeps of what was deleted. */
+export interface Keeping {
+  /** Whether it keeps versions: `delete` then deletes all of them. */
+  readonly versions: boolean
+  /** How long, and how strictly, it lets nobody delete what is stored from now on; null for not at all. */
+  readonly lock: { readonly days: number; readonly mode: string } | null
+}
+
 export interface SignOptions {
   /** 1 second to 7 days. */
   readonly expiresInSeconds: number
@@ -186,6 +204,7 @@ export interface StorageBackend {
   /**
    * Deletes one object; an absent one is no error. Afterwards nothing is left of it: no version that was written, and no part of
    * an upload that was to become it.
+   * @throws AppError `STORAGE_UNAVAILABLE` that is lasting where the store has it locked; its details may say `lockedUntil`.
    */
   delete(
     uri: StorageUri,
@@ -201,11 +220,20 @@ export interface StorageBackend {
     options?: { readonly signal?: AbortSignal },
   ): Promise<readonly (AppError | null)[]>
 
+  /**
+   * Every object whose key begins with that of `prefix`, each once, a page at a time. What is written or deleted meanwhile may be in it
+   * or not. Absent where the store cannot tell.
+   */
+  list?(prefix: StorageUri, options?: { readonly signal?: AbortSignal }): AsyncIterable<readonly ListedObject[]>
+
   /** A URL that anyone who holds it can GET. Absent where the store cannot sign: the server then signs a link of its own. */
   getSignedUrl?(uri: StorageUri, options: SignOptions): Promise<SignedUrl>
 
   /** Absent where the store cannot sign: the body then comes by way of the server, and `put`. */
   readonly directUploads?: DirectUploads
+
+  /** What it keeps of what is deleted in the place where new objects go. Absent where that is nothing. */
+  keeping?(options?: { readonly signal?: AbortSignal }): Promise<Keeping>
 
   /** Resolves when the store answers and the bucket or root is usable; rejects as the other methods do. */
   check(options?: { readonly signal?: AbortSignal }): Promise<void>

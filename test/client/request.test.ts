@@ -45,7 +45,6 @@ describe('a capture as the target of a PUT', () => {
       { runId: 'run' },
       { runId: 'run', stepId: null },
       { ...whole, metadata: 0 },
-      { ...whole, expiresAt: '2030-01-01T00:00:00Z' },
       { ...whole, runId: '' },
       // Parsers of URLs take these for ways through folders, escaped or not.
       { ...whole, runId: '..' },

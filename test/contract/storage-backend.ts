@@ -413,6 +413,35 @@ export function testStorageBackend(name: string, { create, moreKeys = [] }: Stor
       assert.equal(String(await read(kept)), 'kept')
     })
 
+    it('lists what begins with a prefix, where the store can tell, each object once', async () => {
+      if (!backend.list) return
+      const [group, other] = [`list-${randomUUID()}`, `list-${randomUUID()}`]
+      const keys = Array.from({ length: 230 }, (_, index) => `${group}/${index % 3}/${index}`)
+      const began = Date.now()
+      for (let at = 0; at < keys.length; at += 46) {
+        const some = keys.slice(at, at + 46)
+        await Promise.all(some.map((key) => backend.put(fixture.uri(key), yielding(key.slice(-5)))))
+      }
+      await backend.put(fixture.uri(`${other}/x`), yielding('other'))
+      await backend.delete(fixture.uri(keys[7] ?? ''))
+      const listed = async (prefix: string) => {
+        const pages = await Array.fromAsync(backend.list?.(fixture.uri(prefix)) ?? [])
+        return pages.flat()
+      }
+      const found = await listed(`${group}/`)
+      const expected = keys.filter((_key, index) => index !== 7).map((key) => fixture.uri(key).key)
+      assert.deepEqual(found.map(({ uri }) => uri.key).toSorted(), expected.toSorted())
+      for (const { uri, sizeBytes, modifiedAt, isHidden } of found) {
+        assert.deepEqual([uri, sizeBytes, isHidden], [{ ...fixture.uri('x'), key: uri.key }, 5, false])
+        assert.ok(Math.abs(modifiedAt.getTime() - began) < 600_000)
+      }
+      assert.equal((await listed(`${group}/1/1`)).length, keys.filter((key) => key.startsWith(`${group}/1/1`)).length)
+      assert.deepEqual(await listed(`${group}-nothing/`), [])
+      const signal = AbortSignal.abort(new Error('gone'))
+      const refused = Array.fromAsync(backend.list(fixture.uri(`${group}/`), { signal }))
+      await assert.rejects(refused, { message: 'gone' })
+    })
+
     it('deletes, and deletes again without complaint', async () => {
       const uri = await stored('x')
       await backend.delete(uri)

@@ -232,7 +232,7 @@ describe('the delete of a long run', () => {
     })
   })
 
-  it('is shared by several sweepers, and goes on where one was broken off', async () => {
+  it('I6, I8: is shared by several sweepers, and goes on where one was broken off', async () => {
     await using store = await openStore()
     await fill(store, 3000)
     const { db } = store

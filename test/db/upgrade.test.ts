@@ -12,15 +12,15 @@ import { query } from '../support/rows.ts'
 
 /** Takes back what migrations did that came with lists and deletions. */
 const BEFORE_0005 = `
-  drop table statelens_deletions, statelens_run_tags, statelens_stores, statelens_state_keys,
+  drop table statelens_passes, statelens_deletions, statelens_run_tags, statelens_stores, statelens_state_keys,
     statelens_state_indexes;
   drop function statelens_give_up_object, statelens_replace_deleted_step, statelens_index_tags, statelens_next_seq, statelens_capture,
     statelens_mark_change cascade;
-  alter table state_snapshots drop column changed_xid;
-  alter table statelens_runs drop column changed_xid;
-  alter table statelens_steps drop column changed_xid;
-  drop index state_snapshots_facets, state_snapshots_expires, statelens_runs_errors, statelens_runs_workflow_text,
-    statelens_runs_id_text, statelens_runs_expires, statelens_uploads_refused_copies;
+  alter table state_snapshots drop column changed_xid, drop column golden_source, drop column golden_metadata, drop column golden_at;
+  alter table statelens_runs drop column changed_xid, drop column legal_hold;
+  alter table statelens_steps drop column changed_xid, drop column updated_at;
+  drop index state_snapshots_facets, state_snapshots_due, state_snapshots_run_expires, state_snapshots_kept, statelens_runs_errors, statelens_runs_workflow_text,
+    statelens_runs_id_text, statelens_runs_due, statelens_uploads_refused_copies;
   create index statelens_runs_tags on statelens_runs using gin (tags jsonb_path_ops);
   delete from statelens_migrations where name >= '0005'`
 

@@ -24,6 +24,7 @@ const FIELDS: Readonly<Record<string, Readonly<Partial<Record<Scope | 'nothing',
   Mutation: {
     write: 'upsertRun upsertStep captureSnapshot beginSnapshotUpload commitSnapshotUpload',
     delete: 'deleteRun deleteSnapshot',
+    admin: 'holdRun markGolden',
   },
   Subscription: { read: 'runEvents runsUpdated replayRun' },
   RunUpdated: { read: 'cursor run' },
@@ -35,7 +36,7 @@ const FIELDS: Readonly<Record<string, Readonly<Partial<Record<Scope | 'nothing',
   _Service: { nothing: 'sdl' },
   Run: {
     nothing: 'id runId',
-    read: 'workflowName status tags startedAt endedAt durationMs createdAt updatedAt expiresAt parentRun error stats step steps snapshots latestSnapshot stateAt',
+    read: 'workflowName status tags startedAt endedAt durationMs createdAt updatedAt expiresAt legalHold parentRun error stats step steps snapshots latestSnapshot stateAt',
   },
   Step: {
     nothing: 'id runId stepId',
@@ -43,7 +44,7 @@ const FIELDS: Readonly<Record<string, Readonly<Partial<Record<Scope | 'nothing',
   },
   Snapshot: {
     nothing: 'id snapshotId runId stepId seq digest sizeBytes storageTier createdAt',
-    read: 'attempt kind expiresAt isSuccessState isGolden replaySafe piiTags redactionPolicy metadata contentType contentEncoding storageState storageUri preview payload at find diff run step previous next digestOf integrity signedUrl download',
+    read: 'attempt kind expiresAt isSuccessState isGolden goldenApproval replaySafe piiTags redactionPolicy metadata contentType contentEncoding storageState storageUri preview payload at find diff run step previous next digestOf integrity signedUrl download',
   },
   JsonNode: { read: 'pointer key index type sizeBytes childCount preview value raw children' },
   JsonNodeConnection: { read: PAGE },
@@ -59,6 +60,7 @@ const FIELDS: Readonly<Record<string, Readonly<Partial<Record<Scope | 'nothing',
   RunComparison: { read: 'base other firstDivergence steps' },
   StepComparison: { read: 'alignment base other identical diff' },
   RunStats: { read: 'stepCount snapshotCount objectCount goldenCount totalBytes' },
+  GoldenApproval: { read: 'source metadata approvedAt' },
   Tag: { read: 'key value' },
   ErrorInfo: { read: 'type message stack' },
   CaptureSnapshotPayload: { nothing: 'snapshot created' },
@@ -143,6 +145,11 @@ const OPERATIONS: readonly Row[] = [
   },
   { text: `mutation { commitSnapshotUpload(uploadId: "${UUID}") { created } }`, needs: ['write'] },
   { text: 'mutation { deleteRun(runId: "nothing") { deleted } }', needs: ['delete'] },
+  { text: 'mutation { holdRun(runId: "run", hold: false) { runId } }', needs: ['admin'] },
+  {
+    text: `mutation { markGolden(snapshotId: "${UUID}", approvalSource: "a", approvalMetadata: {}) { snapshotId } }`,
+    needs: ['admin'],
+  },
   { text: `mutation { deleteSnapshot(snapshotId: "${UUID}") { deleted } }`, needs: ['delete'] },
   {
     text: 'mutation { upsertRun(input: {runId: "run"}) { id } deleteRun(runId: "nothing") { deleted } }',
@@ -204,7 +211,7 @@ describe('a field of the schema', () => {
     assert.ok(inputs.length > 5)
     for (const input of inputs) {
       const names = Object.keys(input.getFields()).filter((name) =>
-        /uri|path|bucket|owner|etag|tier|isGolden/i.test(name),
+        /uri|path|bucket|owner|etag|tier|golden|legal|hold/i.test(name),
       )
       // Those are what is looked for, and nothing is written by them.
       assert.deepEqual(names, input.name === 'SnapshotFilter' ? ['isGolden', 'storageTier'] : [], input.name)

@@ -38,6 +38,7 @@ export interface TestServerOptions {
   readonly store?: { readonly databaseUrl: string; readonly storagePath: string }
   readonly admission?: AppOptions['admission']
   readonly streams?: AppOptions['streams']
+  readonly retention?: AppOptions['retention']
   readonly now?: AppOptions['now']
   readonly partsWaitMillis?: AppOptions['partsWaitMillis']
   readonly passLimits?: AppOptions['passLimits']
@@ -53,6 +54,7 @@ export async function startServer({
   store,
   admission,
   streams,
+  retention,
   now,
   partsWaitMillis,
   passLimits,
@@ -75,6 +77,7 @@ export async function startServer({
     onStandbyStatement: (text) => standbyStatements.push(text),
     admission,
     streams,
+    retention,
     now,
     partsWaitMillis,
     passLimits,

@@ -36,10 +36,27 @@ export async function lookAtStore(look: StoreLook): Promise<readonly Finding[]> 
     const refusal = await refusalOf(backend, look)
     const access =
       refusal === null ? fine(`${scheme}:// (${role}): the bucket answers, and the keys are right`) : wrong(refusal)
-    return [access, ...judgeClock(endpoint.skewSeconds)]
+    const keeping = refusal === null ? await lookAtKeeping(backend, look) : []
+    return [access, ...keeping, ...judgeClock(endpoint.skewSeconds)]
   } finally {
     backend.close()
   }
+}
+
+/** A bucket that locks what it holds has the last word on when bytes are gone. */
+async function lookAtKeeping(backend: StorageBackend, { scheme }: StoreLook): Promise<readonly Finding[]> {
+  const kept = await backend.keeping?.().catch(() => undefined)
+  if (!kept) return []
+  const { versions, lock } = kept
+  if (lock) {
+    const days = `${lock.days} day${lock.days === 1 ? '' : 's'} (${lock.mode})`
+    return [
+      warning(
+        `${scheme}://: the bucket locks each object for ${days}: what is deleted before is out of sight at once, and its bytes go when the lock ends`,
+      ),
+    ]
+  }
+  return versions ? [fine(`${scheme}://: the bucket keeps versions: what is deleted goes with all of them`)] : []
 }
 
 type Probe = { readonly skewSeconds: number } | { readonly failure: string }

@@ -1,4 +1,5 @@
 import type { Database } from '../../db/connect.ts'
+import { loadEndedPass } from '../../db/queries/passes.ts'
 import {
   countLeftovers,
   countRunsAndSteps,
@@ -9,11 +10,14 @@ import {
 } from '../../db/queries/survey.ts'
 import { isAppError } from '../../errors.ts'
 import { STORAGE_STATES } from '../../model/snapshot.ts'
+import { RETENTION } from '../../snapshots/upkeep/retention.ts'
 import { count, type Finding, fine, warning } from './finding.ts'
 
 /** Counts what there is. @throws AppError when the database fails; a table that is too large to count is a finding. */
 export async function lookAtRows(db: Database): Promise<readonly Finding[]> {
-  const parts = [describeSnapshots, describeRuns, describeStrays, describeLeftovers].map((describe) => describe(db))
+  const parts = [describeSnapshots, describeRuns, describeStrays, describeLeftovers, describeRetention].map(
+    (describe) => describe(db),
+  )
   return (await Promise.all(parts)).flat()
 }
 
@@ -48,6 +52,18 @@ async function describeStrays(db: Database): Promise<Finding[]> {
   if (strays === 0) return []
   const text = `${count(strays, 'run')} with rows that came past the triggers, and shown nowhere: run "statelens migrate" to complete them`
   return [warning(text)]
+}
+
+/** What a pass would not do by itself waits for somebody to look. */
+async function describeRetention(db: Database): Promise<Finding[]> {
+  const ended = await loadEndedPass(db, RETENTION)
+  if (!ended) return []
+  if (ended.report['outcome'] !== 'too many') return [fine(`what was past its end was deleted, last ${ended.endedAt}`)]
+  return [
+    warning(
+      'more is past its end than RETENTION_MAX_PERCENT allows, so nothing of it is deleted: look by "statelens gc --dry-run", and then run it with --force',
+    ),
+  ]
 }
 
 async function describeLeftovers(db: Database): Promise<Finding[]> {

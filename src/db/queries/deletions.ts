@@ -1,4 +1,5 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely'
+import { AppError } from '../../errors.ts'
 import type { Database } from '../connect.ts'
 import type { Tables } from '../tables.ts'
 import { runs, SNAPSHOTS, snapshotsOf, stepsOf } from './sources.ts'
@@ -6,7 +7,7 @@ import { runs, SNAPSHOTS, snapshotsOf, stepsOf } from './sources.ts'
 /** Rows that a delete takes away by itself; those of a longer run go in batches. */
 const AT_ONCE = 500
 /** Of states in the rows, as they are stored: some tenths of a second. */
-const BATCH_BYTES = 16_777_216
+export const BATCH_BYTES = 16_777_216
 /** Before rows that somebody else held are tried again. */
 const PAUSE_SECONDS = 10
 const FROM_THE_FIRST = sql.raw('-9223372036854775808')
@@ -20,35 +21,55 @@ export interface Deleted {
   readonly snapshotCount: number | null
 }
 
-/** Deletes one row for good; its object, where this server wrote it, is given up in the same transaction. */
+/**
+ * Deletes one row for good; its object, where this server wrote it, is given up in the same transaction.
+ * @throws AppError `CONFLICT` where its run is held.
+ */
 export async function deleteSnapshot(db: Database, snapshotId: string): Promise<Deleted> {
-  const rows = await db.rows(
-    deletion(sql`select s.ctid as tid from ${SNAPSHOTS} and s.id = ${snapshotId}::uuid for update`),
-  )
-  const snapshotCount = Number(rows[0]?.[0])
+  const wanted = sql`${SNAPSHOTS} and s.id = ${snapshotId}::uuid`
+  const [row] = await db.rows(sql`
+    with held as materialized (
+      select r.legal_hold from statelens_runs r where r.run_id = (select s.run_id from ${wanted}) for share
+    ), ${deletion(sql`select s.ctid as tid from ${wanted} and not exists (select from held where legal_hold) for update`)}
+    select count(*), exists (select from held where legal_hold) from gone`)
+  if (row?.[1] === true) throw held()
+  const snapshotCount = Number(row?.[0])
   return { found: snapshotCount > 0, snapshotCount }
+}
+
+function held(): AppError {
+  return new AppError('CONFLICT', 'The run is under legal hold: nothing of it is deleted until it is let go by holdRun')
 }
 
 /**
  * Takes a run out of sight, with its steps and snapshots. A short run is gone by then; of a longer one the rest goes by `deleteBatch`.
  * Captures that are under way are waited for; those that come later begin a new run, of which nothing is deleted.
+ * @throws AppError `CONFLICT` where it is held.
  */
 export async function deleteRun(db: Database, runId: string): Promise<Deleted> {
   return await db.kysely.transaction().execute(async (tx) => {
     await sql`select pg_advisory_xact_lock(hashtextextended(${runId}, 0))`.execute(tx)
     // Other writers hold the row of the run.
-    await sql`select from statelens_runs where run_id = ${runId} for update`.execute(tx)
+    const { rows } = await sql<{ hold: boolean }>`
+      select legal_hold as hold from statelens_runs where run_id = ${runId} for update`.execute(tx)
+    if (rows[0]?.hold) throw held()
     const { snapshotCount, found } = await lookAt(tx, runId)
     if (!found) return { found, snapshotCount }
-    await sql`
-      insert into statelens_deletions as d (run_id, seq, ordinal)
-      values (${runId}, coalesce((select max(seq) from state_snapshots where run_id = ${runId}), 0),
-        coalesce((select max(ordinal) from statelens_steps where run_id = ${runId}), 0))
-      on conflict (run_id) do update set seq = excluded.seq, ordinal = excluded.ordinal`.execute(tx)
+    await queueDeletions(tx, [runId])
     await tx.deleteFrom('statelens_runs').where('run_id', '=', runId).execute()
     await deleteRows(tx, runId, AT_ONCE)
     return { found, snapshotCount: snapshotCount > DELETED_COUNT_MAX ? null : snapshotCount }
   })
+}
+
+/** From now on all that these runs have is out of sight. Whoever asks has locked them. */
+export async function queueDeletions(tx: Kysely<Tables>, runIds: readonly string[]): Promise<void> {
+  await sql`
+    insert into statelens_deletions as d (run_id, seq, ordinal)
+    select asked.id, coalesce((select max(seq) from state_snapshots where run_id = asked.id), 0),
+      coalesce((select max(ordinal) from statelens_steps where run_id = asked.id), 0)
+    from unnest(${runIds}::text[]) as asked(id)
+    on conflict (run_id) do update set seq = excluded.seq, ordinal = excluded.ordinal`.execute(tx)
 }
 
 /** Counts up to one more than is told. */
@@ -87,7 +108,7 @@ export async function deleteBatch(db: Database, { limit, signal }: BatchOptions)
 }
 
 /** Of a run whose deletion is this transaction's own: snapshots first, then steps, then the deletion itself. */
-async function deleteRows(tx: Kysely<Tables>, runId: string, limit: number): Promise<void> {
+export async function deleteRows(tx: Kysely<Tables>, runId: string, limit: number): Promise<void> {
   const ofDeletion = sql`from statelens_deletions d where d.run_id = ${runId}`
   // The rows are walked once, for those that are gone stay in the index as long as anybody may see them.
   const batch = sql`
@@ -100,11 +121,9 @@ async function deleteRows(tx: Kysely<Tables>, runId: string, limit: number): Pro
     ) sized where before < ${BATCH_BYTES}`
   const snapshots = await countOf(
     tx,
-    deletion(
-      batch,
-      sql`, progress as (
-      update statelens_deletions set done_seq = coalesce((select max(seq) from gone), done_seq) where run_id = ${runId})`,
-    ),
+    sql`with ${deletion(batch)}, progress as (
+      update statelens_deletions set done_seq = coalesce((select max(seq) from gone), done_seq) where run_id = ${runId})
+    select count(*) from gone`,
   )
   const rest = sql`select from state_snapshots s where s.run_id = ${runId} and s.seq <= d.seq`
   const steps = await countOf(
@@ -133,20 +152,18 @@ async function deleteRows(tx: Kysely<Tables>, runId: string, limit: number): Pro
 }
 
 /**
- * Deletes snapshots by their places, and counts them. A late retry of a capture of ours must not bring it back: so a trace stays. The
- * objects are given up by the table itself, whoever deletes.
+ * What stands behind `with` to delete snapshots by their places: `gone` are those that went. A late retry of a capture of ours must not
+ * bring it back: so a trace stays. The objects are given up by the table itself, whoever deletes.
  */
-function deletion(places: RawBuilder<unknown>, more: RawBuilder<unknown> = sql``): RawBuilder<unknown> {
-  return sql`
-    with next as (${places}), gone as (
+export function deletion(places: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`next as (${places}), gone as (
       delete from state_snapshots where ctid = any (array(select tid from next))
       returning id, run_id, step_id, idempotency_key, seq, request_digest
     ), tombstones as (
       insert into statelens_tombstones (snapshot_id, run_id, step_id, idempotency_key)
       select id, run_id, step_id, idempotency_key from gone where request_digest is not null
       on conflict (snapshot_id) do update set deleted_at = now()
-    )${more}
-    select count(*) from gone`
+    )`
 }
 
 /** A capture that is tried again after a day is a new one. */

@@ -88,6 +88,20 @@ export async function takeDoomedObjects(
 
 type TakenRow = [string, string | null, string | null, boolean, string]
 
+/** A store lets nobody delete these before a moment: they come up again then, and not every hour. */
+export async function postponeObjects(
+  db: Database,
+  postponed: readonly { readonly object: TakenObject; readonly until: string }[],
+): Promise<void> {
+  const uris = postponed.map(({ object }) => object.storageUri)
+  const tokens = postponed.map(({ object }) => object.token)
+  const moments = postponed.map(({ until }) => until)
+  await sql`
+    update statelens_objects o set not_before = greatest(o.not_before, taken.until)
+    from unnest(${uris}::text[], ${tokens}::timestamptz[], ${moments}::timestamptz[]) as taken (storage_uri, token, until)
+    where o.storage_uri = taken.storage_uri and o.state = 'doomed' and o.not_before = taken.token`.execute(db.kysely)
+}
+
 /**
  * The bytes of these objects are gone, and with them the indexes of states that no live object has any more. One that was given up anew
  * since it was taken stays, for its bytes may have come meanwhile.

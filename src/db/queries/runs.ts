@@ -21,6 +21,7 @@ export const projectRun = defineColumns<Run>(RUN_FIELDS, {
   expiresAt: { expression: 'r.expires_at' },
   parentRunId: { expression: 'r.parent_run_id' },
   error: { expression: 'r.error', parse: parseJson },
+  legalHold: { expression: 'r.legal_hold' },
 })
 
 const runsById = defineStatement({

@@ -1,6 +1,13 @@
 import { sql } from 'kysely'
-import { type JsonVerdict, SMALL_PAYLOAD_BYTES, SNAPSHOT_FIELDS, type Snapshot } from '../../model/snapshot.ts'
-import { defineColumns } from '../columns.ts'
+import type { Instant } from '../../model/instant.ts'
+import {
+  type GoldenApproval,
+  type JsonVerdict,
+  SMALL_PAYLOAD_BYTES,
+  SNAPSHOT_FIELDS,
+  type Snapshot,
+} from '../../model/snapshot.ts'
+import { defineColumns, parseJson } from '../columns.ts'
 
 /**
  * The payload is read from an object. A row whose copy was found to be what is read is inline, whoever looks at it and whatever
@@ -29,6 +36,10 @@ const integrity = `case when ${hasDigest} and not ${isOfSource} then case when s
 const storageState = `case when ${isObject} then coalesce(s.storage_state, 'UNKNOWN')
   when s.payload is null and s.snapshot is null then 'MISSING'
   when s.storage_state = 'CORRUPT' and not ${isOfSource} then 'CORRUPT' else 'AVAILABLE' end`
+
+/** As one value; the text of the notes within it is what was given, letter for letter. */
+const goldenApproval = `case when s.is_golden and s.golden_at is not null then json_build_array(s.golden_source,
+  s.golden_metadata::text, to_char(s.golden_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) end`
 
 /** For every statement that asks of `s` where its payload lies. */
 export const IS_OBJECT = sql.raw(isObject)
@@ -65,6 +76,7 @@ export const projectSnapshot = defineColumns<Snapshot>(SNAPSHOT_FIELDS, {
   storageState: { expression: storageState },
   preview: { expression: 's.preview' },
   expiresAt: { expression: 's.expires_at' },
+  goldenApproval: { expression: goldenApproval, parse: toApproval },
   isOwn: { expression: 's.request_digest is not null' },
   jsonVerdict: { expression: "s.json_verdict || ' ' || s.json_verdict_etag", parse: toJsonVerdict },
   inlinePayload: {
@@ -76,6 +88,11 @@ export const projectSnapshot = defineColumns<Snapshot>(SNAPSHOT_FIELDS, {
 function toInteger(text: string): number | string {
   const number = Number(text)
   return Number.isSafeInteger(number) ? number : text
+}
+
+function toApproval(json: Buffer): GoldenApproval {
+  const [source, metadata, approvedAt] = parseJson(json) as [string, string | null, Instant]
+  return { source, metadata: metadata === null ? null : Buffer.from(metadata), approvedAt }
 }
 
 function toJsonVerdict(text: string): JsonVerdict {

@@ -168,8 +168,8 @@ export async function upsertStep(db: Database, change: StepChange): Promise<Step
   } as const
   const named = Object.entries(values).filter(([, value]) => value !== undefined)
   const names = sql.join(['run_id', 'step_id', ...named.map(([name]) => name)].map((name) => sql.raw(name)))
-  // Where nothing is named, nothing changes, and the row is read back all the same.
-  const changes = named.length > 0 ? named.map(([name]) => name) : ['step_id']
+  // Where nothing is named, it is a sign of life all the same, and the row is read back.
+  const changes = named.map(([name]) => `${name} = excluded.${name}, `)
   const { columns, read } = projectStep(STEP_FIELDS.all)
   return await db.kysely.transaction().execute(async (tx) => {
     await holdRun(runId).execute(tx)
@@ -180,7 +180,7 @@ export async function upsertStep(db: Database, change: StepChange): Promise<Step
       .execute()
     const { rows } = await sql<object>`
       insert into statelens_steps as t (${names}) values (${sql.join([runId, stepId, ...named.map(([, value]) => value)])})
-      on conflict (run_id, step_id) do update set ${sql.raw(changes.map((name) => `${name} = excluded.${name}`).join(', '))}
+      on conflict (run_id, step_id) do update set ${sql.raw(changes.join(''))}updated_at = now()
       returning ${columns}`.execute(tx)
     return read(Object.values(rows[0] ?? {}))
   })
@@ -212,7 +212,8 @@ export async function upsertSteps(db: Database, steps: readonly WholeStep[]): Pr
         ${list(({ startedAt }) => startedAt)}::timestamptz[], ${list(({ endedAt }) => endedAt)}::timestamptz[],
         ${list(({ error }) => error && JSON.stringify(error))}::jsonb[])
       on conflict (run_id, step_id) do update set name = excluded.name, kind = excluded.kind, status = excluded.status,
-        started_at = excluded.started_at, ended_at = excluded.ended_at, error = excluded.error`.execute(tx)
+        started_at = excluded.started_at, ended_at = excluded.ended_at, error = excluded.error,
+        updated_at = now()`.execute(tx)
   })
 }
 

@@ -30,7 +30,11 @@ export function captureFields(t: InputFields) {
     redactionPolicy: t.string({
       description: 'Policy by which it is masked for whoever may not have it whole: only with piiTags.',
     }),
-    expiresAt: t.field({ type: 'DateTime', description: 'When it need not be kept any longer.' }),
+    expiresAt: t.field({
+      type: 'DateTime',
+      description:
+        'When it need not be kept any longer, whatever becomes of its run; left out where it goes with its run.',
+    }),
   }
 }
 

@@ -102,7 +102,11 @@ builder.node(RunRef, {
     expiresAt: t.expose('expiresAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When it need not be kept any longer.',
+      description:
+        'When it need not be kept any longer: from then on it may be gone at any time. Null where it goes by the rule of the server, if that has one.',
+    }),
+    legalHold: t.exposeBoolean('legalHold', {
+      description: 'Whether it is under legal hold: nothing of it expires, and nobody deletes it.',
     }),
     parentRun: t.field({
       type: RunRef,
@@ -164,7 +168,10 @@ const UpsertRunInput = builder.inputType('UpsertRunInput', {
     endedAt: t.field({ type: 'DateTime', description: 'When it ended.' }),
     parentRunId: t.string({ description: 'The run that started this one.' }),
     error: t.field({ type: ErrorInput, description: 'Why it failed.' }),
-    expiresAt: t.field({ type: 'DateTime', description: 'When it need not be kept any longer.' }),
+    expiresAt: t.field({
+      type: 'DateTime',
+      description: 'When it need not be kept any longer; null leaves it to the rule of the server.',
+    }),
   }),
 })
 
@@ -174,6 +181,23 @@ builder.mutationField('upsertRun', (t) =>
     description: 'Creates a run, or changes what the input names.',
     args: { input: t.arg({ type: UpsertRunInput, required: true, description: 'The run.' }) },
     resolve: (_root, { input }, context) => changing(context, context.writer.upsertRun(input)),
+  }),
+)
+
+builder.mutationField('holdRun', (t) =>
+  t.field({
+    type: RunRef,
+    description:
+      'Puts a run under legal hold, or lets it go. While it is held nothing of it expires, and nobody deletes it or a state of it.',
+    args: {
+      runId: t.arg.string({ required: true, description: "The run's own id." }),
+      hold: t.arg.boolean({ required: true, description: 'True to hold it, false to let it go.' }),
+    },
+    resolve: async (_root, { runId, hold }, context) => {
+      const run = await changing(context, context.writer.holdRun(runId, hold))
+      context.audit?.held({ viewer: context.viewer, runId, hold })
+      return run
+    },
   }),
 )
 

@@ -3,6 +3,7 @@ import { type GraphQLResolveInfo, responsePathAsArray } from 'graphql'
 import { AppError } from '../../errors.ts'
 import { idOfType } from '../../model/ids.ts'
 import {
+  type GoldenApproval,
   SMALL_PAYLOAD_BYTES,
   type Snapshot,
   type SnapshotKind,
@@ -13,7 +14,7 @@ import {
 import { refuseAbove } from '../../snapshots/views/payload-bytes.ts'
 import { builder } from '../builder.ts'
 import type { Context } from '../context.ts'
-import { costing, PARTS } from '../cost.ts'
+import { costing, PART, PARTS } from '../cost.ts'
 import {
   loadNeighbour,
   loadNewestOfStep,
@@ -62,6 +63,20 @@ const StorageStateRef = builder.enumType('StorageState', {
   } satisfies Record<StorageState, object>,
 })
 
+const GoldenApprovalRef = builder.objectRef<GoldenApproval>('GoldenApproval').implement({
+  description: 'How a state became a reference.',
+  fields: (t) => ({
+    source: t.exposeString('source', { description: 'By whom or what, in the words of the approver.' }),
+    metadata: t.field({
+      type: 'JSON',
+      nullable: true,
+      description: "The approver's notes, as they were given.",
+      resolve: ({ metadata }) => (metadata === null ? null : rawJson(metadata)),
+    }),
+    approvedAt: t.expose('approvedAt', { type: 'DateTime', description: 'When; of several times the last.' }),
+  }),
+})
+
 export const SnapshotRef = builder.objectRef<SnapshotNode>('Snapshot')
 
 builder.node(SnapshotRef, {
@@ -81,12 +96,21 @@ builder.node(SnapshotRef, {
     expiresAt: t.expose('expiresAt', {
       type: 'DateTime',
       nullable: true,
-      description: 'When it need not be kept any longer.',
+      description:
+        'When it need not be kept any longer: from then on it may be gone at any time, and until then it stays. Null where it goes with its run.',
     }),
     isSuccessState: t.exposeBoolean('isSuccessState', {
       description: 'Whether its producer calls it a state of success.',
     }),
-    isGolden: t.exposeBoolean('isGolden', { description: 'Whether it was approved as a reference.' }),
+    isGolden: t.exposeBoolean('isGolden', {
+      description: 'Whether it was approved as a reference: then it does not expire.',
+    }),
+    goldenApproval: t.expose('goldenApproval', {
+      type: GoldenApprovalRef,
+      nullable: true,
+      description: 'Who approved it, and when; null where nobody did, or it was golden before this server knew it.',
+      extensions: costing(PART),
+    }),
     replaySafe: t.exposeBoolean('replaySafe', { description: 'Whether a run may start again from it.' }),
     piiTags: t.stringList({
       description: 'Kinds of personal data in it, in the words of its producer.',

@@ -101,7 +101,7 @@ export function objectKey(snapshotId: string, encoding?: Encoding): string {
 }
 
 /** Bounds the depth as well: readers of JSON must survive it. @throws AppError `INVALID_PAYLOAD`. */
-function checkJson(bytes: Buffer): void {
+export function checkJson(bytes: Buffer): void {
   const scanner = createJsonScanner()
   scanner.write(bytes)
   scanner.end()

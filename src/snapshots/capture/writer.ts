@@ -2,12 +2,14 @@ import type { ByteCache } from '../../cache/byte-cache.ts'
 import type { Database } from '../../db/connect.ts'
 import { findEarlierCapture, type NewSnapshot } from '../../db/queries/captures.ts'
 import { type Deleted, deleteRun, deleteSnapshot } from '../../db/queries/deletions.ts'
+import { type Approval, approveSnapshot, setLegalHold } from '../../db/queries/holds.ts'
 import { upsertRun } from '../../db/queries/runs.ts'
 import { upsertStep, upsertSteps, type WholeStep } from '../../db/queries/steps.ts'
-import { requireOpaqueId, requireText } from '../../model/ids.ts'
+import { AppError } from '../../errors.ts'
+import { isUuid, requireOpaqueId, requireText } from '../../model/ids.ts'
 import { mendText } from '../../model/mended-text.ts'
 import { type ErrorInfo, type Run, type RunChange, requireTags } from '../../model/run.ts'
-import type { Captured, CaptureInput } from '../../model/snapshot.ts'
+import type { Captured, CaptureInput, Snapshot } from '../../model/snapshot.ts'
 import type { Step, StepChange } from '../../model/step.ts'
 import type { Storage } from '../../storage/registry.ts'
 import { subjectOfDigest } from '../indexes/index-subject.ts'
@@ -17,6 +19,7 @@ import type { Admission } from '../source/admission.ts'
 import type { Sweeper } from '../upkeep/sweeper.ts'
 import {
   checkInput,
+  checkJson,
   deletedBefore,
   describeCapture,
   findEarlier,
@@ -66,8 +69,13 @@ export interface SnapshotWriter {
    * outcome is then unknown: repeat with the same key).
    */
   capture(input: CaptureInput, payload: Buffer | PayloadStream, signal?: AbortSignal): Promise<Captured>
+  /** @throws AppError `CONFLICT` where it is under legal hold; so does `deleteRun`. */
   deleteSnapshot(snapshotId: string): Promise<DeleteResult>
   deleteRun(runId: string): Promise<DeleteResult>
+  /** @throws AppError `NOT_FOUND` when there is no such run; a name is not held for a run to come. */
+  holdRun(runId: string, hold: boolean): Promise<Run>
+  /** @throws AppError `NOT_FOUND`; `BAD_REQUEST` for texts that cannot be stored. */
+  markGolden(snapshotId: string, approval: Approval): Promise<Snapshot>
 }
 
 export interface WriterOptions {
@@ -173,6 +181,20 @@ export function createWriter(options: WriterOptions): SnapshotWriter {
     },
     deleteSnapshot: async (snapshotId) => await erase(deleteSnapshot(db, snapshotId)),
     deleteRun: async (runId) => await erase(deleteRun(db, requireOpaqueId('runId', runId))),
+    async holdRun(runId, hold) {
+      const run = await setLegalHold(db, requireOpaqueId('runId', runId), hold)
+      if (!run) throw new AppError('NOT_FOUND', 'There is no such run')
+      return run
+    },
+    async markGolden(snapshotId, approval) {
+      requireText('approvalSource', approval.source, NAME_MAX_BYTES)
+      if (approval.source === '')
+        throw new AppError('BAD_REQUEST', 'approvalSource says by whom or what it is approved')
+      if (approval.metadata !== null) checkJson(Buffer.from(approval.metadata))
+      const snapshot = isUuid(snapshotId) ? await approveSnapshot(db, snapshotId, approval) : null
+      if (!snapshot) throw new AppError('NOT_FOUND', 'There is no such snapshot')
+      return snapshot
+    },
   }
 }
 

@@ -1,8 +1,9 @@
 import type { Database } from '../../db/connect.ts'
-import { forgetObjects, type TakenObject, takeDoomedObjects } from '../../db/queries/objects.ts'
+import { forgetObjects, postponeObjects, type TakenObject, takeDoomedObjects } from '../../db/queries/objects.ts'
 import type { AppError } from '../../errors.ts'
 import type { DoomedObject, StorageBackend, StorageUri } from '../../storage/backend.ts'
 import { withDeadline } from '../../storage/deadline.ts'
+import { isLocked, lockedUntil } from '../../storage/locked.ts'
 import type { Storage } from '../../storage/registry.ts'
 
 const BATCH = 900
@@ -38,6 +39,7 @@ export async function sweepObjects(options: SweepObjectsOptions): Promise<SweepR
       const failures = await remove(signal)
       const gone = objects.filter((_object, index) => !failures[index])
       await forgetObjects(db, gone)
+      await postpone(db, objects, failures)
       report.deletedObjects += gone.length
       report.failedObjects += objects.length - gone.length
       for (const failure of oneOfEachKind(failures)) onProblem(failure)
@@ -66,10 +68,23 @@ export async function sweepObjects(options: SweepObjectsOptions): Promise<SweepR
   return report
 }
 
+/** What a store has locked until a moment is not tried before it. */
+async function postpone(
+  db: Database,
+  objects: readonly TakenObject[],
+  failures: readonly (AppError | null)[],
+): Promise<void> {
+  const postponed = objects.flatMap((object, index) => {
+    const until = lockedUntil(failures[index])
+    return until === null ? [] : [{ object, until }]
+  })
+  if (postponed.length > 0) await postponeObjects(db, postponed)
+}
+
 /** A store that refuses one thing refuses it for hundreds of objects. */
 function oneOfEachKind(failures: readonly (AppError | null)[]): Iterable<AppError> {
   const kinds = new Map<string, AppError>()
-  for (const failure of failures) if (failure) kinds.set(failure.code, failure)
+  for (const failure of failures) if (failure) kinds.set(`${failure.code} ${isLocked(failure)}`, failure)
   return kinds.values()
 }
 

@@ -2,6 +2,7 @@ import type { Database } from '../../db/connect.ts'
 import { sweepStateIndexes } from '../../db/queries/state-indexes.ts'
 import { forgetEndedUploads } from '../../db/queries/uploads.ts'
 import { Departure } from '../../errors.ts'
+import { isLocked } from '../../storage/locked.ts'
 import type { Storage } from '../../storage/registry.ts'
 import { inSpan } from '../../telemetry/spans.ts'
 import { SILENT, type Telemetry } from '../../telemetry/telemetry.ts'
@@ -49,11 +50,22 @@ const UPLOADS_BATCH = 500
 const INDEXES_BATCH = 1000
 const NOTHING: SweepReport = { deletedObjects: 0, failedObjects: 0 }
 
+/** A lock holds for days: it is told when it is first met. */
+function tellLocksOnce(tell: (error: unknown) => void): (error: unknown) => void {
+  let isTold = false
+  return (error) => {
+    if (!isLocked(error)) return tell(error)
+    if (!isTold) tell(error)
+    isTold = true
+  }
+}
+
 export function createSweeper(options: SweeperOptions): Sweeper {
   const { db, storage, graceSeconds = GRACE_SECONDS, intervalSeconds = 60, telemetry = SILENT } = options
   const { isOnDuty = () => true } = options
   const { spans } = telemetry
   const onPass = telemetry.upkeep('sweep')
+  const tell = tellLocksOnce(options.onProblem)
   const stopping = new AbortController()
   let running: Promise<unknown> | undefined
   let again = false
@@ -64,7 +76,7 @@ export function createSweeper(options: SweeperOptions): Sweeper {
     let hasProblem = false
     const onProblem = (error: unknown) => {
       hasProblem = true
-      options.onProblem(error)
+      tell(error)
     }
     let report: SweepReport | undefined
     try {
@@ -98,7 +110,7 @@ export function createSweeper(options: SweeperOptions): Sweeper {
       again = true
       return
     }
-    running = (spans ? spans.apart(sweep) : sweep()).catch(options.onProblem).finally(() => {
+    running = (spans ? spans.apart(sweep) : sweep()).catch(tell).finally(() => {
       running = undefined
       if (again) {
         again = false

@@ -10,6 +10,7 @@ import { copyOnce, OPEN_FLAGS } from './copy.ts'
 import { fileError, folderError, writeError } from './errors.ts'
 import { type FileSystem, NODE_FILE_SYSTEM } from './file-system.ts'
 import { ensureFolder, makeFolder, partialsFolder } from './folders.ts'
+import { createFileList } from './list.ts'
 import { checkOpened, notAnObject, pathOf } from './paths.ts'
 import { createProbe } from './probe.ts'
 import { removeFiles } from './remove.ts'
@@ -99,6 +100,8 @@ export function createFileBackend({ fs = NODE_FILE_SYSTEM, ...options }: FileBac
     },
 
     deleteMany,
+
+    list: createFileList(root),
 
     async check({ signal } = {}) {
       signal?.throwIfAborted()

@@ -84,7 +84,7 @@ export function marked(backend: RawBackend, { root, identity, fs = NODE_FILE_SYS
     }
   }
 
-  const { deleteMany, copy } = backend
+  const { deleteMany, copy, list } = backend
   return {
     ...backend,
     get: (uri, options) => orElsewhere(backend.get(uri, options)),
@@ -107,6 +107,14 @@ export function marked(backend: RawBackend, { root, identity, fs = NODE_FILE_SYS
       async deleteMany(objects, options) {
         await require()
         return await deleteMany(objects, options)
+      },
+    }),
+    ...(list && {
+      async *list(prefix, options) {
+        // Of another folder nothing can be told.
+        const id = await expected()
+        if (id !== null) requireSame(await readMark(root), id)
+        yield* list(prefix, options)
       },
     }),
     async check(options) {

@@ -8,7 +8,12 @@ import { createS3Transport, type SocketState } from './transport.ts'
 const MAX_BUFFERED_BYTES = 64 * 1024
 /** The same for lists of what a command asks a hundred of: their keys are up to 1 KiB, and more when they are escaped. */
 const MAX_LIST_BYTES = 1024 * 1024
-const LISTS = new Set<unknown>(['DeleteObjectsCommand', 'ListMultipartUploadsCommand', 'ListObjectVersionsCommand'])
+const LISTS = new Set<unknown>([
+  'DeleteObjectsCommand',
+  'ListMultipartUploadsCommand',
+  'ListObjectsV2Command',
+  'ListObjectVersionsCommand',
+])
 const MAX_ATTEMPTS = 3
 const RETRY_BUDGET = 25
 const READ_SOCKETS = 192

@@ -42,10 +42,20 @@ export function createDeleteMany(
       const { uri, versionId } = entry.object
       const name = nameOf(identify(entry.object))
       const one = deleted.get(name)
-      if (!one) entry.outcome = refused.get(name)
+      if (!one) entry.outcome = await explained(entry, refused.get(name), signal)
       else if (versionId !== null) entry.outcome = null
       else await settle(entry, () => steps.deleteVersions(uri, { isMarked: one.DeleteMarker === true }, signal), signal)
     })
+  }
+
+  /** Of many that are refused each may have its own reason: that of a lock is worth asking for. */
+  async function explained(
+    { object: { uri, versionId } }: Entry,
+    refusal: Outcome | undefined,
+    signal?: AbortSignal,
+  ): Promise<Outcome | undefined> {
+    if (!refusal || !isDenied(refusal)) return refusal
+    return (await steps.explainRefusal(uri, versionId ?? undefined, signal)) ?? refusal
   }
 
   async function deleteBatch(entries: readonly Entry[], signal?: AbortSignal): Promise<void> {
@@ -100,6 +110,10 @@ async function inParallel<T>(items: readonly T[], act: (item: T) => Promise<void
     for (const item of work) await act(item)
   })
   await Promise.all(workers)
+}
+
+function isDenied({ cause }: AppError): boolean {
+  return cause instanceof Error && 'code' in cause && cause.code === 'AccessDenied'
 }
 
 function identify({ uri, versionId }: DoomedObject): ObjectIdentifier {

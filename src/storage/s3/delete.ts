@@ -6,11 +6,12 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3'
 import { unlessAborted } from '../../abort.ts'
-import { isAppError } from '../../errors.ts'
+import { type AppError, isAppError } from '../../errors.ts'
 import type { DoomedObject, StorageUri } from '../backend.ts'
 import { withDeadline } from '../deadline.ts'
 import { unusable } from './answers.ts'
 import { httpStatus, objectError } from './errors.ts'
+import type { Locks } from './lock.ts'
 import type { Multipart } from './multipart.ts'
 
 const PAGE_VERSIONS = 100
@@ -19,6 +20,7 @@ const MAX_PAGES = 100
 export interface DeleteStore {
   readonly control: S3Client
   readonly multipart: Multipart
+  readonly locks: Locks
   /** Milliseconds for one request. */
   readonly deadlineMs: number
 }
@@ -33,9 +35,13 @@ export interface S3Delete {
    * not say so. A key is never used twice: all its versions are those of the object.
    */
   deleteVersions(uri: StorageUri, deleted: { readonly isMarked: boolean }, signal?: AbortSignal): Promise<void>
+  /** Whether a bucket does; it is asked once. Who may not know is told no. */
+  keepsVersions(bucket: string): Promise<boolean>
+  /** The refusal of a store in words of ours, where the reason is a lock; otherwise null. */
+  explainRefusal(uri: StorageUri, versionId: string | undefined, signal?: AbortSignal): Promise<AppError | null>
 }
 
-export function createS3Delete({ control, multipart, deadlineMs }: DeleteStore): S3Delete {
+export function createS3Delete({ control, multipart, locks, deadlineMs }: DeleteStore): S3Delete {
   /** By bucket. */
   const versioned = new Map<string, Promise<boolean>>()
 
@@ -52,7 +58,7 @@ export function createS3Delete({ control, multipart, deadlineMs }: DeleteStore):
 
   /** Null where it was absent. */
   async function deleteOne(
-    { bucket, key }: StorageUri,
+    { scheme, bucket, key }: StorageUri,
     versionId: string | undefined,
     signal?: AbortSignal,
   ): Promise<DeleteObjectCommandOutput | null> {
@@ -61,8 +67,14 @@ export function createS3Delete({ control, multipart, deadlineMs }: DeleteStore):
       return await ask(signal, (options) => control.send(command, options))
     } catch (error) {
       if (isAppError(error, 'OBJECT_MISSING')) return null
-      throw error
+      throw (isRefusal(error) ? await explainRefusal({ scheme, bucket, key }, versionId, signal) : null) ?? error
     }
+  }
+
+  /** Only what keeps versions can lock them. */
+  async function explainRefusal(uri: StorageUri, versionId: string | undefined, signal?: AbortSignal) {
+    const mayLock = await keepsVersions(uri.bucket).catch(() => false)
+    return mayLock ? await locks.explain(uri, versionId, signal) : null
   }
 
   /** Asked once for each bucket. Who may not know learns it from the marks. */
@@ -120,5 +132,14 @@ export function createS3Delete({ control, multipart, deadlineMs }: DeleteStore):
     },
 
     deleteVersions,
+
+    keepsVersions,
+
+    explainRefusal,
   }
+}
+
+/** The store answered, and did not want to. */
+function isRefusal(error: unknown): boolean {
+  return isAppError(error) && error.cause instanceof Error && 'status' in error.cause && error.cause.status === 403
 }

@@ -11,6 +11,8 @@ import { createCreateOnly } from './create-only.ts'
 import { createS3Delete } from './delete.ts'
 import { createDeleteMany } from './delete-many.ts'
 import { objectError, storeError } from './errors.ts'
+import { createS3List } from './list.ts'
+import { createKeeping, createLocks } from './lock.ts'
 import { createMultipart } from './multipart.ts'
 import { type PartRules, S3_PART_RULES } from './part-plan.ts'
 import { createS3Put } from './put.ts'
@@ -40,7 +42,8 @@ export function createS3Backend(options: S3BackendOptions): RawBackend {
   const createOnly = createCreateOnly({ ...clients, deadlineMs })
   const whileAlive = createWhileAlive({ control, bucket, deadlineMs })
   const multipart = createMultipart({ ...clients, whileAlive, deadlineMs })
-  const store = { ...clients, createOnly, whileAlive, multipart, deadlineMs, rules: partRules, copyRules }
+  const locks = createLocks({ control, deadlineMs })
+  const store = { ...clients, createOnly, locks, whileAlive, multipart, deadlineMs, rules: partRules, copyRules }
   const steps = createS3Delete(store)
 
   return {
@@ -76,9 +79,13 @@ export function createS3Backend(options: S3BackendOptions): RawBackend {
 
     deleteMany: createDeleteMany(store, steps),
 
+    list: createS3List(store, steps),
+
     getSignedUrl: createS3Sign(clients),
 
     directUploads: createS3DirectUploads({ ...store, steps }),
+
+    keeping: createKeeping(store, bucket),
 
     check: createS3Check({ control, bucket, deadlineMs }),
 

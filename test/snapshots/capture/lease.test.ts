@@ -14,7 +14,7 @@ const RENEW_SECONDS = 0.02
 const INPUT = { runId: 'run', stepId: 'step' }
 
 describe('D3: an object whose bytes are on the way', () => {
-  it('is stored after longer than the grace, and swept at no time', async () => {
+  it('I5: is stored after longer than the grace, and swept at no time', async () => {
     await using store = await openStore()
     const writer = store.writer(
       {

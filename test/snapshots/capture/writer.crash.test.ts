@@ -107,7 +107,7 @@ describe('a server that is killed', () => {
 })
 
 await describeWith('S3', s3, (service) => {
-  describe('D8, N5: a server that is killed while it sends the parts of a capture', () => {
+  describe('G17, D8, N5: a server that is killed while it sends the parts of a capture', () => {
     const { endpoint, region, accessKey, secretKey, bucket: Bucket } = service
     const admin = new S3Client({
       endpoint,

@@ -14,7 +14,7 @@ const INPUT = { runId: 'run', stepId: 'step', idempotencyKey: 'key' }
 
 describe('a capture that meets a sweeper', () => {
   for (const moment of ['before its bytes are there', 'when its bytes are there'] as const) {
-    it(`that takes its object for abandoned ${moment} begins again under a new key, and leaves nothing behind`, async () => {
+    it(`I5: that takes its object for abandoned ${moment} begins again under a new key, and leaves nothing behind`, async () => {
       await using store = await openStore()
       let sweeps = 0
       const writer = store.writer({
@@ -38,7 +38,7 @@ describe('a capture that meets a sweeper', () => {
     })
   }
 
-  it('that always comes first gives up, with no row and nothing left behind', async () => {
+  it('I5: that always comes first gives up, with no row and nothing left behind', async () => {
     await using store = await openStore()
     const writer = store.writer({
       put: sweepBeforePut(store),
@@ -49,7 +49,7 @@ describe('a capture that meets a sweeper', () => {
     assert.equal((await store.writer().capture(INPUT, PAYLOAD)).created, true)
   })
 
-  it('that runs all the time is never left with a row without its object', async () => {
+  it('I5, I6: that runs all the time is never left with a row without its object', async () => {
     await using store = await openStore()
     let done = false
     const sweeping = (async () => {

@@ -33,7 +33,7 @@ describe('a sweep', () => {
     await sweeper.stop()
   })
 
-  it('shares the work with other sweepers, each object being deleted once', async () => {
+  it('I6: shares the work with other sweepers, each object being deleted once', async () => {
     await using store = await openStore()
     await declare(store, { state: 'doomed', count: 250 })
     const deleted: string[] = []

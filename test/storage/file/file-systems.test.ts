@@ -33,6 +33,22 @@ function refusingFolderSync(code: string): FileSystem {
   }
 }
 
+/** Of what is on its way to become an object. */
+function failingAt(step: 'open' | 'write' | 'sync' | 'link', code: string): FileSystem {
+  if (step === 'link') return { ...REAL, link: () => failing(code) }
+  return {
+    ...REAL,
+    async open(...args) {
+      if (!String(args[0]).endsWith('.partial')) return await open(...args)
+      if (step === 'open') return await failing(code)
+      const handle = await open(...args)
+      if (step === 'write') handle.writeFile = () => failing(code)
+      else handle.sync = () => failing(code)
+      return handle
+    },
+  }
+}
+
 testStorageBackend('S2: file, on a file system without hard links', {
   create: async () => ({ backend: createFileBackend({ root: join(base, 'contract'), fs: withoutLinks }), uri }),
 })
@@ -101,6 +117,22 @@ describe('a file system', () => {
     })
     assert.deepEqual(await filesBelow(root), [])
   })
+
+  for (const code of ['ENOSPC', 'EDQUOT', 'EMFILE', 'EACCES', 'EROFS', 'EIO']) {
+    it(`G19: that fails with ${code} at any step of a put keeps nothing of it, and gives what it has`, async () => {
+      await backendOn(REAL).put(uri('a/kept'), yielding('kept'))
+      for (const step of ['open', 'write', 'sync', 'link'] as const) {
+        const backend = backendOn(failingAt(step, code))
+        const refused = backend.put(uri('a/b'), yielding('x'.repeat(100)))
+        await assert.rejects(refused, (error: unknown) => {
+          const { code: told, cause } = error as { code: string; cause: { code: string } }
+          return assert.deepEqual([told, cause.code], ['STORAGE_UNAVAILABLE', code], step) ?? true
+        })
+        assert.equal(await textOf(backend, 'a/kept'), 'kept')
+        assert.deepEqual(await filesBelow(root), ['a/kept'], step)
+      }
+    })
+  }
 
   it('S2: that takes no file is not ready, and is looked at again', async () => {
     let isReadOnly = true

@@ -48,7 +48,7 @@ function connect({ endpoint, ...server }: S3Service, bucket: string): RawBackend
 }
 
 function testUploads(server: S3Service, admin: S3Client): void {
-  describe('D8: no part of an upload that never became it', () => {
+  describe('G17, D8: no part of an upload that never became it', () => {
     const { bucket } = server
     const backend = connect(server, bucket)
     const newUri = () => ({ scheme: 's3', bucket, key: randomUUID() })
