@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict'
+import { exchange } from './exchange.ts'
+import type { Operation } from './operations.ts'
+import type { Stage } from './play.ts'
+
+const DELETE = 'mutation($id: ID!) { deleteSnapshot(snapshotId: $id) { deleted } }'
+const DELETE_RUN = 'mutation($id: String!) { deleteRun(runId: $id) { deleted } }'
+
+type Deletion = (Operation & { do: 'delete' }) | (Operation & { do: 'delete run' })
+
+export async function playDelete(stage: Stage, operation: Deletion & { member: number }): Promise<void> {
+  const { model, weather, count } = stage
+  const id = operation.do === 'delete' ? model.pick(operation.which)?.snapshotId : `run ${operation.run}`
+  if (id === undefined) return
+  const asked = await stage.ask(operation.member)
+  const end = model.beginDeletion(operation.do === 'delete' ? { snapshotId: id } : { runId: id })
+  const query = operation.do === 'delete' ? DELETE : DELETE_RUN
+  const reply = await exchange({
+    method: 'POST',
+    url: `${asked.url}/graphql`,
+    headers: { 'content-type': 'application/json' },
+    body: Buffer.from(JSON.stringify({ query, variables: { id } })),
+  })
+  if (reply.kind === 'broken') {
+    end('unknown')
+    assert.ok(weather.had('kill', asked.member, asked.start), `A connection broke: ${reply.why}`)
+    return count(`${operation.do}: broken`)
+  }
+  const { errors } = JSON.parse(reply.body.toString())
+  const code: string | undefined = errors?.[0].extensions?.code
+  count(`${operation.do}: ${code ?? 'done'}`)
+  end(code === undefined ? 'acknowledged' : 'unknown')
+  const isExcused = code === undefined || weather.excuses(code, { ...asked, touchesObjects: false })
+  assert.ok(isExcused, `${code} without a cause: ${operation.do} ${id}`)
+}
