@@ -29,28 +29,38 @@ export type Site =
 
 const MOMENTS: readonly Moment[] = ['before', 'during', 'after']
 
-const of = (sites: readonly Site[], moments = MOMENTS): CrashPoint[] =>
-  sites.flatMap((site) => moments.map((moment): CrashPoint => `${moment} ${site}`))
+const pointsOf = (...sites: readonly Site[]): CrashPoint[] =>
+  sites.flatMap((site) => MOMENTS.map((moment): CrashPoint => `${moment} ${site}`))
 
-/** The points that a capture passes which goes into its row. */
-export const INLINE_POINTS = of(['capture'])
+/** Of an object whose bytes pass the server, by where they go; S3 has those of one request, and of parts. */
+const BYTES: Readonly<Record<'file' | 's3' | 's3 in parts', readonly CrashPoint[]>> = {
+  file: ['before file open', 'after file open', ...pointsOf('file write', 'file sync', 'file link', 'file remove')],
+  s3: pointsOf('store put'),
+  's3 in parts': pointsOf('store begin parts', 'store part', 'store complete'),
+}
 
-/** The points that an object of its own passes, by where it goes. */
-export const OBJECT_POINTS = {
-  file: of(['intent', 'file open', 'file write', 'file sync', 'file link', 'file remove', 'capture']),
-  s3: of(['intent', 'store put', 'capture']),
-  /** Of more than one part. */
-  's3 in parts': of(['intent', 'store begin parts', 'store part', 'store complete', 'capture']),
-} as const
+/** The points of a capture that goes into its row. */
+export const INLINE_POINTS = pointsOf('capture')
 
-/** The points of an upload past the server, up to its commit. */
-export const UPLOAD_POINTS = of(['upload begins', 'upload lives', 'capture', 'upload ends'])
+/** The points of a capture that becomes an object. */
+export function objectPoints(bytes: keyof typeof BYTES): readonly CrashPoint[] {
+  return [...pointsOf('intent'), ...BYTES[bytes], ...pointsOf('capture')]
+}
+
+export const BEGIN_POINTS = pointsOf('upload begins')
+
+/** Of the bytes of an upload, where they pass the server. */
+export const SEND_POINTS = [...pointsOf('upload lives'), ...BYTES.file]
+
+export const COMMIT_POINTS = pointsOf('upload lives', 'capture', 'upload ends')
 
 /** The points of a deletion, and of the sweep that it wakes. */
 export const DELETE_POINTS = {
-  file: of(['delete', 'take', 'file unlink', 'forget']),
-  s3: of(['delete', 'take', 'store delete', 'forget']),
+  file: pointsOf('delete', 'take', 'file unlink', 'forget'),
+  s3: pointsOf('delete', 'take', 'store delete', 'forget'),
 } as const
+
+export const DELETE_RUN_POINTS = pointsOf('run is deleted')
 
 /** Variable that names the file which tells a server where to end; it is looked at by `crash-hooks.ts` at each step. */
 export const CRASH_FILE_VARIABLE = 'CRASH_FILE'

@@ -52,7 +52,8 @@ interface Sent {
   readonly member: number
 }
 
-async function send(stage: Stage, attempt: Attempt, { bytes, member }: Sent): Promise<void> {
+/** Sends a capture whole, and holds its outcome to what may come of it. */
+export async function send(stage: Stage, attempt: Attempt, { bytes, member }: Sent): Promise<void> {
   const asked = await stage.ask(member)
   const reply = await exchange(
     attempt.way === 'mutation' ? mutationOf(asked, attempt, bytes) : putOf(asked, attempt, bytes),

@@ -10,7 +10,7 @@ type Deletion = (Operation & { do: 'delete' }) | (Operation & { do: 'delete run'
 
 export async function playDelete(stage: Stage, operation: Deletion & { member: number }): Promise<void> {
   const { model, weather, count } = stage
-  const id = operation.do === 'delete' ? model.pick(operation.which)?.snapshotId : `run ${operation.run}`
+  const id = operation.do === 'delete' ? model.pick(operation.which)?.snapshotId : operation.run
   if (id === undefined) return
   const asked = await stage.ask(operation.member)
   const end = model.beginDeletion(operation.do === 'delete' ? { snapshotId: id } : { runId: id })

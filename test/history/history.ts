@@ -9,6 +9,8 @@ export interface HistoryOptions {
   readonly seed: number
   /** At least so many. */
   readonly operations: number
+  /** Ends it early, and well. */
+  readonly signal?: AbortSignal
   /** Makes another world of the new one, before its servers start. */
   readonly prepare?: (world: World) => Promise<void>
 }
@@ -35,7 +37,7 @@ export function roundsOf({ kind, seed, operations }: Pick<HistoryOptions, 'kind'
  * @throws Error whose cause is the broken promise, and which says how to play it again.
  */
 export async function playHistory(options: HistoryOptions): Promise<Played> {
-  const { kind, seed, prepare } = options
+  const { kind, seed, prepare, signal } = options
   const rounds = roundsOf(options)
   await using world = await openWorld({ kind })
   await prepare?.(world)
@@ -43,9 +45,9 @@ export async function playHistory(options: HistoryOptions): Promise<Played> {
   const stage = createStage(world)
   let at = 0
   try {
-    for (; at < rounds.length; at++) await playRound(stage, rounds[at] as Round)
+    for (; at < rounds.length && !signal?.aborted; at++) await playRound(stage, rounds[at] as Round)
     const states = await checkAll(stage)
-    return { operations: countOperations(rounds), states, counts: stage.counts }
+    return { operations: countOperations(rounds.slice(0, at)), states, counts: stage.counts }
   } catch (error) {
     throw new Error(describe({ kind, seed, operations: options.operations }, stage, rounds[at]), { cause: error })
   }
@@ -55,8 +57,12 @@ export function countOperations(rounds: readonly Round[]): number {
   return rounds.reduce((sum, { operations }) => sum + operations.length, 0)
 }
 
-function describe(options: Omit<HistoryOptions, 'prepare'>, { counts }: Stage, round: Round | undefined): string {
+function describe(
+  options: Pick<HistoryOptions, 'kind' | 'seed' | 'operations'>,
+  { counts }: Stage,
+  round: Round | undefined,
+): string {
   const { kind, seed, operations } = options
-  const again = `npm run soak -- --store ${kind} --histories 1 --seed ${seed} --operations ${operations}`
+  const again = `npm run fuzz -- history --store ${kind} --count 1 --seed ${seed} --operations ${operations}`
   return `Broken in ${JSON.stringify(round)}\nafter ${JSON.stringify(Object.fromEntries(counts))}\nto play it again: ${again}`
 }

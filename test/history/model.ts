@@ -93,6 +93,7 @@ export function createModel(): Model {
       return begun
     },
     acknowledge(attempt, { snapshotId, digest, created }) {
+      const isAskedAgain = attempt.outcome === 'unknown'
       attempt.outcome = 'acknowledged'
       assert.ok(digest === null || digest === attempt.digest, `${snapshotId} was acknowledged with another digest`)
       const known = states.get(snapshotId)
@@ -104,7 +105,7 @@ export function createModel(): Model {
       const twin = picked.find((state) => sameKey(state, attempt) && fate(state, attempt.start) === 'there')
       assert.equal(twin, undefined, `I-5: ${snapshotId} and ${twin?.snapshotId} have one key`)
       const earlier = attempts.find((other) => other !== attempt && sameKey(other, attempt) && mayBeThere(other))
-      assert.ok(created || earlier, `${snapshotId} was there before, and nobody had sent it`)
+      assert.ok(created || earlier || isAskedAgain, `${snapshotId} was there before, and nobody had sent it`)
       return rememberState(attempt, snapshotId, earlier)
     },
     conflict(attempt) {

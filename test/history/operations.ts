@@ -1,5 +1,12 @@
 import fc from 'fast-check'
-import { type CrashPoint, DELETE_POINTS, INLINE_POINTS, OBJECT_POINTS, UPLOAD_POINTS } from '../crashes/crash-points.ts'
+import {
+  BEGIN_POINTS,
+  COMMIT_POINTS,
+  type CrashPoint,
+  DELETE_POINTS,
+  DELETE_RUN_POINTS,
+  objectPoints,
+} from '../crashes/crash-points.ts'
 import type { Content } from './contents.ts'
 import type { StoreKind, Target } from './world.ts'
 
@@ -36,7 +43,7 @@ export type Operation =
   | { readonly do: 'look'; readonly how: Look; readonly which: Which; readonly other: Which }
   | { readonly do: 'repeat'; readonly which: Which; readonly way: 'mutation' | 'put' }
   | { readonly do: 'delete'; readonly which: Which }
-  | { readonly do: 'delete run'; readonly run: number }
+  | { readonly do: 'delete run'; readonly run: string }
   | { readonly do: 'sweep' }
   | { readonly do: 'audit' }
 
@@ -71,18 +78,24 @@ const KNOWN: readonly Content[] = Array.from({ length: 6 }, (_, number) => ({
   sizeBytes: 5000 + 20_000 * number,
 }))
 
-const anyContent: fc.Arbitrary<Content> = fc.record({
-  number: fc.nat(1_000_000),
-  sizeBytes: fc.oneof(
-    { weight: 8, arbitrary: fc.integer({ min: 40, max: 4000 }) },
-    { weight: 9, arbitrary: fc.integer({ min: 4200, max: 150_000 }) },
-    { weight: 2, arbitrary: fc.integer({ min: 1_100_000, max: 2_000_000 }) },
-    // More than one part, in a store that has parts.
-    { weight: 1, arbitrary: fc.integer({ min: 9_000_000, max: 12_000_000 }) },
-  ),
-})
+/** Weights of sizes: into the row, an object, one with an index, and one of more than one part where a store has parts. */
+type SizeWeights = readonly [number, number, number, number]
 
-const content = fc.oneof({ weight: 4, arbitrary: anyContent }, { weight: 1, arbitrary: fc.constantFrom(...KNOWN) })
+function anyContent([row, object, indexed, parts]: SizeWeights): fc.Arbitrary<Content> {
+  return fc.record({
+    number: fc.nat(1_000_000),
+    sizeBytes: fc.oneof(
+      { weight: row, arbitrary: fc.integer({ min: 40, max: 4000 }) },
+      { weight: object, arbitrary: fc.integer({ min: 4200, max: 150_000 }) },
+      { weight: indexed, arbitrary: fc.integer({ min: 1_100_000, max: 2_000_000 }) },
+      { weight: parts, arbitrary: fc.integer({ min: 9_000_000, max: 12_000_000 }) },
+    ),
+  })
+}
+
+function contentOf(weights: SizeWeights): fc.Arbitrary<Content> {
+  return fc.oneof({ weight: 4, arbitrary: anyContent(weights) }, { weight: 1, arbitrary: fc.constantFrom(...KNOWN) })
+}
 
 const way = fc.oneof(
   ...WAYS.map((name) => ({
@@ -91,44 +104,65 @@ const way = fc.oneof(
   })),
 )
 
-const operation: fc.Arbitrary<Operation> = fc.oneof(
-  {
-    weight: 30,
-    arbitrary: fc.record({
-      do: fc.constant('capture' as const),
-      way,
-      run: fc.nat(RUNS - 1),
-      step: fc.nat(2),
-      key: fc.option(fc.nat(40), { freq: 2 }),
-      content,
-    }),
-  },
-  {
-    weight: 27,
-    arbitrary: fc.record({
-      do: fc.constant('look' as const),
-      how: fc.constantFrom(...LOOKS),
-      which: fc.nat(),
-      other: fc.nat(),
-    }),
-  },
-  {
-    weight: 6,
-    arbitrary: fc.record({
-      do: fc.constant('repeat' as const),
-      which: fc.nat(),
-      way: fc.constantFrom('mutation' as const, 'put' as const),
-    }),
-  },
-  { weight: 9, arbitrary: fc.record({ do: fc.constant('delete' as const), which: fc.nat() }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('delete run' as const), run: fc.nat(RUNS - 1) }) },
-  { weight: 3, arbitrary: fc.constant({ do: 'sweep' as const }) },
-  { weight: 1, arbitrary: fc.constant({ do: 'audit' as const }) },
-)
+/** What histories differ in. */
+export interface Manner {
+  readonly sizes: SizeWeights
+  /** So many of the runs may be deleted. */
+  readonly deletedRuns: number
+  /** Servers that may be killed, by their places. */
+  readonly mortals: readonly number[]
+}
 
-const placed: fc.Arbitrary<Placed> = fc
-  .tuple(operation, fc.nat(MEMBERS - 1))
-  .map(([what, member]): Placed => ({ ...what, member }))
+export const SHORT: Manner = { sizes: [40, 45, 6, 1], deletedRuns: RUNS, mortals: [0, 1] }
+/** States pile up, and one server lives through all of it. */
+export const LONG: Manner = { sizes: [400, 100, 4, 1], deletedRuns: 1, mortals: [1] }
+
+function operationOf({ sizes, deletedRuns }: Manner): fc.Arbitrary<Operation> {
+  return fc.oneof(
+    {
+      weight: 30,
+      arbitrary: fc.record({
+        do: fc.constant('capture' as const),
+        way,
+        run: fc.nat(RUNS - 1),
+        step: fc.nat(2),
+        key: fc.option(fc.nat(40), { freq: 2 }),
+        content: contentOf(sizes),
+      }),
+    },
+    {
+      weight: 27,
+      arbitrary: fc.record({
+        do: fc.constant('look' as const),
+        how: fc.constantFrom(...LOOKS),
+        which: fc.nat(),
+        other: fc.nat(),
+      }),
+    },
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        do: fc.constant('repeat' as const),
+        which: fc.nat(),
+        way: fc.constantFrom('mutation' as const, 'put' as const),
+      }),
+    },
+    { weight: 9, arbitrary: fc.record({ do: fc.constant('delete' as const), which: fc.nat() }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        do: fc.constant('delete run' as const),
+        run: fc.nat(deletedRuns - 1).map((run) => `run ${run}`),
+      }),
+    },
+    { weight: 3, arbitrary: fc.constant({ do: 'sweep' as const }) },
+    { weight: 1, arbitrary: fc.constant({ do: 'audit' as const }) },
+  )
+}
+
+function placedOf(manner: Manner): fc.Arbitrary<Placed> {
+  return fc.tuple(operationOf(manner), fc.nat(MEMBERS - 1)).map(([what, member]): Placed => ({ ...what, member }))
+}
 
 const fault: fc.Arbitrary<Fault> = fc.oneof(
   fc.record({
@@ -143,11 +177,16 @@ const fault: fc.Arbitrary<Fault> = fc.oneof(
   }),
 )
 
-function troubleOf(kind: StoreKind): fc.Arbitrary<Trouble> {
+function pointsOf(kind: StoreKind): readonly CrashPoint[] {
+  const objects = kind === 's3' ? [...objectPoints('s3'), ...objectPoints('s3 in parts')] : objectPoints('file')
+  return [...new Set([...objects, ...BEGIN_POINTS, ...COMMIT_POINTS, ...DELETE_POINTS[kind], ...DELETE_RUN_POINTS])]
+}
+
+function troubleOf(kind: StoreKind, { mortals }: Manner): fc.Arbitrary<Trouble> {
   const targets: readonly Target[] = kind === 's3' ? ['postgres', 'valkey', 's3'] : ['postgres', 'valkey']
-  const objects = kind === 's3' ? [...OBJECT_POINTS.s3, ...OBJECT_POINTS['s3 in parts']] : OBJECT_POINTS.file
-  const points = [...new Set([...INLINE_POINTS, ...objects, ...UPLOAD_POINTS, ...DELETE_POINTS[kind]])]
+  const points = pointsOf(kind)
   const member = fc.nat(MEMBERS - 1)
+  const mortal = fc.constantFrom(...mortals)
   return fc.oneof(
     {
       weight: 4,
@@ -155,20 +194,20 @@ function troubleOf(kind: StoreKind): fc.Arbitrary<Trouble> {
     },
     {
       weight: 1,
-      arbitrary: fc.record({ what: fc.constant('kill' as const), member, afterMillis: fc.nat(60) }),
+      arbitrary: fc.record({ what: fc.constant('kill' as const), member: mortal, afterMillis: fc.nat(60) }),
     },
     {
       weight: 2,
-      arbitrary: fc.record({ what: fc.constant('crash' as const), member, point: fc.constantFrom(...points) }),
+      arbitrary: fc.record({ what: fc.constant('crash' as const), member: mortal, point: fc.constantFrom(...points) }),
     },
   )
 }
 
 /** So many rounds, each of some operations at once; every third has trouble. */
-export function historyOf(kind: StoreKind, rounds: number): fc.Arbitrary<readonly Round[]> {
+export function historyOf(kind: StoreKind, rounds: number, manner: Manner = SHORT): fc.Arbitrary<readonly Round[]> {
   const round: fc.Arbitrary<Round> = fc.record({
-    operations: fc.array(placed, { minLength: 1, maxLength: LANES, size: 'max' }),
-    trouble: fc.oneof({ weight: 2, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: troubleOf(kind) }),
+    operations: fc.array(placedOf(manner), { minLength: 1, maxLength: LANES, size: 'max' }),
+    trouble: fc.oneof({ weight: 2, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: troubleOf(kind, manner) }),
   })
   return fc.array(round, { minLength: rounds, maxLength: rounds, size: 'max' })
 }

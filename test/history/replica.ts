@@ -27,16 +27,19 @@ export interface Replica extends AsyncDisposable {
 
 export interface ReplicaOptions {
   readonly env: Readonly<Record<string, string>>
+  /** Loaded before it, besides what kills it. */
+  readonly imports?: readonly string[]
   /** Names the file by which it is told where to end; of its own. */
   readonly crashFile: string
   /** Told what a process printed that ended although nobody killed it. */
   readonly onDeath: (output: string) => void
 }
 
-export function createReplica({ env, crashFile, onDeath }: ReplicaOptions): Replica {
+export function createReplica({ env, crashFile, imports = [], onDeath }: ReplicaOptions): Replica {
   let running: RunningProcess | undefined
   let url: string | undefined
   let ended = Promise.withResolvers<void>()
+  let starting: Promise<void> | undefined
   let isKilled = false
 
   async function wasHit(): Promise<boolean> {
@@ -46,14 +49,13 @@ export function createReplica({ env, crashFile, onDeath }: ReplicaOptions): Repl
     )
   }
 
-  async function start(): Promise<void> {
-    if (running) return
+  async function begin(): Promise<void> {
     isKilled = false
     ended = Promise.withResolvers()
     const { resolve } = ended
     const child = startProcess({
       args: ['serve'],
-      nodeArgs: ['--import', HOOKS],
+      nodeArgs: [HOOKS, ...imports].flatMap((file) => ['--import', file]),
       env: { PORT: '0', LOG_REQUESTS: 'false', ...env, [CRASH_FILE_VARIABLE]: crashFile },
     })
     running = child
@@ -63,7 +65,18 @@ export function createReplica({ env, crashFile, onDeath }: ReplicaOptions): Repl
       if (!isKilled && !(await wasHit())) onDeath(`${child.stdout()}\n${child.stderr()}`)
       resolve()
     })
-    url = await child.waitForUrl().catch(() => undefined)
+    const found = await child.waitForUrl().catch(() => undefined)
+    // It may have printed that and be gone.
+    if (running === child) url = found
+    else await ended.promise
+  }
+
+  async function start(): Promise<void> {
+    if (url !== undefined) return
+    starting ??= begin().finally(() => {
+      starting = undefined
+    })
+    await starting
   }
 
   async function end(signal: NodeJS.Signals): Promise<number | null> {

@@ -78,7 +78,7 @@ export function readTicket(reply: Reply): UploadTicket | Exclude<Outcome, { kind
 }
 
 /** @returns why they did not arrive, as far as their sender knows. */
-async function sendBytes(stage: Stage, ticket: UploadTicket, { bytes, member }: Sent): Promise<string | null> {
+export async function sendBytes(stage: Stage, ticket: UploadTicket, { bytes, member }: Sent): Promise<string | null> {
   for (const { place, range } of placesOf(ticket, bytes)) {
     const reply = await exchange(await sendOf(stage, member, place, range))
     if (reply.kind === 'broken') return reply.why
@@ -88,7 +88,7 @@ async function sendBytes(stage: Stage, ticket: UploadTicket, { bytes, member }: 
 }
 
 /** Where the server takes the bytes itself, a link leads to whichever one is there. */
-async function sendOf(stage: Stage, member: number, place: Place, body: Buffer) {
+export async function sendOf(stage: Stage, member: number, place: Place, body: Buffer) {
   const { url } = await stage.ask(member)
   const headers = Object.fromEntries(place.headers.map(({ name, value }) => [name, value]))
   const target = new URL(place.url)

@@ -40,6 +40,8 @@ export interface WorldOptions {
   readonly replicas?: number
   /** Settings of all servers, over those of a history. */
   readonly env?: Readonly<Record<string, string>>
+  /** Loaded before each server. */
+  readonly imports?: readonly string[]
 }
 
 /** Small, so that most states are objects and a history is short. */
@@ -47,7 +49,7 @@ export const INLINE_MAX_BYTES = 4096
 const QUIET_LOOK_MS = 20
 
 /** Undefined where a service is not there that it needs. */
-export async function openWorld({ kind, replicas = 2, env = {} }: WorldOptions): Promise<World> {
+export async function openWorld({ kind, replicas = 2, env = {}, imports = [] }: WorldOptions): Promise<World> {
   await using cleanup = new AsyncDisposableStack()
   const { url: databaseUrl } = cleanup.use(await freshDatabase())
   await query(databaseUrl, CHANGE_LOG)
@@ -64,12 +66,15 @@ export async function openWorld({ kind, replicas = 2, env = {} }: WorldOptions):
     }
     const replica = createReplica({
       crashFile: join(folder.path, `crash-${number}`),
+      imports,
       onDeath: (output) => deaths.push(output),
       env: {
         DATABASE_URL: through(databaseUrl, proxies.postgres),
         ...(proxies.valkey && !isUnavailable(cache) ? { VALKEY_URL: through(cache.url, proxies.valkey) } : {}),
         ...store.env(proxies.s3 ? `http://127.0.0.1:${proxies.s3.port}` : ''),
         SNAPSHOT_INLINE_MAX_BYTES: String(INLINE_MAX_BYTES),
+        // Nobody waits for a balancer.
+        DRAIN_DELAY_SECONDS: '0',
         SIGNED_URL_SECRET: 'one secret for all of the servers',
         ...env,
       },
