@@ -14,7 +14,7 @@ export interface HistoryFuzzOptions {
 /** Captures, reads, deletes and sweeps on two servers, with faults and kills, beside a model of what was acknowledged. */
 export async function openHistory({ operations, store }: HistoryFuzzOptions): Promise<Fuzz> {
   await globalSetup()
-  const total = { operations: 0, states: 0 }
+  const total = { operations: 0, states: 0, unexplained: 0 }
   const stopping = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort())
   return {
@@ -24,6 +24,7 @@ export async function openHistory({ operations, store }: HistoryFuzzOptions): Pr
       const began = performance.now()
       const played = await playHistory({ kind, seed, operations, signal: stopping.signal })
       total.operations += played.operations
+      total.unexplained += played.unexplained
       total.states += played.states
       const seconds = Math.round((performance.now() - began) / 1000)
       const told = JSON.stringify(Object.fromEntries([...played.counts].toSorted()))
@@ -31,7 +32,8 @@ export async function openHistory({ operations, store }: HistoryFuzzOptions): Pr
         `history ${seed}, ${kind}: ${played.operations} operations in ${seconds} s, ${played.states} states; ${told}\n`,
       )
     },
-    told: () => `${total.operations} operations of histories, ${total.states} states read back`,
+    told: () =>
+      `${total.operations} operations of histories, ${total.states} states read back, ${total.unexplained} errors without a cause`,
     [Symbol.asyncDispose]: globalTeardown,
   }
 }

@@ -21,6 +21,9 @@ interface Row {
 const ROWS = `select id, run_id, step_id, idempotency_key as key, storage_uri as uri,
   'sha256:' || encode(content_digest, 'hex') as digest from state_snapshots`
 const PASSES = 20
+/** Most errors without a cause, of all that was done: a machine that is busy brings some. */
+const UNEXPLAINED_SHARE = 0.01
+const UNEXPLAINED_LEAST = 3
 
 /**
  * What is left when all is over: every acknowledged state with its digest, no row that nobody sent, and nothing besides.
@@ -38,6 +41,10 @@ export async function checkAll(stage: Stage): Promise<number> {
   await world.startAll()
   await readAll(stage, there)
   assert.deepEqual(world.deaths, [], 'A server ended by itself')
+  const { unexplained } = stage.weather
+  const done = [...stage.counts.values()].reduce((sum, count) => sum + count, 0)
+  const isFew = unexplained.length <= Math.max(UNEXPLAINED_LEAST, done * UNEXPLAINED_SHARE)
+  assert.ok(isFew, `Errors without a cause: ${unexplained.join('; ')}`)
   return there.length
 }
 
@@ -86,8 +93,12 @@ async function checkRows({ world, model }: Stage): Promise<readonly State[]> {
 /** A row that nobody was told of is one of those whose outcome nobody knows. */
 function claim(row: Row, unknown: Attempt[]): void {
   const index = unknown.findIndex(
-    ({ runId, stepId, key, digest }) =>
-      runId === row.run_id && stepId === row.step_id && key === row.key && digest === row.digest,
+    ({ way, runId, stepId, key, digest }) =>
+      runId === row.run_id &&
+      stepId === row.step_id &&
+      key === row.key &&
+      // Other programs write no digest.
+      (way === 'old writer' ? null : digest) === row.digest,
   )
   assert.notEqual(index, -1, `A row that nobody sent: ${JSON.stringify(row)}`)
   unknown.splice(index, 1)

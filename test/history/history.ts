@@ -20,6 +20,8 @@ export interface Played {
   /** States that were read and hashed in the end. */
   readonly states: number
   readonly counts: ReadonlyMap<string, number>
+  /** Errors that nothing but a busy machine explains. */
+  readonly unexplained: number
 }
 
 const OPERATIONS_A_ROUND = 4.5
@@ -47,7 +49,12 @@ export async function playHistory(options: HistoryOptions): Promise<Played> {
   try {
     for (; at < rounds.length && !signal?.aborted; at++) await playRound(stage, rounds[at] as Round)
     const states = await checkAll(stage)
-    return { operations: countOperations(rounds.slice(0, at)), states, counts: stage.counts }
+    return {
+      operations: countOperations(rounds.slice(0, at)),
+      states,
+      counts: stage.counts,
+      unexplained: stage.weather.unexplained.length,
+    }
   } catch (error) {
     throw new Error(describe({ kind, seed, operations: options.operations }, stage, rounds[at]), { cause: error })
   }

@@ -19,7 +19,9 @@ export interface Weather {
   begin(cause: Cause, member: number | null): () => void
   /** Whether a request to this server, from `start` until now, may have met it. */
   had(cause: Cause, member: number | null, start: number): boolean
-  /** Whether it may have been told this code. */
+  /** What was told without a cause, of errors that a busy machine alone may bring. */
+  readonly unexplained: readonly string[]
+  /** Whether it may have been told this code; where only the machine can be the cause, it is noted. */
   excuses(
     code: string,
     asked: { readonly member: number; readonly start: number; readonly touchesObjects: boolean },
@@ -35,8 +37,12 @@ const CODES: Readonly<Partial<Record<Cause, readonly ErrorCode[]>>> = {
   kill: [],
 }
 
+/** Of a machine that has much else to do: limits of seconds pass while nothing is wrong. */
+const OF_A_BUSY_MACHINE: readonly string[] = ['postgres', 's3'].flatMap((cause) => CODES[cause as Cause] ?? [])
+
 export function createWeather(): Weather {
   const spells: Spell[] = []
+  const unexplained: string[] = []
   const had: Weather['had'] = (cause, member, start) =>
     spells.some((spell) => spell.cause === cause && spell.to > start && [null, member].includes(spell.member))
   return {
@@ -48,11 +54,16 @@ export function createWeather(): Weather {
       }
     },
     had,
+    unexplained,
     excuses(code, { member, start, touchesObjects }) {
-      return (Object.keys(CODES) as Cause[]).some((cause) => {
+      const isExplained = (Object.keys(CODES) as Cause[]).some((cause) => {
         if ((cause === 's3' || cause === 'sweep') && !touchesObjects) return false
         return CODES[cause]?.some((known) => known === code) === true && had(cause, member, start)
       })
+      if (isExplained) return true
+      const after = Math.round(performance.now() - start)
+      unexplained.push(`${code} of server ${member} after ${after} ms`)
+      return OF_A_BUSY_MACHINE.includes(code)
     },
   }
 }
