@@ -52,6 +52,7 @@ describe('the bars of the bench', () => {
       'deletion.ts',
       'live.ts',
       'live-clients.ts',
+      'load.ts',
       'places.ts',
       'scale.ts',
       'upload.ts',
@@ -59,7 +60,7 @@ describe('the bars of the bench', () => {
     const texts = await Promise.all(sources.map((path) => readFile(join(BENCH, path), 'utf8')))
     const places = /\{ name: '([\w-]+)', beside|endPart\('([\w-]+)'/g
     const names = texts.flatMap((text) => [...text.matchAll(places)].map(([, part, command]) => part ?? command))
-    assert.equal(names.length, 15)
+    assert.equal(names.length, 16)
     for (const name of names) assert.match(readme, new RegExp(`<!-- bench: ${name} -->[^]*<!-- end of ${name} -->`))
   })
 })
