@@ -9,7 +9,7 @@ import { s3Env } from '../../test/support/objects.ts'
 import { startProcess } from '../../test/support/process.ts'
 import { put, storedOf } from '../../test/support/put.ts'
 import { temporaryFolder } from '../../test/support/tmp.ts'
-import { type Bar, isRight, millis, type Row } from './bar.ts'
+import { type Bar, codesOf, isRight, millis, type Row, wrongOf } from './bar.ts'
 import { generate } from './site.ts'
 
 const SOAK = fileURLToPath(new URL('../../test/history/soak.ts', import.meta.url))
@@ -107,10 +107,10 @@ const stampede: Bar = {
       {
         bar: 'L12',
         what: '500 cold reads of one object of 2 MiB at once',
-        limit: 'one read of the store',
+        limit: 'one read of the store, no wrong answer',
         baseline: 'none',
-        measured: `${fetched} reads, ${right} of 500 right`,
-        isPassed: fetched === 1 && right === 500,
+        measured: `${fetched} reads, ${right} of 500 right ${codesOf(told)}`,
+        isPassed: fetched === 1 && right > 0 && wrongOf(told) === 0,
       },
     ]
   },

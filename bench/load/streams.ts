@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { readSlowly } from '../../test/support/slow-reader.ts'
-import { type Bar, isRight, mib, type Row } from './bar.ts'
+import { type Bar, codesOf, isRight, mib, type Row } from './bar.ts'
 import { openSite } from './site.ts'
 
 const MIB = 2 ** 20
@@ -28,7 +28,7 @@ const large: Bar = {
         what: `${count} streams of ${sizeBytes / MIB} MiB from S3 at once`,
         limit: `all right, memory + ≤ ${GROWTH_MIB.large} MiB`,
         baseline: 'one stream before',
-        measured: `${right} right, + ${mib(grown)}`,
+        measured: `${right} right, + ${mib(grown)} ${codesOf(result)}`,
         isPassed: right === count && grown <= GROWTH_MIB.large,
       },
     ]

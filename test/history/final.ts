@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { setTimeout as delay } from 'node:timers/promises'
 import { expireUploads } from '../graphql/uploads-fixture.ts'
 import { openObjects } from '../support/objects.ts'
 import { query } from '../support/rows.ts'
@@ -105,6 +106,8 @@ function claim(row: Row, unknown: Attempt[]): void {
 }
 
 const READERS = 8
+const RETRIES = 20
+const PAUSE_MS = 500
 
 /** I-1 by the front door, all servers in turn. */
 async function readAll({ world }: Stage, states: readonly State[]): Promise<void> {
@@ -112,13 +115,21 @@ async function readAll({ world }: Stage, states: readonly State[]): Promise<void
   const left = states.entries()
   const read = async () => {
     for (const [index, { snapshotId, digest }] of left) {
-      const reply = await exchange({ url: `${urls[index % urls.length]}/snapshots/${snapshotId}/payload` })
-      assert.ok(
-        reply.kind === 'answer' && reply.status === 200,
-        `I-1: ${snapshotId} cannot be read: ${JSON.stringify(reply).slice(0, 500)}`,
-      )
-      assert.equal(digestOf(reply.body), digest, `I-1: ${snapshotId} has other bytes`)
+      const body = await readPatiently(`${urls[index % urls.length]}/snapshots/${snapshotId}/payload`)
+      assert.equal(digestOf(body), digest, `I-1: ${snapshotId} has other bytes`)
     }
   }
   await Promise.all(Array.from({ length: READERS }, read))
+}
+
+/** A machine that is busy may answer that it is; then it is asked again, as a client does. */
+async function readPatiently(url: string): Promise<Buffer> {
+  for (let retry = 0; ; retry++) {
+    const reply = await exchange({ url })
+    if (reply.kind === 'answer' && reply.status === 200) return reply.body
+    const isBusy = reply.kind === 'answer' && reply.status >= 503
+    const told = reply.kind === 'answer' ? `${reply.status} ${reply.body}` : reply.why
+    assert.ok(isBusy && retry < RETRIES, `I-1: ${url} cannot be read: ${told.slice(0, 500)}`)
+    await delay(PAUSE_MS)
+  }
 }
