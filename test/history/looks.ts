@@ -132,6 +132,7 @@ function judge(stage: Stage, looked: Looked): void {
   }
   const what = typeof seen === 'string' ? seen : seen.code
   count(`look ${how}: ${what}`)
+  if (!mustBeThere) return
   const isExcused =
     seen === 'broken'
       ? (['kill', 'postgres', 's3'] as const).some((cause) => weather.had(cause, asked.member, asked.start))
