@@ -26,7 +26,9 @@ export async function playCapture(stage: Stage, operation: Operation & { do: 'ca
   const bytes = bytesOf(content)
   const named = { runId: `run ${run}`, stepId: `step ${step}`, content, digest: digestOf(bytes), way }
   if (way === 'old writer' || way === 'foreign') return await insertAsOthers(stage, { ...named, way }, bytes)
-  const attempt = stage.model.begin({ ...named, key: key === null ? null : `key ${key}` })
+  const lifeMillis = way === 'mutation' && key === null ? operation.lifeMillis : null
+  const endsAt = lifeMillis === null ? null : performance.now() + lifeMillis
+  const attempt = stage.model.begin({ ...named, key: key === null ? null : `key ${key}`, endsAt })
   if (way === 'upload' || way === 'abandoned upload') return await uploadState(stage, attempt, { bytes, member })
   await send(stage, attempt, { bytes, member })
 }
@@ -89,8 +91,9 @@ const CAPTURE =
   'mutation($input: CaptureSnapshotInput!) { captureSnapshot(input: $input) { created snapshot { snapshotId digest } } }'
 
 /** The payload's own text in the place of a value. */
-export function mutationOf({ url }: Asked, { runId, stepId, key }: Attempt, bytes: Buffer) {
-  const known = JSON.stringify({ runId, stepId, ...(key === null ? {} : { idempotencyKey: key }) })
+export function mutationOf({ url }: Asked, { runId, stepId, key, endsAt }: Attempt, bytes: Buffer) {
+  const expiresAt = endsAt === null ? null : new Date(Date.now() + endsAt - performance.now()).toISOString()
+  const known = JSON.stringify({ runId, stepId, expiresAt, ...(key === null ? {} : { idempotencyKey: key }) })
   const head = `{"query":${JSON.stringify(CAPTURE)},"variables":{"input":${known.slice(0, -1)},"payload":`
   const body = Buffer.concat([Buffer.from(head), bytes, Buffer.from('}}}')])
   return { method: 'POST', url: `${url}/graphql`, headers: { 'content-type': 'application/json' }, body }
@@ -125,7 +128,7 @@ export function readMutation(reply: Reply, field: string): Outcome {
 /** As other programs write: past the servers, and what is acknowledged is a commit. */
 async function insertAsOthers(
   stage: Stage,
-  named: Omit<Attempt, 'key' | 'start' | 'outcome'> & { readonly way: Way & ('old writer' | 'foreign') },
+  named: Omit<Attempt, 'key' | 'start' | 'endsAt' | 'outcome'> & { readonly way: Way & ('old writer' | 'foreign') },
   bytes: Buffer,
 ): Promise<void> {
   const { world, model, foreign, count } = stage

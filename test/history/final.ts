@@ -9,6 +9,7 @@ import { digestOf } from './contents.ts'
 import { exchange } from './exchange.ts'
 import type { Attempt, State } from './model.ts'
 import type { Stage } from './play.ts'
+import { auditAtRest, playGc } from './retention.ts'
 
 interface Row {
   readonly id: string
@@ -22,6 +23,7 @@ interface Row {
 const ROWS = `select id, run_id, step_id, idempotency_key as key, storage_uri as uri,
   'sha256:' || encode(content_digest, 'hex') as digest from state_snapshots`
 const PASSES = 20
+const CLOCK_MARGIN_MS = 200
 /** Most errors without a cause, of all that was done: a machine that is busy brings some. */
 const UNEXPLAINED_SHARE = 0.01
 const UNEXPLAINED_LEAST = 3
@@ -35,7 +37,10 @@ export async function checkAll(stage: Stage): Promise<number> {
   await world.startAll()
   for (const { replica } of world.members) assert.equal(await replica.stop(), 0, 'A server did not end well')
   model.settleDeletions()
+  await untilAllEnd(stage)
+  await playGc(stage)
   await sweepAll(stage)
+  await auditAtRest(stage)
   await checkLedger(stage)
   await checkStore(stage)
   const there = await checkRows(stage)
@@ -47,6 +52,12 @@ export async function checkAll(stage: Stage): Promise<number> {
   const isFew = unexplained.length <= Math.max(UNEXPLAINED_LEAST, done * UNEXPLAINED_SHARE)
   assert.ok(isFew, `Errors without a cause: ${unexplained.join('; ')}`)
   return there.length
+}
+
+/** What has an end of its own comes to it. */
+async function untilAllEnd({ model }: Stage): Promise<void> {
+  const last = Math.max(...model.states().map(({ endsAt }) => endsAt ?? 0))
+  await delay(Math.max(0, last + CLOCK_MARGIN_MS - performance.now()))
 }
 
 /** As after a day: every upload is over, and all that is to go is due. */
@@ -83,8 +94,8 @@ async function checkRows({ world, model }: Stage): Promise<readonly State[]> {
   const there = states.filter((state) => rows.has(state.snapshotId))
   const lost = states.filter((state) => !rows.has(state.snapshotId) && model.fate(state, start) === 'there')
   assert.deepEqual(lost, [], 'I-1: acknowledged states are gone')
-  const stayed = there.filter((state) => model.fate(state, start) === 'gone')
-  assert.deepEqual(stayed, [], 'Deleted states are there')
+  const stayed = there.filter((state) => model.fate(state, start) === 'gone' || model.lives.mustBeOver(state))
+  assert.deepEqual(stayed, [], 'Deleted or expired states are there')
   for (const { snapshotId } of states) rows.delete(snapshotId)
   const unknown = model.attempts.filter(({ outcome }) => outcome === 'unknown')
   for (const row of rows.values()) claim(row, unknown)

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { Content } from './contents.ts'
+import { createLives, type Life, type Lives } from './lives.ts'
 import type { Way } from './operations.ts'
 
 /** A capture as it was sent. Times are milliseconds of `performance.now()`. */
@@ -11,12 +12,14 @@ export interface Attempt {
   readonly content: Content
   readonly digest: string
   readonly start: number
+  /** When it is to go by itself; null: never. */
+  readonly endsAt: number | null
   /** `unknown` may be there, or may come to be there yet. */
   outcome: 'under way' | 'acknowledged' | 'unknown' | 'refused'
 }
 
 /** A state that somebody was told is stored. */
-export interface State extends Omit<Attempt, 'outcome'> {
+export interface State extends Omit<Attempt, 'outcome'>, Life {
   readonly snapshotId: string
   /** When it was acknowledged first. */
   readonly end: number
@@ -32,8 +35,9 @@ interface Deletion {
 /** What must be so, of what was acknowledged. */
 export interface Model {
   readonly attempts: readonly Attempt[]
+  readonly lives: Lives
   states(): readonly State[]
-  begin(attempt: Omit<Attempt, 'start' | 'outcome'>): Attempt
+  begin(attempt: Omit<Attempt, 'start' | 'endsAt' | 'outcome'> & Partial<Pick<Attempt, 'endsAt'>>): Attempt
   /** @throws AssertionError where that breaks a promise. */
   acknowledge(attempt: Attempt, told: Acknowledged): State
   /** @throws AssertionError where nothing was in its way. */
@@ -54,10 +58,11 @@ export interface Acknowledged {
   readonly created: boolean
 }
 
-export type EndDeletion = (outcome: 'acknowledged' | 'unknown') => void
+export type EndDeletion = (outcome: 'acknowledged' | 'unknown' | 'refused') => void
 
 export function createModel(): Model {
   const attempts: Attempt[] = []
+  const lives = createLives()
   const states = new Map<string, State>()
   const picked: State[] = []
   const ofSnapshot = new Map<string, Deletion[]>()
@@ -70,7 +75,7 @@ export function createModel(): Model {
     const own = ofSnapshot.get(state.snapshotId) ?? []
     const isOver = (deletion: Deletion) => deletion.isAcknowledged && deletion.end <= start
     if (own.some(isOver) || run.some((deletion) => isOver(deletion) && deletion.start >= state.end)) return 'gone'
-    return own.length + run.length > 0 ? 'either' : 'there'
+    return own.length + run.length > 0 || lives.mayBeOver(state) ? 'either' : 'there'
   }
 
   const sameKey = (a: Attempt | State, b: Attempt | State) =>
@@ -86,9 +91,10 @@ export function createModel(): Model {
 
   return {
     attempts,
+    lives,
     states: () => picked,
     begin(attempt) {
-      const begun: Attempt = { ...attempt, start: performance.now(), outcome: 'under way' }
+      const begun: Attempt = { endsAt: null, ...attempt, start: performance.now(), outcome: 'under way' }
       attempts.push(begun)
       return begun
     },
@@ -124,6 +130,11 @@ export function createModel(): Model {
       map.set(id, [...(map.get(id) ?? []), deletion])
       return (outcome) => {
         if (outcome === 'unknown') return void open.add(deletion)
+        if (outcome === 'refused') {
+          const others = map.get(id)?.filter((other) => other !== deletion) ?? []
+          map.set(id, others)
+          return
+        }
         deletion.end = performance.now()
         deletion.isAcknowledged = true
       }

@@ -39,11 +39,16 @@ export type Operation =
       /** Null: none. */
       readonly key: number | null
       readonly content: Content
+      /** Until it is to go by itself; null: for ever. One with a key, or by another way than the mutation, never goes. */
+      readonly lifeMillis: number | null
     }
   | { readonly do: 'look'; readonly how: Look; readonly which: Which; readonly other: Which }
   | { readonly do: 'repeat'; readonly which: Which; readonly way: 'mutation' | 'put' }
   | { readonly do: 'delete'; readonly which: Which }
   | { readonly do: 'delete run'; readonly run: string }
+  | { readonly do: 'approve'; readonly which: Which }
+  | { readonly do: 'hold'; readonly run: string; readonly hold: boolean }
+  | { readonly do: 'gc' }
   | { readonly do: 'sweep' }
   | { readonly do: 'audit' }
 
@@ -69,6 +74,8 @@ export interface Round {
 }
 
 export const RUNS = 6
+/** The first is held and let go, the second is only ever held. */
+const HELD_RUNS = ['run 3', 'run 4'] as const
 const MEMBERS = 2
 const LANES = 8
 
@@ -128,6 +135,7 @@ function operationOf({ sizes, deletedRuns }: Manner): fc.Arbitrary<Operation> {
         step: fc.nat(2),
         key: fc.option(fc.nat(40), { freq: 2 }),
         content: contentOf(sizes),
+        lifeMillis: fc.option(fc.integer({ min: 100, max: 3000 }), { freq: 2 }),
       }),
     },
     {
@@ -155,6 +163,14 @@ function operationOf({ sizes, deletedRuns }: Manner): fc.Arbitrary<Operation> {
         run: fc.nat(deletedRuns - 1).map((run) => `run ${run}`),
       }),
     },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant('approve' as const), which: fc.nat() }) },
+    {
+      weight: 1,
+      arbitrary: fc
+        .record({ do: fc.constant('hold' as const), run: fc.constantFrom(...HELD_RUNS), hold: fc.boolean() })
+        .map((one) => (one.run === HELD_RUNS[1] ? { ...one, hold: true } : one)),
+    },
+    { weight: 1, arbitrary: fc.constant({ do: 'gc' as const }) },
     { weight: 3, arbitrary: fc.constant({ do: 'sweep' as const }) },
     { weight: 1, arbitrary: fc.constant({ do: 'audit' as const }) },
   )

@@ -7,6 +7,7 @@ import { playDelete } from './deletes.ts'
 import { playLook } from './looks.ts'
 import { createModel, type Model } from './model.ts'
 import type { Fault, Placed, Round, Trouble } from './operations.ts'
+import { playGc, playKeeping } from './retention.ts'
 import { createWeather, type Weather } from './weather.ts'
 import type { Member, World } from './world.ts'
 
@@ -79,6 +80,11 @@ async function play(stage: Stage, operation: Placed): Promise<void> {
     case 'delete':
     case 'delete run':
       return await playDelete(stage, operation)
+    case 'approve':
+    case 'hold':
+      return await playKeeping(stage, operation)
+    case 'gc':
+      return await playGc(stage)
     case 'sweep':
       return await playSweep(stage)
     case 'audit':
