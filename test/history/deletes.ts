@@ -34,7 +34,7 @@ export async function playDelete(stage: Stage, operation: Deletion & { member: n
     return count(`${operation.do}: broken`)
   }
   const { data, errors }: Answer = JSON.parse(reply.body.toString())
-  const code: string | undefined = errors?.[0].extensions?.code
+  const code: string | undefined = errors?.[0]?.extensions.code
   count(`${operation.do}: ${code ?? 'done'}`)
   if (code === 'CONFLICT') {
     end('refused')

@@ -24,10 +24,15 @@ export interface HistoryStore extends AsyncDisposable {
   leftovers(): Promise<string[]>
 }
 
+const PROBE = '.statelens-probe'
+
 export async function openFileStore(): Promise<HistoryStore> {
   const folder = await temporaryFolder()
   const files = async (isPartial: boolean) =>
-    (await filesBelow(folder.path)).filter((path) => path.endsWith('.partial') === isPartial).toSorted()
+    (await filesBelow(folder.path))
+      // By which a server looks whether the folder can be written: no object.
+      .filter((path) => path !== PROBE && path.endsWith('.partial') === isPartial)
+      .toSorted()
   return {
     storagePath: folder.path,
     s3: undefined,
