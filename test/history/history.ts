@@ -24,13 +24,19 @@ export interface Played {
   readonly unexplained: number
 }
 
-const OPERATIONS_A_ROUND = 4.5
+/** Fewer than there ever are. */
+const OPERATIONS_A_ROUND = 2.5
 
 /** The same rounds for the same seed. */
 export function roundsOf({ kind, seed, operations }: Pick<HistoryOptions, 'kind' | 'seed' | 'operations'>) {
-  const rounds = Math.ceil(operations / OPERATIONS_A_ROUND)
-  const [history] = fc.sample(historyOf(kind, rounds), { seed, numRuns: 1 })
-  return history ?? []
+  const most = Math.ceil(operations / OPERATIONS_A_ROUND)
+  const [history = []] = fc.sample(historyOf(kind, most), { seed, numRuns: 1 })
+  let left = operations
+  const isOver = history.findIndex((round) => {
+    left -= round.operations.length
+    return left <= 0
+  })
+  return isOver === -1 ? history : history.slice(0, isOver + 1)
 }
 
 /**

@@ -133,7 +133,7 @@ function operationOf({ sizes, deletedRuns }: Manner): fc.Arbitrary<Operation> {
         way,
         run: fc.nat(RUNS - 1),
         step: fc.nat(2),
-        key: fc.option(fc.nat(40), { freq: 2 }),
+        key: fc.option(fc.nat(9), { freq: 2 }),
         content: contentOf(sizes),
         lifeMillis: fc.option(fc.integer({ min: 100, max: 3000 }), { freq: 2 }),
       }),
