@@ -21,6 +21,11 @@ const BARS: readonly Bar[] = [...STREAM_BARS, ...MIXED_BARS, ...OTHER_BARS]
 /** Told by the bar of another one's load. */
 const TOLD_BY: Readonly<Record<string, string>> = { L6: 'L5' }
 
+/** One that could not be measured is missed, and keeps no other from being measured. */
+function failedRow(bar: string, error: unknown): Row {
+  return { bar, what: 'not measured', limit: '', baseline: '', measured: String(error).slice(0, 200), isPassed: false }
+}
+
 const asked = values.only?.split(',').map((name) => TOLD_BY[name] ?? name)
 const unknown = asked?.find((name) => !BARS.some((bar) => bar.name === name))
 if (unknown !== undefined) throw new Error(`There is no bar ${unknown}`)
@@ -31,7 +36,7 @@ try {
   for (const { name, run, needsQuiet } of BARS) {
     if (asked && !asked.includes(name)) continue
     const began = performance.now()
-    rows.push(...(await run({ isShort: values.short })))
+    rows.push(...(await run({ isShort: values.short }).catch((error: unknown) => [failedRow(name, error)])))
     const seconds = ((performance.now() - began) / 1000).toFixed(0)
     note(
       `${name} took ${seconds} s${needsQuiet ? '; its figures are times, of a machine with nothing else to do' : ''}`,

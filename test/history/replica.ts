@@ -65,7 +65,9 @@ export function createReplica({ env, crashFile, imports = [], onDeath }: Replica
       if (!isKilled && !(await wasHit())) onDeath(`${child.stdout()}\n${child.stderr()}`)
       resolve()
     })
-    const found = await child.waitForUrl().catch(() => undefined)
+    // A machine that is busy may take longer than a line is waited for.
+    let found: string | undefined
+    while (running === child && found === undefined) found = await child.waitForUrl().catch(() => undefined)
     // It may have printed that and be gone.
     if (running === child) url = found
     else await ended.promise
