@@ -147,6 +147,8 @@ function seenOf({ reply, how, state, other }: Looked): Seen | 'broken' {
   if (reply.kind === 'broken') return 'broken'
   const { status, body } = reply
   const isPlain = how === 'payload' || how === 'range' || how === 'value'
+  // Of a coded state all of it may come where a part was asked for.
+  if (how === 'range' && status === 200) return WAYS.payload.read(body, state, other)
   if (!isPlain || status < 400) return WAYS[how].read(body, state, other)
   const code = String(JSON.parse(body.toString()).code)
   return code === 'NOT_FOUND' ? 'nothing' : { code }
