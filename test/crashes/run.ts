@@ -18,17 +18,27 @@ const { values } = parseArgs({
   },
 })
 
+let isStopping = false
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    isStopping = true
+  })
+}
+
 async function crashAll(kind: StoreKind): Promise<void> {
   const cases = allCases(kind).filter(({ doing }) => values.only === undefined || values.only === doing)
   await using world = await openWorld({ kind, replicas: 1 })
   const stage = createStage(world)
-  for (let time = 1; time <= Number(values.times); time++) {
+  let crashes = 0
+  for (let time = 1; time <= Number(values.times) && !isStopping; time++) {
     for (const one of cases) {
+      if (isStopping) break
+      crashes++
       await playCrash(stage, one).catch((cause: unknown) => {
         throw new Error(`${kind}: ${JSON.stringify(one)}`, { cause })
       })
     }
-    process.stdout.write(`${kind}: ${cases.length} points, ${time} times\n`)
+    process.stdout.write(`${kind}: ${cases.length} points, ${time} times, ${crashes} crashes\n`)
   }
   process.stdout.write(`${kind}: ${await checkAll(stage)} states are there, each with its digest, and nothing else\n`)
 }
