@@ -47,6 +47,7 @@ export function createStage(world: World): Stage {
         const running = numbers.find((number) => world.members[number]?.replica.url !== undefined)
         const url = running === undefined ? undefined : world.members[running]?.replica.url
         if (running !== undefined && url !== undefined) return { url, member: running, start: performance.now() }
+        assert.deepEqual(world.deaths, [], 'A server ended by itself')
         await world.startAll()
       }
     },
