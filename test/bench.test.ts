@@ -53,6 +53,7 @@ describe('the bars of the bench', () => {
       'deletion.ts',
       'live.ts',
       'live-clients.ts',
+      'load.ts',
       'places.ts',
       'scale.ts',
       'seen.ts',
@@ -62,7 +63,7 @@ describe('the bars of the bench', () => {
     const texts = await Promise.all(sources.map((path) => readFile(join(BENCH, path), 'utf8')))
     const places = /\{ name: '([\w-]+)', beside|endPart\('([\w-]+)'/g
     const names = texts.flatMap((text) => [...text.matchAll(places)].map(([, part, command]) => part ?? command))
-    assert.equal(names.length, 19)
+    assert.equal(names.length, 20)
     for (const name of names) assert.match(readme, new RegExp(`<!-- bench: ${name} -->[^]*<!-- end of ${name} -->`))
   })
 })

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { openDiffs } from './diff.ts'
 import { openExecutors } from './executors.ts'
+import { openHistory } from './history.ts'
 import { openMasker } from './masker.ts'
 import { openParts } from './parts.ts'
 import { openScanner } from './scanner.ts'
@@ -20,6 +21,7 @@ export interface Fuzz extends AsyncDisposable {
 const OPEN: Readonly<Record<string, () => Promise<Fuzz>>> = {
   diff: openDiffs,
   executors: openExecutors,
+  history: () => openHistory({ operations: Number(values.operations), store: storeOf(values.store) }),
   masker: openMasker,
   parts: openParts,
   scanner: openScanner,
@@ -32,6 +34,9 @@ const { values, positionals } = parseArgs({
   options: {
     seed: { type: 'string', default: String(Date.now() % 1e9) },
     count: { type: 'string', default: 'Infinity' },
+    // Of histories.
+    operations: { type: 'string', default: '2000' },
+    store: { type: 'string' },
   },
 })
 const begin = Number(values.seed)
@@ -48,6 +53,10 @@ for (let seed = begin; seed < begin + count; seed++) {
   if ((seed - begin) % REPORT_EVERY === REPORT_EVERY - 1) process.stdout.write(`to seed ${seed}: ${told()}\n`)
 }
 process.stdout.write(`no difference: ${told()}\n`)
+
+function storeOf(name: string | undefined): 'file' | 's3' | undefined {
+  return name === 'file' || name === 's3' ? name : undefined
+}
 
 function told(): string {
   return all.map((fuzz) => fuzz.told()).join('; ')

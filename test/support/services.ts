@@ -43,6 +43,13 @@ export interface Program {
   readonly libraries: string
 }
 
+/** A folder with PostgreSQL's own programs, of one version: `initdb`, `postgres`, `pg_dump`, `pg_restore`. */
+export interface PostgresTools {
+  readonly folder: string
+  /** As of a program. */
+  readonly libraries: string
+}
+
 /** All that the broker gives, by the name it is asked for. */
 export interface Services {
   readonly postgres: Service
@@ -57,6 +64,7 @@ export interface Services {
   readonly pgbouncer: Program | Unavailable
   /** Its `promtool` lies beside it. */
   readonly prometheus: Program | Unavailable
+  readonly 'postgres-tools': PostgresTools | Unavailable
 }
 
 /** Each service starts when it is first asked for, once per run, and ends with the run. */
@@ -68,6 +76,7 @@ export const s3 = () => ask('s3')
 export const chromium = () => ask('chromium')
 export const pgbouncer = () => ask('pgbouncer')
 export const prometheus = () => ask('prometheus')
+export const postgresTools = () => ask('postgres-tools')
 
 /**
  * Asks the broker of this run.

@@ -12,6 +12,8 @@ export function createNotingWriter(writer: SnapshotWriter, note: () => Promise<u
     upsertStep: (change) => noted(writer.upsertStep(change)),
     upsertSteps: (steps) => noted(writer.upsertSteps(steps)),
     capture: (input, payload, signal) => noted(writer.capture(input, payload, signal)),
+    holdRun: (runId, hold) => noted(writer.holdRun(runId, hold)),
+    markGolden: (...given) => noted(writer.markGolden(...given)),
     deleteSnapshot: (snapshotId) => noted(writer.deleteSnapshot(snapshotId)),
     deleteRun: (runId) => noted(writer.deleteRun(runId)),
   }

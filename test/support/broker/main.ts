@@ -7,6 +7,7 @@ import { createHost } from './host.ts'
 import { startKeyValue, startValkeyCluster } from './key-value.ts'
 import { findPgbouncer } from './pgbouncer.ts'
 import { makeTemplate, startPostgres } from './postgres.ts'
+import { findPostgresTools } from './postgres-tools.ts'
 import { findPrometheus } from './prometheus.ts'
 
 /** Serves `GET /<service>` on a socket, whose path it prints, until its stdin closes. */
@@ -24,6 +25,7 @@ const starters: { readonly [Name in keyof Services]: () => Promise<Services[Name
   chromium: once(() => findChromium(host)),
   pgbouncer: once(() => findPgbouncer(host)),
   prometheus: once(() => findPrometheus(host)),
+  'postgres-tools': once(() => findPostgresTools(host)),
 }
 
 const server = createServer((request, response) => {
