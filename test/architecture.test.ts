@@ -31,6 +31,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'cache',
     'snapshots',
     'server',
+    'metrics',
   ],
   library: ['app.ts', 'config.ts', 'log.ts', 'model', 'auth', 'db', 'snapshots', 'server', 'client', 'commands'],
   db: ['model', 'telemetry'],

@@ -65,7 +65,8 @@ export function createStateMetrics(registry: Registry, states: States): void {
   gauge({ name: 'statelens_event_streams', help: 'Open streams of events, by SSE and by WebSocket.' }, () => [
     [{}, states.eventStreams().open],
   ])
-  gauge({ name: 'statelens_event_streams_max', help: 'How many there may be.' }, () => [
+  // Of the server, whatever the number of its processes.
+  gauge({ name: 'statelens_event_streams_max', help: 'How many there may be.', aggregator: 'max' }, () => [
     [{}, states.eventStreams().max],
   ])
   gauge(

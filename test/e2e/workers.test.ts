@@ -76,6 +76,16 @@ describe('several workers', () => {
     })
   })
 
+  it('are counted together, whichever is asked', async () => {
+    const counted = async () => {
+      const text = String((await send(server.url, { target: '/metrics' })).body)
+      const [, count] = /^statelens_http_requests_total\{[^}]*route="\/health\/live"[^}]*\} (\d+)$/m.exec(text) ?? []
+      return Number(count)
+    }
+    for (let i = 0; i < 8; i++) await send(server.url, { target: '/health/live' })
+    await eventually(async () => assert.deepEqual([await counted(), await counted(), await counted()], [8, 8, 8]))
+  })
+
   it('are restarted one after the other, and nobody notices', async () => {
     const before = await server.pids()
     await using load = startLoad({ origin: server.url, query: RUNS, connections: 4, pauseMillis: 20 })

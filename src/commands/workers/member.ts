@@ -1,4 +1,6 @@
 import cluster, { type Worker } from 'node:cluster'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Snapshot } from '../../metrics/metrics.ts'
 import { createCalls, type Wire } from './calls.ts'
 import type { Account } from './ledger.ts'
 import type { Briefing, PrimaryCalls, WorkerCalls } from './messages.ts'
@@ -17,6 +19,8 @@ export interface Member {
   setDuty(duty: 'on' | 'off'): void
   /** Resolves when all that the other workers know is known to it as well. */
   noteWrite: (mark: Parameters<WorkerCalls['noteWrite']>[0]) => Promise<void>
+  /** Undefined where it does not answer in time. */
+  collectMetrics: () => Promise<Snapshot | undefined>
   /** Have it end; it is killed when its time is over. Both resolve when it has. */
   drain(listenOnMillis: number, limitMillis: number): Promise<void>
   retire(listenOnMillis: number, limitMillis: number): Promise<void>
@@ -32,6 +36,8 @@ export interface HireOptions {
   readonly onLeaving: () => void
   readonly onExit: (code: number | null, signal: string | null) => void
 }
+
+const COLLECT_MILLIS = 2000
 
 /** Starts a worker. */
 export function hire({ briefing, account, others, ...told }: HireOptions): Member {
@@ -59,9 +65,21 @@ export function hire({ briefing, account, others, ...told }: HireOptions): Membe
     async noteWrite(mark) {
       await Promise.all(others().map((other) => other.noteWrite(mark)))
     },
+    async gatherMetrics() {
+      const told = await Promise.all([collectMetrics(), ...others().map((other) => other.collectMetrics())])
+      return told.filter((snapshot) => snapshot !== undefined)
+    },
   }
   const calls = createCalls<WorkerCalls>(wireOf(worker), ours)
   void calls.tell('brief', briefing)
+
+  /** A worker that hangs keeps nobody from reading what the others have. */
+  async function collectMetrics(): Promise<Snapshot | undefined> {
+    if (member.state === 'starting') return undefined
+    const late = delay(COLLECT_MILLIS, undefined, { ref: false })
+    return await Promise.race([calls.ask('collectMetrics').catch(() => undefined), late])
+  }
+
   worker.once('exit', (code, signal) => {
     account.close()
     calls.close()
@@ -87,6 +105,7 @@ export function hire({ briefing, account, others, ...told }: HireOptions): Membe
       void calls.tell('setDuty', duty)
     },
     noteWrite: (mark: Parameters<WorkerCalls['noteWrite']>[0]) => calls.ask('noteWrite', mark).catch(() => {}),
+    collectMetrics,
     drain: (listenOnMillis: number, limitMillis: number) => end('drain', listenOnMillis, limitMillis),
     retire: (listenOnMillis: number, limitMillis: number) => end('retire', listenOnMillis, limitMillis),
   })

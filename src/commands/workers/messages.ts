@@ -1,3 +1,4 @@
+import type { Snapshot } from '../../metrics/metrics.ts'
 import type { WriteMark } from '../../model/position.ts'
 import type { Slot } from './share.ts'
 
@@ -30,6 +31,8 @@ export type PrimaryCalls = {
   leave(viewer: string): void
   /** Resolves when all the others know. */
   noteWrite(mark: WriteMark): Promise<void>
+  /** What each of the workers has collected, this one among them; of one that does not answer nothing. */
+  gatherMetrics(): Promise<readonly Snapshot[]>
 }
 
 /** What a worker does for the primary. */
@@ -42,4 +45,5 @@ export type WorkerCalls = {
   /** Another worker has taken its place. */
   retire(listenOnMillis: number): void
   noteWrite(mark: WriteMark): void
+  collectMetrics(): Promise<Snapshot> | Snapshot
 }

@@ -1,6 +1,7 @@
 import type { Crew } from '../../app.ts'
 import type { Config } from '../../config.ts'
 import { createLogger } from '../../log.ts'
+import type { Snapshot } from '../../metrics/metrics.ts'
 import type { WriteMark } from '../../model/position.ts'
 import { describeFailure } from '../describe-failure.ts'
 import { createLook } from '../look.ts'
@@ -23,7 +24,14 @@ export async function runWorker(settings: Config): Promise<number> {
   const look = createLook(databaseUrl, log)
   try {
     const crew = createCrew(primary, briefing)
-    const service = await startLooking(look, { config, log, crew, connectionsMax: connectionsOf(briefing) })
+    const service = await startLooking(look, {
+      config,
+      log,
+      crew,
+      connectionsMax: connectionsOf(briefing),
+      gatherMetrics: () => primary.calls.ask('gatherMetrics'),
+    })
+    primary.heard.onCollect = service.collectMetrics
     let closing: Closing = {}
     try {
       if (briefing.isOnDuty) warnAboutStorage(service, log)
@@ -48,19 +56,24 @@ interface Primary {
   /** Resolves when this process is to end. */
   readonly ending: Promise<Closing>
   /** To be replaced by whoever is to know. */
-  readonly heard: { onDuty(duty: 'on' | 'off'): void; onWrite(mark: WriteMark): void }
+  readonly heard: {
+    onDuty(duty: 'on' | 'off'): void
+    onWrite(mark: WriteMark): void
+    onCollect(): Promise<Snapshot> | Snapshot
+  }
 }
 
 function meetPrimary(): Primary {
   const briefing = Promise.withResolvers<Briefing>()
   const ending = Promise.withResolvers<Closing>()
-  const heard: Primary['heard'] = { onDuty() {}, onWrite() {} }
+  const heard: Primary['heard'] = { onDuty() {}, onWrite() {}, onCollect: () => [] }
   const ours: WorkerCalls = {
     brief: briefing.resolve,
     setDuty: (duty) => heard.onDuty(duty),
     drain: (listenOnMillis) => ending.resolve({ listenOnMillis }),
     retire: (listenOnMillis) => ending.resolve({ listenOnMillis, isReplaced: true }),
     noteWrite: (mark) => heard.onWrite(mark),
+    collectMetrics: () => heard.onCollect(),
   }
   return {
     calls: createCalls<PrimaryCalls>(WIRE, ours),
