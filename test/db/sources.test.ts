@@ -8,6 +8,9 @@ const PAST_THE_SOURCES: Readonly<Record<string, string>> = {
   'sources.ts': 'is where they are read',
   'deletions.ts': 'takes away what is out of sight',
   'captures.ts': 'looks for a capture that was deleted, too',
+  'audit.ts': 'looks for any row that names an object',
+  'due.ts': 'counts what is to go: what is out of sight goes anyhow, and keeps a run until it has gone',
+  'expiry.ts': 'takes away what is out of time',
   'changes.ts': 'names rows that were written; what is out of sight is not there when they are read',
   'state-indexes.ts': 'keeps an index as long as any row has its content',
 }
