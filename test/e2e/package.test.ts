@@ -102,7 +102,7 @@ describe('the package', () => {
       /^package\/(?:package\.json|README\.md|LICENSE|bin\/statelens\.cjs|schema(?:\.client)?\.graphql|docs\/[\w-]+\.md)$/
     const code = /^package\/dist\/(?:[\w-]+\/)*[\w.-]+\.(?:js|wasm|html|css|svg)$/
     const types =
-      /^package\/dist\/(?:client|library|model|auth|db|storage)\/[\w/-]+\.d\.ts$|^package\/dist\/errors\.d\.ts$/
+      /^package\/dist\/(?:client|langgraph|library|model|auth|db|storage)\/[\w/-]+\.d\.ts$|^package\/dist\/errors\.d\.ts$/
     assert.deepEqual(
       files.filter((file) => ![kinds, code, types].some((form) => form.test(file))),
       [],
