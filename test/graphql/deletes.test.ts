@@ -163,7 +163,7 @@ describe('a delete while others work', () => {
       const input = { runId: 'run', stepId: `${i}`, payload: { i, state: 'x'.repeat(100) } }
       const answer = await server.graphql(CAPTURE, { input })
       // Whose snapshot was deleted before it could be answered is told so.
-      assert.ok(['', 'CONFLICT', 'NOT_FOUND'].includes(codesOf(answer).join()))
+      assert.ok(['', 'CONFLICT', 'NOT_FOUND'].includes(codesOf(answer).join()), JSON.stringify(answer))
     })
     const deletes = Array.from({ length: 5 }, () => dataOf(server.graphql(DELETE_RUN, { runId: 'run' })))
     await Promise.all([...captures, ...deletes])

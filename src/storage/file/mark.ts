@@ -5,10 +5,14 @@ import { AppError, isAppError } from '../../errors.ts'
 import type { RawBackend } from '../backend.ts'
 import { folderError, hasErrno } from './errors.ts'
 import { type FileSystem, NODE_FILE_SYSTEM } from './file-system.ts'
-import { makeFolder, syncFolder } from './folders.ts'
+import { makeFolder, partialsFolder } from './folders.ts'
+import { writeOnce } from './write.ts'
 
 /** In the root of the folder; holds its id. */
 export const MARK = '.statelens-store'
+
+/** What lies in the place of a mark, and is none. */
+const NO_MARK = ''
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
@@ -64,7 +68,9 @@ export function marked(backend: RawBackend, { root, identity, fs = NODE_FILE_SYS
   }
 
   async function claim(take: (id: string) => Promise<string>, found: string | null): Promise<void> {
+    if (found === NO_MARK) throw wrongFolder()
     const id = found ?? (await writeMark(fs, root, randomUUID()))
+    if (id === NO_MARK) throw wrongFolder()
     const taken = await take(id)
     // One that two servers made lies in two folders: the other one was faster.
     if (taken !== id && found === null) await rm(join(root, MARK), { force: true })
@@ -141,7 +147,7 @@ function wrongFolder(): AppError {
 export async function readMark(root: string): Promise<string | null> {
   try {
     const text = (await readFile(join(root, MARK), 'utf8')).trim()
-    return UUID.test(text) ? text : ''
+    return UUID.test(text) ? text : NO_MARK
   } catch (error) {
     if (hasErrno(error, 'ENOENT', 'ENOTDIR')) return null
     throw folderError(error)
@@ -150,17 +156,21 @@ export async function readMark(root: string): Promise<string | null> {
 
 /** @returns the id of the mark that is there then, which another server may have made. */
 async function writeMark(fs: FileSystem, root: string, id: string): Promise<string> {
+  const path = join(root, MARK)
   try {
     await makeFolder(fs, root)
-    await using handle = await fs.open(join(root, MARK), 'wx', 0o600)
-    await handle.writeFile(`${id}\n`)
-    await handle.sync()
-    await syncFolder(fs, root)
+    await makeFolder(fs, partialsFolder(path))
+    // Whole or not there at all: whoever reads it meanwhile would take a part of it for no mark.
+    await writeOnce(fs, path, chunksOf(`${id}\n`))
     return id
   } catch (error) {
-    if (!hasErrno(error, 'EEXIST')) throw folderError(error)
-    return (await readMark(root)) ?? ''
+    if (!hasErrno(error, 'EEXIST') && !isAppError(error, 'CONFLICT')) throw folderError(error)
+    return (await readMark(root)) ?? NO_MARK
   }
+}
+
+async function* chunksOf(text: string): AsyncGenerator<Uint8Array> {
+  yield Buffer.from(text)
 }
 
 async function isEmptyFolder(root: string): Promise<boolean> {
