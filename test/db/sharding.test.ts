@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict'
+import { readFile, writeFile } from 'node:fs/promises'
+import { describe, it } from 'node:test'
+import { createDatabase } from '../../src/db/connect.ts'
+import { createSweeper } from '../../src/snapshots/upkeep/sweeper.ts'
+import { createStorage } from '../../src/storage/registry.ts'
+import { begin, commit, sendAll } from '../graphql/uploads-fixture.ts'
+import { capture, dataOf } from '../support/answers.ts'
+import { storageOptions } from '../support/objects.ts'
+import { put, storedOf } from '../support/put.ts'
+import { startServer, type TestServer } from '../support/server.ts'
+import { watchBy } from '../support/watching.ts'
+
+/** Written anew by `WRITE_STATEMENTS=1`. docs/partitioning.md says what each kind of them means. */
+const LIST = new URL('statements-without-run.txt', import.meta.url)
+
+const TABLES = /\b(state_snapshots|statelens_\w+)\b/
+
+/** By a value of the statement's own: `p` is what it is given of all parents at once. */
+const BY_RUN =
+  /\brun_id"? = (\$|any\(|p\.run_id)|\bstatelens_capture\(|^insert into "?statelens_(runs|steps|deletions)"? /
+
+/** A condition that goes with another one leaves the run open. */
+const OR_BY_RUN = /\bor \(run_id = /
+
+/** Without what it selects, and the numbers of its places: shapes of one statement are one line. */
+function lineOf(text: string): string {
+  const line = text.replace(/\s+/g, ' ').trim().replace(/\$\d+/g, '$')
+  return line.replace(/select (?:(?!\bselect\b).)*? as "\w+"(?:(?!\bfrom\b).)* from /g, 'select … from ')
+}
+
+/** Reads of every kind. */
+const reads = (snapshotId: string, other: string) => [
+  ...['', 'filter: {search: "r"}, ', 'filter: {workflowName: "w"}, ', 'filter: {status: [RUNNING]}, '].map(
+    (filter) => `{ runs(${filter}first: 2) { totalCount edges { node { runId tags { key } } } } }`,
+  ),
+  '{ runs(filter: {tags: [{key: "a", value: "1"}]}, first: 2) { edges { node { runId stats { totalBytes } } } } }',
+  '{ runs(filter: {parentRunId: "run"}, orderBy: CREATED_ASC, last: 2) { edges { node { runId } } } }',
+  '{ run(runId: "run") { status stats { stepCount snapshotCount objectCount goldenCount totalBytes } } }',
+  '{ run(runId: "run") { steps(first: 2) { totalCount edges { node { name snapshot { payload } } } } } }',
+  '{ run(runId: "run") { snapshots(first: 2, filter: {kind: [OUTPUT]}) { totalCount edges { node { seq } } } } }',
+  '{ run(runId: "run") { snapshots(last: 2, filter: {stepId: "step"}) { edges { node { seq } } } } }',
+  '{ run(runId: "run") { latestSnapshot { seq } stateAt(seq: 5) { seq payload } } }',
+  '{ step(runId: "run", stepId: "step") { run { runId } snapshots(first: 2) { edges { node { seq } } } } }',
+  '{ snapshot(runId: "run", stepId: "step") { payload preview integrity(verify: true) step { name } } }',
+  '{ compareRuns(baseRunId: "run", otherRunId: "other") { steps(first: 5) { edges { node { identical } } } } }',
+  '{ _entities(representations: [{__typename: "Run", runId: "run"}]) { ... on Run { status } } }',
+  '{ _entities(representations: [{__typename: "Step", runId: "run", stepId: "step"}]) { ... on Step { name } } }',
+  ...['payload', 'previous { seq } next { seq }', 'run { status } step { name }', 'signedUrl', 'digestOf'].map(
+    (field) => `{ snapshotById(snapshotId: "${snapshotId}") { ${field} } }`,
+  ),
+  `{ snapshotById(snapshotId: "${snapshotId}") { at(pointer: "/0") { raw } find(text: "a", first: 1) { complete } } }`,
+  `{ snapshotById(snapshotId: "${snapshotId}") { diff(from: "${other}") { changes(first: 1) { truncated } } } }`,
+]
+
+/** Captures by every way, then every read, events, deletes and upkeep. @returns the text of every statement. */
+async function walk(server: TestServer): Promise<readonly string[]> {
+  const tags = '[{key: "a", value: "1"}]'
+  const upsert = `upsertRun(input: {runId: "run", workflowName: "w", status: RUNNING, tags: ${tags}}) { runId }`
+  await dataOf(server.graphql(`mutation { ${upsert} upsertStep(input: {runId: "run", stepId: "step"}) { stepId } }`))
+  const large = JSON.stringify(Array.from({ length: 30_000 }, (_, i) => ({ i, text: 'text of a state '.repeat(3) })))
+  const { snapshot } = await capture(server, { runId: 'run', stepId: 'step', payload: [1], idempotencyKey: 'key' })
+  await capture(server, { runId: 'run', stepId: 'step', payload: [1], idempotencyKey: 'key' })
+  const { snapshotId } = storedOf(await put(server.url, large, { runId: 'run', stepId: 'large' }))
+  const other = await capture(server, { runId: 'other', stepId: 'step', payload: [2] })
+  const bytes = Buffer.from(`{"large":${large}}`)
+  const ticket = await begin(server, bytes)
+  await sendAll(ticket, bytes)
+  await commit(server, ticket)
+  for (const id of [snapshot.snapshotId, snapshotId])
+    for (const text of reads(id, other.snapshot.snapshotId)) await dataOf(server.graphql(text))
+  await watchEach(server)
+  await dataOf(server.graphql(`mutation { deleteSnapshot(snapshotId: "${other.snapshot.snapshotId}") { deleted } }`))
+  await dataOf(server.graphql('mutation { deleteRun(runId: "run") { deleted } }'))
+  return [...server.statements, ...(await sweepOnce(server))]
+}
+
+async function watchEach(server: TestServer): Promise<void> {
+  for (const [field, until] of [
+    ['runEvents(runId: "run")', 'CaughtUp'],
+    ['runsUpdated', 'CaughtUp'],
+    ['replayRun(runId: "run", speed: 100, maxGapMs: 0)', 'RunEnded'],
+  ] as const) {
+    await using watching = await watchBy('SSE', server.url, `subscription { ${field} { __typename } }`)
+    await watching.until(until)
+  }
+}
+
+async function sweepOnce({ databaseUrl, storagePath }: TestServer): Promise<readonly string[]> {
+  const statements: string[] = []
+  const db = createDatabase({ url: databaseUrl, onStatement: (text) => void statements.push(text) })
+  const storage = createStorage(storageOptions({ storagePath }))
+  const sweeper = createSweeper({ db, storage, graceSeconds: 0, onProblem: (error) => assert.fail(String(error)) })
+  await sweeper.sweep().finally(sweeper.stop)
+  await db.close()
+  storage.close()
+  return statements
+}
+
+describe('a database that is sharded by run', () => {
+  it('would have to ask all shards for the statements of the list, and for no others', async () => {
+    await using server = await startServer()
+    const lines = (await walk(server)).map(lineOf).filter((line) => TABLES.test(line))
+    const byRun = (line: string) => BY_RUN.test(line) && !OR_BY_RUN.test(line)
+    assert.ok(lines.filter(byRun).length > 40, 'most of what is asked names the run')
+    const found = [...new Set(lines.filter((line) => !byRun(line)))].toSorted()
+    if (process.env['WRITE_STATEMENTS']) await writeFile(LIST, `${found.join('\n')}\n`)
+    assert.deepEqual(found, (await readFile(LIST, 'utf8')).trimEnd().split('\n'))
+  })
+})
