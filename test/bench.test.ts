@@ -51,6 +51,7 @@ describe('the bars of the bench', () => {
       'lib/payload-parts.ts',
       'adopt.ts',
       'deletion.ts',
+      'disk.ts',
       'live.ts',
       'live-clients.ts',
       'load.ts',
