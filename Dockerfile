@@ -17,7 +17,7 @@ COPY tsconfig.json tsconfig.build.json ./
 COPY src ./src
 RUN npm run build
 
-# Optional dependencies are the binaries of the embedded PostgreSQL. Sources of maps and declarations are nobody's at run time.
+# Optional dependencies are the binaries of the embedded PostgreSQL. Source maps and declarations serve nobody at run time.
 FROM ${NODE_IMAGE} AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
