@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile, writeFile } from 'node:fs/promises'
 import { describe, it } from 'node:test'
 import { createDatabase } from '../../src/db/connect.ts'
+import { schema } from '../../src/graphql/schema.ts'
 import { createSweeper } from '../../src/snapshots/upkeep/sweeper.ts'
 import { createStorage } from '../../src/storage/registry.ts'
 import { begin, commit, sendAll } from '../graphql/uploads-fixture.ts'
@@ -59,7 +60,7 @@ const reads = (snapshotId: string, other: string) => [
   `{ snapshotById(snapshotId: "${snapshotId}") { diff(from: "${other}") { changes(first: 1) { truncated } } } }`,
 ]
 
-/** Captures by every way, then every read, events, deletes and upkeep. @returns the text of every statement. */
+/** Captures by every way, then every read, events, holds, deletes and upkeep. @returns the text of every statement. */
 async function walk(server: TestServer): Promise<readonly string[]> {
   const tags = '[{key: "a", value: "1"}]'
   const upsert = `upsertRun(input: {runId: "run", workflowName: "w", status: RUNNING, tags: ${tags}}) { runId }`
@@ -75,18 +76,29 @@ async function walk(server: TestServer): Promise<readonly string[]> {
   await commit(server, ticket)
   for (const id of [snapshot.snapshotId, snapshotId])
     for (const text of reads(id, other.snapshot.snapshotId)) await dataOf(server.graphql(text))
+  await dataOf(
+    server.graphql(`{ viewer { name } nodes(ids: ["${GLOBAL_ID}"]) { id } node(id: "${GLOBAL_ID}") { id } }`),
+  )
+  const golden = `markGolden(snapshotId: "${snapshotId}", approvalSource: "a review") { isGolden }`
+  const hold = 'holdRun(runId: "run", hold: true) { runId } release: holdRun(runId: "run", hold: false) { runId }'
+  await dataOf(server.graphql(`mutation { ${golden} ${hold} }`))
   await watchEach(server)
   await dataOf(server.graphql(`mutation { deleteSnapshot(snapshotId: "${other.snapshot.snapshotId}") { deleted } }`))
   await dataOf(server.graphql('mutation { deleteRun(runId: "run") { deleted } }'))
   return [...server.statements, ...(await sweepOnce(server))]
 }
 
+/** Of the run `run`. */
+const GLOBAL_ID = Buffer.from('Run:run').toString('base64url')
+
+const SUBSCRIPTIONS = [
+  ['runEvents(runId: "run")', 'CaughtUp'],
+  ['runsUpdated', 'CaughtUp'],
+  ['replayRun(runId: "run", speed: 100, maxGapMs: 0)', 'RunEnded'],
+] as const
+
 async function watchEach(server: TestServer): Promise<void> {
-  for (const [field, until] of [
-    ['runEvents(runId: "run")', 'CaughtUp'],
-    ['runsUpdated', 'CaughtUp'],
-    ['replayRun(runId: "run", speed: 100, maxGapMs: 0)', 'RunEnded'],
-  ] as const) {
+  for (const [field, until] of SUBSCRIPTIONS) {
     await using watching = await watchBy('SSE', server.url, `subscription { ${field} { __typename } }`)
     await watching.until(until)
   }
@@ -106,7 +118,17 @@ async function sweepOnce({ databaseUrl, storagePath }: TestServer): Promise<read
 describe('a database that is sharded by run', () => {
   it('would have to ask all shards for the statements of the list, and for no others', async () => {
     await using server = await startServer()
-    const lines = (await walk(server)).map(lineOf).filter((line) => TABLES.test(line))
+    const asked: string[] = SUBSCRIPTIONS.map(([field]) => field)
+    const graphql: TestServer['graphql'] = (text, variables) => {
+      asked.push(text)
+      return server.graphql(text, variables)
+    }
+    const lines = (await walk({ ...server, graphql })).map(lineOf).filter((line) => TABLES.test(line))
+    const roots = [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()]
+    const missed = roots
+      .flatMap((type) => Object.keys(type?.getFields() ?? {}))
+      .filter((name) => name !== '_service' && !asked.some((text) => new RegExp(`\\b${name}\\b`).test(text)))
+    assert.deepEqual(missed, [], 'the walk asks every root field')
     const found = Object.groupBy(new Set(lines), kindOf)
     assert.ok((found['one run'] ?? []).length > 5)
     const sections = (['no run', 'a list of runs'] as const).map((kind) =>

@@ -46,8 +46,8 @@ const ENGINES: readonly Engine[] = [
   {
     id: 'failover',
     name: 'PostgreSQL, a primary and a hot standby',
-    what: 'the primary ends, the standby is promoted; nothing acknowledged is lost',
-    files: ['test/e2e/failover.test.ts'],
+    what: 'the primary ends, the standby is promoted: nothing acknowledged is lost; reads from a standby that lags',
+    files: ['test/e2e/failover.test.ts', 'test/e2e/standby-reads.test.ts'],
     prepare: async () => ({ version: '18.4' }),
   },
   {
