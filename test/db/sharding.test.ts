@@ -7,9 +7,12 @@ import { createSweeper } from '../../src/snapshots/upkeep/sweeper.ts'
 import { createStorage } from '../../src/storage/registry.ts'
 import { begin, commit, sendAll } from '../graphql/uploads-fixture.ts'
 import { capture, dataOf } from '../support/answers.ts'
+import { freshDatabase } from '../support/database.ts'
 import { storageOptions } from '../support/objects.ts'
 import { put, storedOf } from '../support/put.ts'
+import { query } from '../support/rows.ts'
 import { startServer, type TestServer } from '../support/server.ts'
+import { temporaryFolder } from '../support/tmp.ts'
 import { watchBy } from '../support/watching.ts'
 
 /** Written anew by `WRITE_STATEMENTS=1`. docs/partitioning.md says what each kind of them means. */
@@ -60,8 +63,8 @@ const reads = (snapshotId: string, other: string) => [
   `{ snapshotById(snapshotId: "${snapshotId}") { diff(from: "${other}") { changes(first: 1) { truncated } } } }`,
 ]
 
-/** Captures by every way, then every read, events, holds, deletes and upkeep. @returns the text of every statement. */
-async function walk(server: TestServer): Promise<readonly string[]> {
+/** Captures by every way, then every read, events, holds and deletes. */
+async function walk(server: TestServer): Promise<void> {
   const tags = '[{key: "a", value: "1"}]'
   const upsert = `upsertRun(input: {runId: "run", workflowName: "w", status: RUNNING, tags: ${tags}}) { runId }`
   await dataOf(server.graphql(`mutation { ${upsert} upsertStep(input: {runId: "run", stepId: "step"}) { stepId } }`))
@@ -85,7 +88,6 @@ async function walk(server: TestServer): Promise<readonly string[]> {
   await watchEach(server)
   await dataOf(server.graphql(`mutation { deleteSnapshot(snapshotId: "${other.snapshot.snapshotId}") { deleted } }`))
   await dataOf(server.graphql('mutation { deleteRun(runId: "run") { deleted } }'))
-  return [...server.statements, ...(await sweepOnce(server))]
 }
 
 /** Of the run `run`. */
@@ -104,8 +106,16 @@ async function watchEach(server: TestServer): Promise<void> {
   }
 }
 
-async function sweepOnce({ databaseUrl, storagePath }: TestServer): Promise<readonly string[]> {
+/** One pass of upkeep, which finds an object to take. @returns the text of its statements. */
+async function sweepOnce({
+  databaseUrl,
+  storagePath,
+}: Pick<TestServer, 'databaseUrl' | 'storagePath'>): Promise<readonly string[]> {
   const statements: string[] = []
+  await query(
+    databaseUrl,
+    `insert into statelens_objects (storage_uri, snapshot_id, state) values ('file:///given-up', gen_random_uuid(), 'doomed')`,
+  )
   const db = createDatabase({ url: databaseUrl, onStatement: (text) => void statements.push(text) })
   const storage = createStorage(storageOptions({ storagePath }))
   const sweeper = createSweeper({ db, storage, graceSeconds: 0, onProblem: (error) => assert.fail(String(error)) })
@@ -117,13 +127,22 @@ async function sweepOnce({ databaseUrl, storagePath }: TestServer): Promise<read
 
 describe('a database that is sharded by run', () => {
   it('would have to ask all shards for the statements of the list, and for no others', async () => {
-    await using server = await startServer()
+    await using database = await freshDatabase()
+    await using folder = await temporaryFolder()
+    const store = { databaseUrl: database.url, storagePath: folder.path }
     const asked: string[] = SUBSCRIPTIONS.map(([field]) => field)
-    const graphql: TestServer['graphql'] = (text, variables) => {
-      asked.push(text)
-      return server.graphql(text, variables)
+    const statements: string[] = []
+    {
+      await using server = await startServer({ store })
+      const graphql: TestServer['graphql'] = (text, variables) => {
+        asked.push(text)
+        return server.graphql(text, variables)
+      }
+      await walk({ ...server, graphql })
+      statements.push(...server.statements)
     }
-    const lines = (await walk({ ...server, graphql })).map(lineOf).filter((line) => TABLES.test(line))
+    statements.push(...(await sweepOnce(store)))
+    const lines = statements.map(lineOf).filter((line) => TABLES.test(line))
     const roots = [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()]
     const missed = roots
       .flatMap((type) => Object.keys(type?.getFields() ?? {}))
