@@ -51,6 +51,7 @@ describe('the bars of the bench', () => {
       'lib/payload-parts.ts',
       'adopt.ts',
       'deletion.ts',
+      'disk.ts',
       'live.ts',
       'live-clients.ts',
       'load.ts',
@@ -63,7 +64,7 @@ describe('the bars of the bench', () => {
     const texts = await Promise.all(sources.map((path) => readFile(join(BENCH, path), 'utf8')))
     const places = /\{ name: '([\w-]+)', beside|endPart\('([\w-]+)'/g
     const names = texts.flatMap((text) => [...text.matchAll(places)].map(([, part, command]) => part ?? command))
-    assert.equal(names.length, 20)
+    assert.equal(names.length, 21)
     for (const name of names) assert.match(readme, new RegExp(`<!-- bench: ${name} -->[^]*<!-- end of ${name} -->`))
   })
 })

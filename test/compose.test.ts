@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, it } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import { Ajv } from 'ajv'
 import { parse } from 'yaml'
 import { readConfig } from '../src/config.ts'
@@ -13,12 +14,17 @@ interface Service {
   readonly restart?: string
   readonly depends_on?: Record<string, { readonly condition: string }>
   readonly healthcheck?: { readonly test?: string[]; readonly disable?: boolean }
+  readonly mem_limit?: string
+  readonly read_only?: boolean
+  readonly tmpfs?: string[]
+  readonly secrets?: string[]
 }
 
 interface Compose {
   readonly version?: string
   readonly services: Record<string, Service>
   readonly volumes: Record<string, unknown>
+  readonly secrets: Record<string, { readonly file: string }>
 }
 
 const read = (path: string) => readFileSync(new URL(path, import.meta.url), 'utf8')
@@ -69,14 +75,47 @@ describe('docker-compose.yml', () => {
     assert.deepEqual(mounted.sort(), Object.keys(compose.volumes).sort())
   })
 
-  it('names a version of every image that it pulls', () => {
-    for (const [name, { image }] of services) assert.match(image ?? '', /:(?!latest$)[\w.-]+$/, name)
+  it('names a minor version of every image that it pulls, or its digest', () => {
+    const pulled = services.filter(([, { image }]) => image !== 'statelens:local')
+    assert.ok(pulled.length > 0)
+    for (const [name, { image }] of pulled) assert.match(image ?? '', /:v?\d+\.\d+[\w.-]*$|@sha256:[0-9a-f]{64}$/, name)
+  })
+
+  it('bounds the memory of every service, and lets statelens write nowhere but in memory', () => {
+    for (const [name, { mem_limit: limit }] of services) assert.match(limit ?? '', /^\d+[mg]$/, name)
+    for (const name of ['statelens', 'migrate']) {
+      const { read_only: isReadOnly, tmpfs = [] } = compose.services[name] ?? {}
+      assert.equal(isReadOnly, true)
+      assert.deepEqual(
+        tmpfs.map((mount) => mount.split(':')[0]),
+        ['/var/lib/statelens'],
+      )
+    }
+  })
+
+  it('has every secret in a file, and no password in an environment', () => {
+    const secrets = Object.entries(compose.secrets)
+    assert.deepEqual(
+      new Set(services.flatMap(([, { secrets: used = [] }]) => used)),
+      new Set(Object.keys(compose.secrets)),
+    )
+    for (const [name, { file }] of secrets) {
+      assert.equal(file, `\${SECRETS_DIR:-./examples/compose/secrets}/${name}`)
+      assert.ok(read(`../examples/compose/secrets/${name}`).trim())
+    }
+    for (const [name, { environment = {} }] of services) {
+      const plain = Object.keys(environment).filter((key) => /PASSWORD|SECRET|_KEY/.test(key) && !key.endsWith('_FILE'))
+      assert.deepEqual(plain, [], name)
+      for (const [key, value] of Object.entries(environment))
+        if (key.endsWith('_FILE'))
+          assert.ok(compose.services[name]?.secrets?.includes(value.replace('/run/secrets/', '')))
+    }
+    const password = read('../examples/compose/secrets/postgres-password').trim()
+    assert.equal(new URL(read('../examples/compose/secrets/database-url').trim()).password, password)
   })
 
   it('gives statelens only settings that it has', () => {
     const known = new Set([...read('../.env.example').matchAll(/^# ([A-Z][A-Z0-9_]*)=/gm)].map((match) => match[1]))
-    // The driver of PostgreSQL reads it.
-    known.add('PGPASSWORD')
     for (const name of ['statelens', 'migrate']) {
       const given = Object.keys(compose.services[name]?.environment ?? {})
       assert.ok(given.length > 0)
@@ -89,8 +128,9 @@ describe('docker-compose.yml', () => {
 
   it('gives statelens settings that it accepts, with no .env at all', () => {
     const { environment = {} } = compose.services['statelens'] ?? {}
-    const filled = Object.entries(environment).map(([name, value]) => [name, value.replace(/\$\{\w+:-(.*?)\}/g, '$1')])
-    const config = readConfig(Object.fromEntries(filled))
+    const here = fileURLToPath(new URL('../examples/compose/secrets', import.meta.url))
+    const moved = Object.entries(environment).map(([name, value]) => [name, value.replace('/run/secrets', here)])
+    const config = readConfig(Object.fromEntries(moved))
     assert.equal(config.storageBackend, 's3')
     assert.equal(config.s3?.publicEndpointUrl, 'http://localhost:7070')
   })

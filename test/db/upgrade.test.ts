@@ -1,14 +1,19 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import pg from 'pg'
+import { requireMigrated } from '../../src/commands/open-database.ts'
 import { createDatabase } from '../../src/db/connect.ts'
 import { migrate, pendingMigrations, planMigration } from '../../src/db/migrate.ts'
 import { pageRuns } from '../../src/db/queries/run-lists.ts'
 import { parsePage } from '../../src/model/page.ts'
 import { RUN_FIELDS } from '../../src/model/run.ts'
+import { capture, dataOf, payloadBytes } from '../support/answers.ts'
 import { type FreshDatabase, freshDatabase } from '../support/database.ts'
 import { OLD_TABLES } from '../support/old-system.ts'
+import { startProcess } from '../support/process.ts'
+import { put, storedOf } from '../support/put.ts'
 import { query } from '../support/rows.ts'
+import { startServer } from '../support/server.ts'
 
 /** Takes back what migrations did that came with lists and deletions. */
 const BEFORE_0005 = `
@@ -118,5 +123,51 @@ describe('data 1.18: a run id that no index holds', () => {
     await query(database.url, 'delete from state_snapshots where octet_length(run_id) > 1000')
     await migrate(database.url)
     assert.deepEqual(await pendingMigrations(database.url), [])
+  })
+})
+
+/** What a later version may do while servers of this one run: it adds, and takes nothing away. */
+const LATER = `
+  alter table statelens_runs add column later_text text;
+  alter table state_snapshots add column later_flag boolean not null default false;
+  create index statelens_later on statelens_runs (later_text);
+  create table statelens_later_things (id bigint generated always as identity);
+  insert into statelens_migrations values ('9999-later', 'then')`
+
+describe('a database of a later version', () => {
+  it('is served on by a server that was there before, as while the replicas are replaced', async () => {
+    await using server = await startServer()
+    const before = await capture(server, { runId: 'run', stepId: 'step', payload: { at: 'first' } })
+    await query(server.databaseUrl, LATER)
+    const after = storedOf(await put(server.url, '{"at":"then"}', { runId: 'run', stepId: 'next' }))
+    for (const [id, text] of [
+      [before.snapshot.snapshotId, '{"at":"first"}'],
+      [after.snapshotId, '{"at":"then"}'],
+    ] as const)
+      assert.equal((await payloadBytes(server, id)).toString(), text)
+    const { run } = await dataOf(
+      server.graphql<{ run: object }>(
+        '{ run(runId: "run") { stats { snapshotCount } steps(first: 5) { totalCount } } }',
+      ),
+    )
+    assert.deepEqual(run, { stats: { snapshotCount: 2 }, steps: { totalCount: 2 } })
+    await dataOf(server.graphql('mutation { deleteRun(runId: "run") { deleted } }'))
+    assert.equal((await fetch(`${server.url}/health/ready`)).status, 200)
+  })
+
+  it('is refused by one that starts, which names what it does not know and does not listen', async () => {
+    await using database = await freshDatabase()
+    await query(database.url, LATER)
+    await assert.rejects(requireMigrated(database.url), { code: 'CONFLICT' })
+    for (const command of ['serve', 'verify', 'migrate']) {
+      await using started = startProcess({ args: [command], env: { PORT: '0', DATABASE_URL: database.url } })
+      assert.deepEqual(await started.exited, { code: 1, signal: null }, command)
+      const told = started.stdout() + started.stderr()
+      assert.match(told, /newer statelens \(it has 9999-later\): use the version that migrated it/, command)
+      assert.doesNotMatch(told, /listening|\n\s+at /, command)
+    }
+    // Whoever went back by a backup, or by hand, is served again.
+    await query(database.url, "delete from statelens_migrations where name = '9999-later'")
+    await requireMigrated(database.url)
   })
 })

@@ -17,6 +17,8 @@ export interface ProcessOptions {
   readonly cwd?: string
   /** Defaults to `src/main.ts`. */
   readonly script?: string
+  /** What Node is started by, such as `unshare` with its arguments; itself when left out. */
+  readonly command?: readonly string[]
   /** Flags for Node itself, such as `--expose-gc`. */
   readonly nodeArgs?: readonly string[]
   /** Most files, sockets included, that it may have open at once. */
@@ -49,10 +51,10 @@ export interface RunningProcess extends AsyncDisposable {
 /** Starts `node src/main.ts <args>` as a child process. */
 export function startProcess(options: ProcessOptions): RunningProcess {
   const args = [...(options.nodeArgs ?? []), options.script ?? MAIN, ...options.args]
-  const { openFiles } = options
+  const { openFiles, command = [] } = options
   // The shell lowers its own limit, and becomes the child.
-  const limited = ['-c', 'ulimit -n "$0" && exec "$@"', String(openFiles), process.execPath, ...args]
-  const [file, words] = openFiles === undefined ? [process.execPath, args] : ['sh', limited]
+  const limit = openFiles === undefined ? [] : ['sh', '-c', 'ulimit -n "$0" && exec "$@"', String(openFiles)]
+  const [file = '', ...words] = [...command, ...limit, process.execPath, ...args]
   const child = spawn(file, words, {
     cwd: options.cwd ?? ROOT,
     env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'], ...options.env },

@@ -60,6 +60,8 @@ export interface Services {
   /** Three nodes that share the slots; the URL is of one of them. */
   readonly 'valkey-cluster': Service | Unavailable
   readonly s3: S3Service | Unavailable
+  /** Another program than that of `s3`. */
+  readonly swift: S3Service | Unavailable
   readonly chromium: ChromiumService | Unavailable
   readonly pgbouncer: Program | Unavailable
   /** Its `promtool` lies beside it. */
@@ -73,6 +75,7 @@ export const valkey = () => ask('valkey')
 export const redis = () => ask('redis')
 export const valkeyCluster = () => ask('valkey-cluster')
 export const s3 = () => ask('s3')
+export const swift = () => ask('swift')
 export const chromium = () => ask('chromium')
 export const pgbouncer = () => ask('pgbouncer')
 export const prometheus = () => ask('prometheus')

@@ -2,9 +2,9 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import type { S3Service, Unavailable } from '../services.ts'
 import { findBinary, isExecutable, unpackDebian, unpackedEnvironment, unpackedLibraries } from './binaries.ts'
+import { withBucket } from './buckets.ts'
 import { freePort, type Host, type Launched } from './host.ts'
 
 const ATTEMPTS = 3
@@ -67,25 +67,6 @@ function fromEnvironment(): S3Service | null {
     secretKey: env['TEST_S3_SECRET_KEY'] ?? '',
     bucket: env['TEST_S3_BUCKET'] ?? BUCKET,
   }
-}
-
-async function withBucket(service: S3Service): Promise<S3Service> {
-  const client = new S3Client({
-    endpoint: service.endpoint,
-    region: service.region,
-    credentials: { accessKeyId: service.accessKey, secretAccessKey: service.secretKey },
-    forcePathStyle: true,
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
-  })
-  try {
-    await client.send(new CreateBucketCommand({ Bucket: service.bucket }))
-  } catch (error) {
-    if (!(error instanceof Error && error.name === 'BucketAlreadyOwnedByYou')) throw error
-  } finally {
-    client.destroy()
-  }
-  return service
 }
 
 async function findCeph(host: Host): Promise<Ceph | null> {

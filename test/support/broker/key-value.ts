@@ -26,38 +26,58 @@ export async function startKeyValue(kind: Kind, host: Host): Promise<Service | U
 const NODES = 3
 const SLOTS = 16_384
 
-/** Three nodes of Valkey, each with a third of the slots, and none with a copy. */
-export async function startValkeyCluster(host: Host): Promise<Service | Unavailable> {
+export interface ClusterOptions {
+  /** Each node with slots has another one that copies it, and takes over when it is gone. */
+  readonly hasCopies?: boolean
+}
+
+interface Node {
+  readonly port: number
+  readonly busPort: number
+  readonly client: Redis
+}
+
+/** Three nodes of Valkey, each with a third of the slots, and none with a copy unless told. */
+export async function startValkeyCluster(
+  host: Host,
+  { hasCopies = false }: ClusterOptions = {},
+): Promise<Service | Unavailable> {
   const found = await findServer('valkey', host)
   if (!found) return { unavailable: 'valkey is missing: put valkey-server on the PATH' }
   const password = randomBytes(18).toString('base64url')
-  const nodes = await Promise.all(
-    Array.from({ length: NODES }, async (_none, index) => {
-      // Its own port for the nodes among themselves: the usual one is 10,000 higher, and may not exist.
-      const busPort = await freePort()
-      const settings = ['cluster-enabled yes', `cluster-config-file nodes-${busPort}.conf`, `cluster-port ${busPort}`]
-      const port = await startNode(found, { host, password, settings: [...settings, `masterauth ${password}`] })
-      const client = new Redis(urlOf(password, port))
-      const [from, to] = [index, index + 1].map((third) => Math.floor((SLOTS * third) / NODES))
-      await client.call('CLUSTER', 'ADDSLOTSRANGE', String(from), String(Number(to) - 1))
-      return { port, busPort, client }
-    }),
-  )
+  const start = () => startClusterNode(found, host, password)
+  const nodes = await Promise.all(Array.from({ length: hasCopies ? 2 * NODES : NODES }, start))
   const [first] = nodes
   if (!first) throw new Error('a cluster has nodes')
+  for (const [index, { client }] of nodes.slice(0, NODES).entries()) {
+    const [from, to] = [index, index + 1].map((third) => Math.floor((SLOTS * third) / NODES))
+    await client.call('CLUSTER', 'ADDSLOTSRANGE', String(from), String(Number(to) - 1))
+  }
   for (const { port, busPort } of nodes) {
     await first.client.call('CLUSTER', 'MEET', '127.0.0.1', String(port), String(busPort))
   }
-  for (const { client } of nodes) {
-    while (!(await isWhole(client))) await delay(50)
-    client.disconnect()
+  for (const { client } of nodes) while (!(await isWhole(client, nodes.length))) await delay(50)
+  for (const [index, { client }] of nodes.slice(NODES).entries()) {
+    const id = String(await nodes[index]?.client.call('CLUSTER', 'MYID'))
+    await client.call('CLUSTER', 'REPLICATE', id)
+    while (!String(await client.info('replication')).includes('master_link_status:up')) await delay(50)
   }
+  for (const { client } of nodes) client.disconnect()
   return { url: urlOf(password, first.port) }
 }
 
-async function isWhole(client: Redis): Promise<boolean> {
+async function startClusterNode(found: Found, host: Host, password: string): Promise<Node> {
+  // Its own port for the nodes among themselves: the usual one is 10,000 higher, and may not exist.
+  const busPort = await freePort()
+  const settings = ['cluster-enabled yes', `cluster-config-file nodes-${busPort}.conf`, `cluster-port ${busPort}`]
+  const wait = ['cluster-node-timeout 2000', `masterauth ${password}`]
+  const port = await startNode(found, { host, password, settings: [...settings, ...wait] })
+  return { port, busPort, client: new Redis(urlOf(password, port)) }
+}
+
+async function isWhole(client: Redis, nodes: number): Promise<boolean> {
   const info = String(await client.call('CLUSTER', 'INFO'))
-  return info.includes('cluster_state:ok') && info.includes(`cluster_known_nodes:${NODES}`)
+  return info.includes('cluster_state:ok') && info.includes(`cluster_known_nodes:${nodes}`)
 }
 
 function urlOf(password: string, port: number): string {

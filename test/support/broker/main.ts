@@ -9,6 +9,7 @@ import { findPgbouncer } from './pgbouncer.ts'
 import { makeTemplate, startPostgres } from './postgres.ts'
 import { findPostgresTools } from './postgres-tools.ts'
 import { findPrometheus } from './prometheus.ts'
+import { startSwift } from './swift.ts'
 
 /** Serves `GET /<service>` on a socket, whose path it prints, until its stdin closes. */
 const host = await createHost()
@@ -22,6 +23,7 @@ const starters: { readonly [Name in keyof Services]: () => Promise<Services[Name
   redis: once(() => startKeyValue('redis', host)),
   'valkey-cluster': once(() => startValkeyCluster(host)),
   s3: once(() => startCeph(host)),
+  swift: once(() => startSwift(host)),
   chromium: once(() => findChromium(host)),
   pgbouncer: once(() => findPgbouncer(host)),
   prometheus: once(() => findPrometheus(host)),
