@@ -68,12 +68,12 @@ function requireRun(runId: string | undefined): string {
 }
 
 async function takeRun(entry: TarEntry, { reader, writer, db, isDryRun, ...options }: ImportOptions): Promise<string> {
-  const { change, createdAt } = readRun(await entry.whole(TEXT_MAX_BYTES))
+  const { change, createdAt, legalHold } = readRun(await entry.whole(TEXT_MAX_BYTES))
   const runId = options.runId ?? change.runId
   const [found] = await reader.loadRuns([runId], RUN_FIELDS.all)
   if (!found && !isDryRun) {
     await writer.upsertRun({ ...change, runId })
-    if (createdAt !== null) await restoreRun(db, { runId, createdAt })
+    if (createdAt !== null) await restoreRun(db, { runId, createdAt, legalHold })
   }
   return runId
 }

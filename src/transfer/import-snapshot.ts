@@ -54,8 +54,8 @@ export async function importSnapshot({ told, entry, runId }: SnapshotOfFile, opt
   }
 
   async function restore(snapshotId: string): Promise<void> {
-    const { createdAt, isGolden } = told
-    if (createdAt !== null) await restoreSnapshot(db, { snapshotId, createdAt, isGolden })
+    const { createdAt, isGolden, approval } = told
+    if (createdAt !== null) await restoreSnapshot(db, { snapshotId, createdAt, isGolden, approval })
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Approval } from '../db/queries/transfers.ts'
 import type { ErrorCode } from '../errors.ts'
 import { createJsonLocator } from '../json/locator.ts'
 import type { Instant } from '../model/instant.ts'
@@ -41,7 +42,12 @@ export function snapshotText({ snapshot, lost, ...told }: WrittenSnapshot): Buff
   const named = { snapshotId, runId, stepId, attempt, seq, kind, createdAt, expiresAt }
   const marks = { isSuccessState, isGolden, replaySafe, piiTags, redactionPolicy }
   const text = JSON.stringify({ ...named, ...marks, contentType, contentEncoding, ...told, lost })
-  return Buffer.from(`${text.slice(0, -1)},"metadata":${metadata === null ? 'null' : metadata.toString()}}\n`)
+  const { source, approvedAt, metadata: approval } = snapshot.goldenApproval ?? {}
+  const golden =
+    source === undefined
+      ? ''
+      : `,"goldenSource":${JSON.stringify(source)},"goldenAt":${JSON.stringify(approvedAt)},"goldenMetadata":${approval ?? 'null'}`
+  return Buffer.from(`${text.slice(0, -1)}${golden},"metadata":${metadata === null ? 'null' : metadata.toString()}}\n`)
 }
 
 function lineOf(value: object): Buffer {
@@ -55,7 +61,13 @@ export function checkFormat(manifest: Buffer): void {
   if (version !== FORMAT.version) throw new DamagedFileError('The file was written by a later version of statelens')
 }
 
-export function readRun(content: Buffer): { readonly change: RunChange; readonly createdAt: Instant | null } {
+export interface ReadRun {
+  readonly change: RunChange
+  readonly createdAt: Instant | null
+  readonly legalHold: boolean
+}
+
+export function readRun(content: Buffer): ReadRun {
   const read = fieldsOf(content.toString(), 'run.json')
   const change = {
     runId: read.text('runId'),
@@ -68,7 +80,7 @@ export function readRun(content: Buffer): { readonly change: RunChange; readonly
     error: read.errorOrNull('error'),
     expiresAt: read.instantOrNull('expiresAt'),
   }
-  return { change, createdAt: read.instantOrNull('createdAt') }
+  return { change, createdAt: read.instantOrNull('createdAt'), legalHold: read.flag('legalHold') }
 }
 
 export function readStep(line: string, name: string): StepChange {
@@ -91,6 +103,7 @@ export interface ReadSnapshot {
   readonly input: CaptureInput & { readonly snapshotId: string }
   readonly createdAt: Instant | null
   readonly isGolden: boolean
+  readonly approval: Approval | null
   readonly digest: string | null
   readonly encoding: Encoding | undefined
   /** Why its state is not in the file; null where it is. */
@@ -100,7 +113,12 @@ export interface ReadSnapshot {
 export function readSnapshot(content: Buffer, name: string): ReadSnapshot {
   const text = content.toString()
   const read = fieldsOf(text, name)
-  const metadata = createJsonLocator(text)(['metadata'])
+  const locate = createJsonLocator(text)
+  const jsonAt = (name: string) => {
+    const found = locate([name])
+    return found === undefined || found === 'null' ? null : found
+  }
+  const source = read.textOrNull('goldenSource')
   const coding = read.textOrNull('contentEncoding') ?? 'identity'
   const isCodable = mayBeCoded(read.integerOrNull('sizeBytes') ?? 0, read.integerOrNull('storedBytes'))
   const input = {
@@ -110,7 +128,7 @@ export function readSnapshot(content: Buffer, name: string): ReadSnapshot {
     idempotencyKey: read.textOrNull('idempotencyKey'),
     attempt: read.integerOrNull('attempt'),
     kind: read.oneOf('kind', SNAPSHOT_KINDS),
-    metadata: metadata === undefined || metadata === 'null' ? null : metadata,
+    metadata: jsonAt('metadata'),
     isSuccessState: read.flag('isSuccessState'),
     replaySafe: read.flag('replaySafe'),
     piiTags: read.texts('piiTags'),
@@ -122,6 +140,10 @@ export function readSnapshot(content: Buffer, name: string): ReadSnapshot {
     input,
     createdAt: read.instantOrNull('createdAt'),
     isGolden: read.flag('isGolden'),
+    approval:
+      source === null
+        ? null
+        : { source, approvedAt: read.instantOrNull('goldenAt'), metadata: jsonAt('goldenMetadata') },
     digest: read.textOrNull('digest'),
     encoding: isEncoding(coding) && isCodable ? coding : undefined,
     lost: read.textOrNull('lost'),

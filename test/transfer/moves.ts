@@ -68,7 +68,7 @@ function* pieces(bytes: Buffer): Generator<Buffer> {
 export async function kept({ databaseUrl }: Store, runId: string) {
   return await query(
     databaseUrl,
-    `select id, run_id, step_id, attempt, kind, created_at::text, is_success_state, is_golden, replay_safe, pii_tags,
+    `select id, run_id, step_id, attempt, kind, created_at::text, is_success_state, is_golden, golden_source, golden_metadata::text, golden_at::text, replay_safe, pii_tags,
       redaction_policy, metadata::text, size_bytes, encode(content_digest, 'hex') as digest, content_type, content_encoding,
       storage_uri is null as is_inline, preview, expires_at::text
      from state_snapshots where run_id = $1 order by seq`,
@@ -80,7 +80,7 @@ export async function runAndSteps({ databaseUrl }: Store, runId: string) {
   const runs = await query(
     databaseUrl,
     `select run_id, workflow_name, status, tags::text, started_at::text, ended_at::text, created_at::text, expires_at::text,
-      parent_run_id, error::text from statelens_runs where run_id = $1`,
+      parent_run_id, error::text, legal_hold from statelens_runs where run_id = $1`,
     [runId],
   )
   const steps = await query(

@@ -178,6 +178,7 @@ describe('a run as a file', { concurrency: true }, () => {
   it('may be empty, and must be there', async () => {
     await using other = await startServer()
     await server.app.writer.upsertRun({ runId: 'empty', workflowName: 'w' })
+    await query(server.databaseUrl, "update statelens_runs set legal_hold = true where run_id = 'empty'")
     const { file: written } = await exported(server, 'empty')
     assert.equal((await imported(other, { input: written })).code, 0)
     assert.deepEqual(await runAndSteps(other, 'empty'), await runAndSteps(server, 'empty'))
@@ -215,7 +216,11 @@ async function record({ app: { writer }, databaseUrl }: TestServer): Promise<voi
   await writer.capture({ runId: RUN, stepId: 's 1', idempotencyKey: 'mine' }, Buffer.from('1'))
   const tagged = { runId: RUN, stepId: 's 2', piiTags: ['email', 'ä'], redactionPolicy: 'mask', replaySafe: true }
   const golden = await writer.capture({ ...tagged, kind: 'OUTPUT', isSuccessState: true }, middle)
-  await query(databaseUrl, 'update state_snapshots set is_golden = true where id = $1', [golden.snapshot.snapshotId])
+  await query(
+    databaseUrl,
+    "update state_snapshots set is_golden = true, golden_source = 'me', golden_metadata = '{\"a\": 1.0}', golden_at = '2026-02-02T00:00:00Z' where id = $1",
+    [golden.snapshot.snapshotId],
+  )
   for (const [encoding, bytes] of [
     ['zstd', zstdCompressSync(middle)],
     ['gzip', gzipSync(large)],

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { Instant } from '../../model/instant.ts'
+import type { Snapshot } from '../../model/snapshot.ts'
 import type { Rows } from '../connect.ts'
 
 /** What is kept of a snapshot that no reader is shown. */
@@ -33,19 +34,29 @@ export async function loadKeptBeside(
 /** Of a run that was created elsewhere. */
 export async function restoreRun(
   db: Rows,
-  { runId, createdAt }: { readonly runId: string; readonly createdAt: Instant },
+  { runId, createdAt, legalHold }: { readonly runId: string; readonly createdAt: Instant; readonly legalHold: boolean },
 ): Promise<void> {
   await db.rows(sql`
-    update statelens_runs set created_at = ${createdAt}::timestamptz
+    update statelens_runs set created_at = ${createdAt}::timestamptz, legal_hold = ${legalHold}
     where run_id = ${runId} and created_at is distinct from ${createdAt}::timestamptz`)
+}
+
+/** Of a golden state, as its approver said it. */
+export interface Approval {
+  readonly source: string
+  /** JSON text. */
+  readonly metadata: string | null
+  readonly approvedAt: Instant | null
 }
 
 /** Of a snapshot that was captured elsewhere. What was changed since it was brought here stays. */
 export async function restoreSnapshot(
   db: Rows,
-  moved: { readonly snapshotId: string; readonly createdAt: Instant; readonly isGolden: boolean },
+  moved: Pick<Snapshot, 'snapshotId' | 'createdAt' | 'isGolden'> & { readonly approval?: Approval | null },
 ): Promise<void> {
   await db.rows(sql`
-    update state_snapshots set created_at = ${moved.createdAt}::timestamptz, is_golden = ${moved.isGolden}
+    update state_snapshots set created_at = ${moved.createdAt}::timestamptz, is_golden = ${moved.isGolden},
+      golden_source = ${moved.approval?.source ?? null}, golden_metadata = ${moved.approval?.metadata ?? null},
+      golden_at = ${moved.approval?.approvedAt ?? null}::timestamptz
     where id = ${moved.snapshotId}::uuid and created_at is distinct from ${moved.createdAt}::timestamptz`)
 }

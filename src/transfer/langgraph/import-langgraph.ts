@@ -63,7 +63,7 @@ async function beginRun(runId: string, createdAt: Instant | null, options: Langg
   const [found] = await reader.loadRuns([runId], RUN_FIELDS.all)
   if (isDryRun || found) return
   await writer.upsertRun({ runId, workflowName: 'langgraph', tags: [{ key: 'langgraph', value: 'thread' }] })
-  if (createdAt !== null) await restoreRun(db, { runId, createdAt })
+  if (createdAt !== null) await restoreRun(db, { runId, createdAt, legalHold: false })
 }
 
 function instantOf(text: string | null): Instant | null {
