@@ -5,7 +5,13 @@ import { dirname, join, normalize } from 'node:path'
 import { it } from 'node:test'
 import { buildSchema, parse, validate } from 'graphql'
 
-const PAGES = ['README.md', 'SECURITY.md', 'src/README.md', 'bench/README.md', ...(await Array.fromAsync(glob('docs/*.md')))]
+const PAGES = [
+  'README.md',
+  'SECURITY.md',
+  'src/README.md',
+  'bench/README.md',
+  ...(await Array.fromAsync(glob('docs/*.md'))),
+]
 const TEXTS = new Map(await Promise.all(PAGES.map(async (page) => [page, await readFile(page, 'utf8')] as const)))
 
 /** Without what is shown as code. */
