@@ -32,6 +32,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'snapshots',
     'server',
     'metrics',
+    'transfer',
   ],
   library: ['app.ts', 'config.ts', 'log.ts', 'model', 'auth', 'db', 'snapshots', 'server', 'client', 'commands'],
   db: ['model', 'telemetry'],
@@ -42,6 +43,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   otlp: ['model', 'json', 'snapshots'],
   graphql: ['model', 'json', 'telemetry', 'auth', 'snapshots', 'events'],
   server: ['failure-log.ts', 'log.ts', 'model', 'telemetry', 'auth', 'snapshots', 'graphql', 'otlp'],
+  // Runs on their way out and in again, and what comes from elsewhere.
+  transfer: ['model', 'json', 'auth', 'db', 'snapshots'],
 }
 
 /** Files that stand above all rooms; only `main.ts` and its commands may import the wiring. */

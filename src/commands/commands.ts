@@ -1,5 +1,18 @@
 import type { Command } from './command.ts'
-import { applyMigrations, audit, demo, diff, doctor, gc, pass, serve, tail, token } from './run-command.ts'
+import {
+  applyMigrations,
+  audit,
+  demo,
+  diff,
+  doctor,
+  exportRun,
+  gc,
+  importStates,
+  pass,
+  serve,
+  tail,
+  token,
+} from './run-command.ts'
 
 export const HELP = `statelens <command>
 
@@ -10,6 +23,8 @@ export const HELP = `statelens <command>
   audit     compare the stores with the ledger of their objects, in both directions
   index     make the indexes of older states, by which parts of them are read
   diff      tell what leads from one state to another
+  export    write a run with all its states into one file
+  import    bring runs and states here: from such a file, from JSON files, from LangGraph
   doctor    look at database, storage, links and cache, and say what is wrong and what to do
   tail      print the events of a run while they happen, until it ends
   token     make, list and end the tokens of AUTH_MODE=token
@@ -114,6 +129,45 @@ Ends with 0 when they are the same, 1 when they are not, and 2 when they could n
     takesWords: true,
     failureCode: 2,
     run: diff,
+  },
+  export: {
+    about: `statelens export RUN_ID [--output FILE]
+
+Writes a run, its steps and its snapshots with their states into one file, a tar, byte for byte and in constant memory; to standard
+output without --output. Whoever may read the file may read all of it: states with personal data are whole.
+
+  --output FILE   the file, which must not be there yet
+
+Ends with 0 when all of it is written, 2 when states are left out that nobody can read, and 1 when it was broken off: there is
+no file then.`,
+    options: { output: { type: 'string' } },
+    takesWords: true,
+    run: exportRun,
+  },
+  import: {
+    about: `statelens import FILE brings back what export wrote: the run, its steps, and its snapshots in order, under their ids where
+these are free. What is there already stays as it is. FILE may be - for standard input, as of gunzip -c run.tar.gz.
+statelens import FILE.jsonl takes lines of the form {"runId": …, "stepId": …, "kind": …, "payload": …}.
+statelens import FOLDER takes its files *.json, in the order of their names, as the states of one run.
+statelens import --langgraph postgres://… takes the threads of a database of LangGraph's PostgreSQL savers.
+
+  --dry-run         only look, and tell what would be taken
+  --run RUN_ID      the run that they become; for lines, of those that name none
+  --step STEP_ID    its step, of files and of lines that name none
+  --langgraph URL   a database of LangGraph
+  --schema NAME     where its tables are; public
+
+What was taken before is passed over, so that running it again goes on where it ended. Ends with 0 when all of it is here, 2 when some
+of it could not be taken, and 1 when it was stopped.`,
+    options: {
+      'dry-run': { type: 'boolean' },
+      run: { type: 'string' },
+      step: { type: 'string' },
+      langgraph: { type: 'string' },
+      schema: { type: 'string' },
+    },
+    takesWords: true,
+    run: importStates,
   },
   doctor: {
     about: `Looks at the settings, and at the database, the storages, the links and the cache that they name, and reads one payload of

@@ -1,4 +1,4 @@
-import { readConfig, unknownSettings } from '../config.ts'
+import { type Config, readConfig, unknownSettings } from '../config.ts'
 import { createLogger } from '../log.ts'
 import { type OptionValues, print } from './command.ts'
 import type { PassCommand } from './pass.ts'
@@ -38,11 +38,19 @@ export async function pass(env: NodeJS.ProcessEnv, args: OptionValues, load: () 
   const config = readConfig(env)
   const signal = stopSignal(createLogger({ level: config.logLevel }))
   const run = await load()
+  return await onDatabase(config, (config) => run({ config, args, output: process.stdout, signal }))
+}
+
+/** With the database that the settings name, made ready where it is embedded. */
+async function onDatabase(
+  config: Config,
+  run: (config: Config & { readonly databaseUrl: string }) => Promise<number>,
+): Promise<number> {
   const { openDatabase, requireMigrated } = await import('./open-database.ts')
   const database = await openDatabase(config)
   try {
     await requireMigrated(database.url)
-    return await run({ config: { ...config, databaseUrl: database.url }, args, output: process.stdout, signal })
+    return await run({ ...config, databaseUrl: database.url })
   } finally {
     await database.stop()
   }
@@ -58,21 +66,45 @@ export async function gc(env: NodeJS.ProcessEnv, values: OptionValues): Promise<
   const log = createLogger({ level: config.logLevel, output })
   const signal = stopSignal(log)
   const { runGc } = await import('./gc.ts')
-  const { openDatabase, requireMigrated } = await import('./open-database.ts')
-  const database = await openDatabase(config)
-  try {
-    await requireMigrated(database.url)
-    return await runGc({
-      config: { ...config, databaseUrl: database.url },
+  return await onDatabase(config, (config) =>
+    runGc({
+      config,
       isDryRun: values['dry-run'] === true,
       isForced: values['force'] === true,
       output: process.stdout,
       log,
       signal,
-    })
-  } finally {
-    await database.stop()
-  }
+    }),
+  )
+}
+
+export async function exportRun(
+  env: NodeJS.ProcessEnv,
+  values: OptionValues,
+  words: readonly string[],
+): Promise<number> {
+  const [runId, unexpected] = words
+  if (!runId || unexpected !== undefined) throw new StartError('Name one run\nSee: statelens export --help')
+  const settings = readConfig(env)
+  const signal = stopSignal(createLogger({ level: settings.logLevel }))
+  const { runExport } = await import('./export.ts')
+  const path = typeof values['output'] === 'string' ? values['output'] : undefined
+  return await onDatabase(settings, (config) =>
+    runExport({ config, runId, path, output: process.stdout, notes: process.stderr, signal }),
+  )
+}
+
+export async function importStates(
+  env: NodeJS.ProcessEnv,
+  args: OptionValues,
+  words: readonly string[],
+): Promise<number> {
+  const settings = readConfig(env)
+  const signal = stopSignal(createLogger({ level: settings.logLevel }))
+  const { runImport } = await import('./import.ts')
+  return await onDatabase(settings, (config) =>
+    runImport({ config, words, args, input: process.stdin, output: process.stdout, signal }),
+  )
 }
 
 export async function diff(
@@ -83,22 +115,17 @@ export async function diff(
   const config = readConfig(env)
   const signal = stopSignal(createLogger({ level: config.logLevel }))
   const { runDiff } = await import('./diff.ts')
-  const { openDatabase, requireMigrated } = await import('./open-database.ts')
-  const database = await openDatabase(config)
-  try {
-    await requireMigrated(database.url)
-    return await runDiff({
-      config: { ...config, databaseUrl: database.url },
+  return await onDatabase(config, (config) =>
+    runDiff({
+      config,
       snapshotIds,
       pointer: String(values['pointer'] ?? ''),
       asPatch: values['patch'] === true,
       isColoured: process.stdout.isTTY === true && values['no-color'] !== true && !env['NO_COLOR'],
       output: process.stdout,
       signal,
-    })
-  } finally {
-    await database.stop()
-  }
+    }),
+  )
 }
 
 export async function doctor(env: NodeJS.ProcessEnv): Promise<number> {
