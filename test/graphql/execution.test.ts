@@ -10,10 +10,10 @@ import { startServer, type TestServer } from '../support/server.ts'
 
 const PART = 'pointer key index type sizeBytes childCount preview raw(maxBytes: 1000) value'
 const RUN = `__typename id runId workflowName status tags { __typename key value } startedAt endedAt durationMs createdAt
-  updatedAt expiresAt error { __typename message type stack } stats { stepCount snapshotCount objectCount goldenCount totalBytes }`
+  updatedAt expiresAt legalHold error { __typename message type stack } stats { stepCount snapshotCount objectCount goldenCount totalBytes }`
 const STEP = `__typename id runId stepId index name kind status attempt startedAt endedAt durationMs
   error { message type stack }`
-const SNAPSHOT = `__typename id snapshotId runId stepId attempt seq kind createdAt expiresAt isSuccessState isGolden replaySafe
+const SNAPSHOT = `__typename id snapshotId runId stepId attempt seq kind createdAt expiresAt isSuccessState isGolden goldenApproval { __typename source metadata approvedAt } replaySafe
   piiTags redactionPolicy metadata sizeBytes digest digestOf integrity contentType contentEncoding storageTier storageState storageUri preview`
 const PAGE = 'pageInfo { __typename hasNextPage hasPreviousPage startCursor endCursor }'
 const list = (item: string) => `__typename totalCount nodes { id } edges { __typename cursor node { ${item} } } ${PAGE}`

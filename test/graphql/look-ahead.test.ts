@@ -96,6 +96,7 @@ const BELOW: Readonly<Record<string, string>> = {
   Run: 'status',
   Step: 'name',
   Snapshot: 'seq',
+  GoldenApproval: 'source metadata approvedAt',
   Tag: 'key value',
   ErrorInfo: 'message type stack',
   RunStats: 'stepCount totalBytes',
