@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import type { Instant } from '../../model/instant.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
 import type { Rows } from '../connect.ts'
+import { SNAPSHOTS } from './sources.ts'
 
 /** What is kept of a snapshot that no reader is shown. */
 export interface KeptBeside {
@@ -17,9 +18,9 @@ export async function loadKeptBeside(
   snapshotIds: readonly string[],
 ): Promise<ReadonlyMap<string, KeptBeside>> {
   const rows = await db.rows(sql`
-    select s.id, s.idempotency_key, o.stored_size_bytes from state_snapshots s
-      left join statelens_objects o on o.storage_uri = s.storage_uri
-    where s.id = any(${snapshotIds}::uuid[])`)
+    select s.id, s.idempotency_key,
+      (select o.stored_size_bytes from statelens_objects o where o.storage_uri = s.storage_uri)
+    from ${SNAPSHOTS} and s.id = any(${snapshotIds}::uuid[])`)
   return new Map(
     rows.map(([id, key, storedBytes]) => [
       String(id),
