@@ -56,26 +56,17 @@ export function createRoutes(
       headMillis: HEAD_MILLIS,
     },
     {
-      path: /^\/snapshots\/([^/]+)\/value$/,
-      methods: createValueRoute({ readers, parts, links }),
-      needs: 'nothing',
-      headMillis: HEAD_MILLIS,
-    },
-    {
-      path: /^\/snapshots\/([^/]+)\/diff$/,
-      methods: createDiffRoute({ readers, parts }),
-      headMillis: HEAD_MILLIS,
-    },
-    {
       name: '/snapshots/{snapshotId}/value',
       path: /^\/snapshots\/([^/]+)\/value$/,
       methods: createValueRoute({ readers, parts, links, telemetry }),
       needs: 'nothing',
+      headMillis: HEAD_MILLIS,
     },
     {
       name: '/snapshots/{snapshotId}/diff',
       path: /^\/snapshots\/([^/]+)\/diff$/,
       methods: createDiffRoute({ readers, parts, telemetry }),
+      headMillis: HEAD_MILLIS,
     },
     {
       name: '/runs/{runId}/steps/{stepId}/snapshot',

@@ -94,8 +94,8 @@ export function createGraphqlServer({ services, onHiddenError, ...options }: Yog
       isQuery ? { millis: queryMillis, atLeast: asker.after } : MUTATING,
     )
     const began = performance.now()
-    const { variables = {}, body } = params
-    const result = await operation.within(() => operation.execute(variables, context, body))
+    const { variables, body } = params
+    const result = await operation.within(() => operation.execute(variables ?? {}, context, body))
     operation.ended(began, result)
     const { data, errors } = result
     deadline.keep()

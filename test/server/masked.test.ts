@@ -291,8 +291,8 @@ describe('a state with personal data', () => {
   it('is masked by what its policy says now', async () => {
     const [kept] = states
     assert.ok(kept)
-    await writeFile(join(tokens.folder, 'policies.json'), JSON.stringify({ ...POLICIES, contact: ['/customer'] }))
     const before = (await get(payloadOf(kept))).headers.etag
+    await writeFile(join(tokens.folder, 'policies.json'), JSON.stringify({ ...POLICIES, contact: ['/customer'] }))
     await eventually(async () => {
       const answer = await get(payloadOf(kept))
       assert.match(answer.body.toString(), /^\{ "customer" : "\[redacted\]",/)

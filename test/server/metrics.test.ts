@@ -213,7 +213,12 @@ describe('what /metrics tells', () => {
       own.filter((name) => !told.has(name)),
       [],
     )
-    const tables = new Set(['statelens_migrations', 'statelens_complete_row', 'statelens_create_parents'])
+    const tables = new Set([
+      'statelens_migrations',
+      'statelens_objects',
+      'statelens_complete_row',
+      'statelens_create_parents',
+    ])
     assert.deepEqual(
       [...told].filter((name) => !known.includes(name) && !tables.has(name) && name !== 'statelens_give_up_object'),
       [],
