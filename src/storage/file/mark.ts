@@ -6,6 +6,7 @@ import type { RawBackend } from '../backend.ts'
 import { folderError, hasErrno } from './errors.ts'
 import { type FileSystem, NODE_FILE_SYSTEM } from './file-system.ts'
 import { makeFolder, partialsFolder } from './folders.ts'
+import { findLeftovers } from './partials.ts'
 import { writeOnce } from './write.ts'
 
 /** In the root of the folder; holds its id. */
@@ -45,6 +46,7 @@ export interface MarkOptions {
 export function marked(backend: RawBackend, { root, identity, fs = NODE_FILE_SYSTEM }: MarkOptions): RawBackend {
   /** Of a folder in which states lie: it is asked for no more. */
   let lasting: string | null = null
+  let isTidy = false
 
   async function expected(): Promise<string | null> {
     if (lasting !== null) return lasting
@@ -58,7 +60,7 @@ export function marked(backend: RawBackend, { root, identity, fs = NODE_FILE_SYS
     const found = await readMark(root)
     const id = await expected()
     if (id !== null) {
-      if (found === id) return
+      if (found === id) return await tidy()
       if (!mayReplace || lasting !== null || !identity.claim) throw wrongFolder()
       return await claim(identity.claim.replace, found)
     }
@@ -75,6 +77,15 @@ export function marked(backend: RawBackend, { root, identity, fs = NODE_FILE_SYS
     // One that two servers made lies in two folders: the other one was faster.
     if (taken !== id && found === null) await rm(join(root, MARK), { force: true })
     requireSame(id, taken)
+    await tidy()
+  }
+
+  /** With the mark there, what a process that was killed left of making it is nobody's. */
+  async function tidy(): Promise<void> {
+    if (isTidy) return
+    isTidy = true
+    const leftovers = await findLeftovers(root, { isOld: false })
+    await leftovers.remove(join(root, MARK))
   }
 
   /** An object that is not there may lie in the right folder. */
@@ -164,7 +175,8 @@ async function writeMark(fs: FileSystem, root: string, id: string): Promise<stri
     await writeOnce(fs, path, chunksOf(`${id}\n`))
     return id
   } catch (error) {
-    if (!hasErrno(error, 'EEXIST') && !isAppError(error, 'CONFLICT')) throw folderError(error)
+    // Another one made it meanwhile, and has tidied up.
+    if (!hasErrno(error, 'EEXIST', 'ENOENT') && !isAppError(error, 'CONFLICT')) throw folderError(error)
     return (await readMark(root)) ?? NO_MARK
   }
 }
