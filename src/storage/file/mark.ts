@@ -5,12 +5,14 @@ import { AppError, isAppError } from '../../errors.ts'
 import type { RawBackend } from '../backend.ts'
 import { folderError, hasErrno } from './errors.ts'
 import { type FileSystem, NODE_FILE_SYSTEM } from './file-system.ts'
-import { makeFolder, partialsFolder } from './folders.ts'
-import { findLeftovers } from './partials.ts'
-import { writeOnce } from './write.ts'
+import { makeFolder, partialsFolder, syncFolder } from './folders.ts'
+import { publish } from './publish.ts'
 
 /** In the root of the folder; holds its id. */
 export const MARK = '.statelens-store'
+
+/** How the names of marks begin that are not whole yet. */
+const PARTIAL = `${MARK}-`
 
 /** What lies in the place of a mark, and is none. */
 const NO_MARK = ''
@@ -84,8 +86,9 @@ export function marked(backend: RawBackend, { root, identity, fs = NODE_FILE_SYS
   async function tidy(): Promise<void> {
     if (isTidy) return
     isTidy = true
-    const leftovers = await findLeftovers(root, { isOld: false })
-    await leftovers.remove(join(root, MARK))
+    for (const name of await readdir(root)) {
+      if (name.startsWith(PARTIAL)) await rm(join(root, name), { force: true })
+    }
   }
 
   /** An object that is not there may lie in the right folder. */
@@ -168,21 +171,28 @@ export async function readMark(root: string): Promise<string | null> {
 /** @returns the id of the mark that is there then, which another server may have made. */
 async function writeMark(fs: FileSystem, root: string, id: string): Promise<string> {
   const path = join(root, MARK)
+  const partial = join(root, `${PARTIAL}${id}`)
   try {
     await makeFolder(fs, root)
     await makeFolder(fs, partialsFolder(path))
     // Whole or not there at all: whoever reads it meanwhile would take a part of it for no mark.
-    await writeOnce(fs, path, chunksOf(`${id}\n`))
+    await writePartial(fs, partial, `${id}\n`)
+    await publish(fs, { partial, path, links: 1 })
+    await rm(partial, { force: true })
+    await syncFolder(fs, root)
     return id
   } catch (error) {
+    await rm(partial, { force: true }).catch(() => undefined)
     // Another one made it meanwhile, and has tidied up.
     if (!hasErrno(error, 'EEXIST', 'ENOENT') && !isAppError(error, 'CONFLICT')) throw folderError(error)
     return (await readMark(root)) ?? NO_MARK
   }
 }
 
-async function* chunksOf(text: string): AsyncGenerator<Uint8Array> {
-  yield Buffer.from(text)
+async function writePartial(fs: FileSystem, path: string, text: string): Promise<void> {
+  await using handle = await fs.open(path, 'wx', 0o600)
+  await handle.writeFile(text)
+  await handle.sync()
 }
 
 async function isEmptyFolder(root: string): Promise<boolean> {
