@@ -62,11 +62,11 @@ export function storageOptions({ storagePath, s3 }: ObjectsOptions): StorageOpti
   return { defaultScheme: 's3', file: { root: storagePath }, s3: connection, minio: connection }
 }
 
-/** Every file below the folder but its mark, unfinished ones as well; none when there is no folder. */
+/** Every file below the folder but its mark, whole or not, unfinished ones as well; none when there is no folder. */
 export async function filesBelow(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])
   return entries
-    .filter((entry) => entry.isFile() && entry.name !== MARK)
+    .filter((entry) => entry.isFile() && !entry.name.startsWith(MARK))
     .map(({ parentPath, name }) => relative(folder, join(parentPath, name)))
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
+import { readdir } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
 import { after, describe, it } from 'node:test'
 import {
@@ -10,6 +11,7 @@ import {
   S3ServiceException,
 } from '@aws-sdk/client-s3'
 import pg from 'pg'
+import { MARK } from '../../../src/storage/file/mark.ts'
 import { eventually } from '../../contract/byte-cache.ts'
 import { CAPTURE, capture, dataOf, payloadBytes } from '../../support/answers.ts'
 import { freshDatabase } from '../../support/database.ts'
@@ -178,6 +180,12 @@ async function leavesNothing(store: CrashStore): Promise<void> {
   await using again = await startServer({ store, env: { SNAPSHOT_INLINE_MAX_BYTES: '0' } })
   const { created, snapshot } = await capture(again, INPUT)
   assert.equal(created, true)
+  // A mark that was not made to its end goes with the first object that is written.
+  const names = await readdir(store.storagePath).catch(() => [])
+  assert.deepEqual(
+    names.filter((name) => name.startsWith(`${MARK}-`)),
+    [],
+  )
   const data = await dataOf(
     again.graphql('{ snapshot(runId: "run", stepId: "step", useCache: false) { snapshotId payload } }'),
   )
