@@ -2,13 +2,14 @@ import { Readable } from 'node:stream'
 import type { Viewer } from '../auth/viewer.ts'
 import { AppError } from '../errors.ts'
 import { requireOpaqueId } from '../model/ids.ts'
-import { MAX_PAGE_SIZE, type Page, type PageRequest } from '../model/page.ts'
+import type { Page, PageRequest } from '../model/page.ts'
 import { RUN_FIELDS } from '../model/run.ts'
 import { SNAPSHOT_METADATA } from '../model/snapshot.ts'
 import { STEP_FIELDS, stepPosition } from '../model/step.ts'
 import type { SnapshotReader } from '../snapshots/reader.ts'
 import type { Readers } from '../snapshots/readers.ts'
 import type { Payloads } from '../snapshots/views/payloads.ts'
+import { walkPages } from '../snapshots/walk-pages.ts'
 import type { ReadOptions, StatelensReader } from './api.ts'
 import { toRunRecord, toSnapshotRecord, toStepRecord } from './records.ts'
 
@@ -49,7 +50,7 @@ export function createLibraryReader({ readers, payloads, viewer }: ReaderOptions
     },
     async *steps(runId, options = {}) {
       const fields = { step: STEP_FIELDS.all, newest: null }
-      const read = async (page: PageRequest) => firstOf(await readAs(options).pageSteps([runId], { page, fields }))
+      const read = async (page: PageRequest) => (await readAs(options).pageSteps([runId], { page, fields }))[0]
       for await (const step of walk(read, stepPosition)) yield toStepRecord(step)
     },
     async snapshot(snapshotId, options = {}) {
@@ -59,7 +60,7 @@ export function createLibraryReader({ readers, payloads, viewer }: ReaderOptions
     async *snapshots(runId, filter = {}, options = {}) {
       const asked = { filter, order: 'SEQ_ASC', fields: SNAPSHOT_METADATA } as const
       const read = async (page: PageRequest) =>
-        firstOf(await readAs(options).pageSnapshots([{ runId }], { ...asked, page }))
+        (await readAs(options).pageSnapshots([{ runId }], { ...asked, page }))[0]
       for await (const found of walk(read, ({ seq }) => [String(seq)])) yield toSnapshotRecord(found)
     },
     async latest({ runId, stepId }, options = {}) {
@@ -83,27 +84,9 @@ export function createLibraryReader({ readers, payloads, viewer }: ReaderOptions
   }
 }
 
-function firstOf<T>(pages: readonly Page<T>[]): Page<T> {
-  return pages[0] ?? { items: [], hasNextPage: false, hasPreviousPage: false, totalCount: null }
-}
-
 async function* walk<T>(
-  read: (page: PageRequest) => Promise<Page<T>>,
+  read: (page: PageRequest) => Promise<Page<T> | undefined>,
   positionOf: (item: T) => readonly string[],
 ): AsyncGenerator<T> {
-  let after: readonly string[] | null = null
-  for (;;) {
-    const { items, hasNextPage }: Page<T> = await read({
-      size: MAX_PAGE_SIZE,
-      backward: false,
-      after,
-      before: null,
-      wantsEnds: false,
-      wantsTotal: false,
-    })
-    yield* items
-    const last = items.at(-1)
-    if (!last || !hasNextPage) return
-    after = positionOf(last)
-  }
+  for await (const items of walkPages(read, positionOf)) yield* items
 }

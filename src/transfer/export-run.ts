@@ -3,7 +3,7 @@ import { ANYONE } from '../auth/viewer.ts'
 import type { Database } from '../db/connect.ts'
 import { type KeptBeside, loadKeptBeside } from '../db/queries/transfers.ts'
 import { AppError, type ErrorCode, isAppError } from '../errors.ts'
-import { MAX_PAGE_SIZE, type Page, type PageRequest } from '../model/page.ts'
+import type { PageRequest } from '../model/page.ts'
 import { RUN_FIELDS } from '../model/run.ts'
 import { SNAPSHOT_METADATA, type Snapshot } from '../model/snapshot.ts'
 import { STEP_FIELDS, stepPosition } from '../model/step.ts'
@@ -11,6 +11,7 @@ import { formatDigest } from '../snapshots/measure.ts'
 import type { SnapshotReader } from '../snapshots/reader.ts'
 import { isMasked } from '../snapshots/source/source.ts'
 import type { OpenPayload, Payloads } from '../snapshots/views/payloads.ts'
+import { walkPages } from '../snapshots/walk-pages.ts'
 import { FORMAT, runText, snapshotText, stepText } from './run-file.ts'
 import { TAR_END, tarHead, tarPadding } from './tar-write.ts'
 
@@ -48,13 +49,14 @@ export async function* exportRun(options: ExportOptions): AsyncGenerator<Buffer,
   yield* file('run.json', runText(run))
   const fields = { step: STEP_FIELDS.all, newest: null }
   let page = 0
-  for await (const steps of pages((request) => reader.pageSteps([runId], { page: request, fields }), stepPosition)) {
+  const readSteps = async (request: PageRequest) => (await reader.pageSteps([runId], { page: request, fields }))[0]
+  for await (const steps of walkPages(readSteps, stepPosition)) {
     page += 1
     yield* file(`steps/${numbered(page)}.jsonl`, Buffer.concat(steps.map(stepText)))
   }
   const asked = { filter: {}, order: 'SEQ_ASC', fields: SNAPSHOT_METADATA } as const
-  const lists = pages(
-    (request) => reader.pageSnapshots([{ runId }], { ...asked, page: request }),
+  const lists = walkPages(
+    async (request) => (await reader.pageSnapshots([{ runId }], { ...asked, page: request }))[0],
     ({ seq }) => [String(seq)],
   )
   let number = 0
@@ -162,20 +164,4 @@ function* file(name: string, content: Buffer): Generator<Buffer> {
 
 function numbered(number: number): string {
   return String(number).padStart(8, '0')
-}
-
-async function* pages<T>(
-  read: (page: PageRequest) => Promise<readonly Page<T>[]>,
-  positionOf: (item: T) => readonly string[],
-): AsyncGenerator<readonly T[]> {
-  const same = { size: MAX_PAGE_SIZE, backward: false, before: null, wantsEnds: false, wantsTotal: false }
-  let after: readonly string[] | null = null
-  for (;;) {
-    const [page]: readonly Page<T>[] = await read({ ...same, after })
-    const last = page?.items.at(-1)
-    if (!page || !last) return
-    yield page.items
-    if (!page.hasNextPage) return
-    after = positionOf(last)
-  }
 }
