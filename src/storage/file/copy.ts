@@ -36,7 +36,7 @@ export async function copyOnce(fs: FileSystem, copy: FileCopy): Promise<void> {
     return { links }
   }
   await prepare()
-    .then(() => makeOnce(fs, to, fill))
+    .then(() => makeOnce(fs, { path: to }, fill))
     .catch(rethrow(writeError))
 }
 

@@ -77,7 +77,7 @@ export function createFileBackend({ fs = NODE_FILE_SYSTEM, ...options }: FileBac
       const source = createUploadSource(body, putOptions)
       try {
         await makeFolders(path)
-        await writeOnce(fs, path, source.chunks)
+        await writeOnce(fs, { path }, source.chunks)
         return { sizeBytes: source.receivedBytes(), versionId: null }
       } catch (error) {
         const failure = source.failure()

@@ -5,8 +5,8 @@ import { AppError, isAppError } from '../../errors.ts'
 import type { RawBackend } from '../backend.ts'
 import { folderError, hasErrno } from './errors.ts'
 import { type FileSystem, NODE_FILE_SYSTEM } from './file-system.ts'
-import { makeFolder, partialsFolder, syncFolder } from './folders.ts'
-import { publish } from './publish.ts'
+import { makeFolder, partialsFolder } from './folders.ts'
+import { writeOnce } from './write.ts'
 
 /** In the root of the folder; holds its id. */
 export const MARK = '.statelens-store'
@@ -72,7 +72,6 @@ export function marked(backend: RawBackend, { root, identity, fs = NODE_FILE_SYS
   }
 
   async function claim(take: (id: string) => Promise<string>, found: string | null): Promise<void> {
-    if (found === NO_MARK) throw wrongFolder()
     const id = found ?? (await writeMark(fs, root, randomUUID()))
     if (id === NO_MARK) throw wrongFolder()
     const taken = await take(id)
@@ -171,28 +170,17 @@ export async function readMark(root: string): Promise<string | null> {
 /** @returns the id of the mark that is there then, which another server may have made. */
 async function writeMark(fs: FileSystem, root: string, id: string): Promise<string> {
   const path = join(root, MARK)
-  const partial = join(root, `${PARTIAL}${id}`)
   try {
     await makeFolder(fs, root)
     await makeFolder(fs, partialsFolder(path))
     // Whole or not there at all: whoever reads it meanwhile would take a part of it for no mark.
-    await writePartial(fs, partial, `${id}\n`)
-    await publish(fs, { partial, path, links: 1 })
-    await rm(partial, { force: true })
-    await syncFolder(fs, root)
+    await writeOnce(fs, { path, partial: join(root, `${PARTIAL}${id}`) }, [Buffer.from(`${id}\n`)])
     return id
   } catch (error) {
-    await rm(partial, { force: true }).catch(() => undefined)
     // Another one made it meanwhile, and has tidied up.
     if (!hasErrno(error, 'EEXIST', 'ENOENT') && !isAppError(error, 'CONFLICT')) throw folderError(error)
     return (await readMark(root)) ?? NO_MARK
   }
-}
-
-async function writePartial(fs: FileSystem, path: string, text: string): Promise<void> {
-  await using handle = await fs.open(path, 'wx', 0o600)
-  await handle.writeFile(text)
-  await handle.sync()
 }
 
 async function isEmptyFolder(root: string): Promise<boolean> {

@@ -7,9 +7,20 @@ import { publish } from './publish.ts'
 
 const BATCH_BYTES = 1_048_576
 
+/** Where a file is to be, and where it is made. */
+export interface Place {
+  readonly path: string
+  /** On the same file system; beside what else is being made when left out. */
+  readonly partial?: string
+}
+
 /** Temporary file, fsync, link, fsync of the folder: all of the object or nothing, and never over another one. */
-export async function writeOnce(fs: FileSystem, path: string, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-  await makeOnce(fs, path, async (partial) => {
+export async function writeOnce(
+  fs: FileSystem,
+  place: Place,
+  chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): Promise<void> {
+  await makeOnce(fs, place, async (partial) => {
     await using handle = await fs.open(partial, 'wx', 0o600)
     for await (const batch of inBatches(chunks)) await handle.writeFile(batch)
     await handle.sync()
@@ -23,10 +34,9 @@ export async function writeOnce(fs: FileSystem, path: string, chunks: AsyncItera
  */
 export async function makeOnce(
   fs: FileSystem,
-  path: string,
+  { path, partial = newPartial(path) }: Place,
   fill: (partial: string) => Promise<{ readonly links: number }>,
 ): Promise<void> {
-  const partial = newPartial(path)
   let isPublished = false
   try {
     const { links } = await fill(partial)
@@ -42,7 +52,7 @@ export async function makeOnce(
 }
 
 /** Each write is a trip to another thread: sixteen chunks of a socket share one. */
-async function* inBatches(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* inBatches(chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let batch: Uint8Array[] = []
   let sizeBytes = 0
   for await (const chunk of chunks) {
