@@ -1,13 +1,4 @@
-/** A test, by its file in `test/` and words of its name, or of the row of a table that it is made of. */
-export type RowTest = readonly [file: string, words: string]
-
-/** Faults of one subject: a row for each of them, and the tests that show what becomes of it. */
-export interface FaultPart {
-  readonly about: string
-  /** Numbers of the rows that must hold. */
-  readonly must: readonly number[]
-  readonly tests: Readonly<Record<number, readonly RowTest[]>>
-}
+import type { FaultPart } from './fault-rows.ts'
 
 /** The parts about what a server depends on, and about what it has acknowledged. */
 export const FAULT_PARTS_E_TO_I: Readonly<Record<string, FaultPart>> = {
