@@ -1,5 +1,6 @@
 import type { AppOptions } from './app.ts'
 import { type Built, noteWriteOf } from './app-services.ts'
+import type { Viewer } from './auth/viewer.ts'
 import type { Database } from './db/connect.ts'
 import { CAPTURE_PATH, createCaptureRoute } from './server/capture-route.ts'
 import { createDiffRoute } from './server/diff-route.ts'
@@ -33,6 +34,11 @@ export function createRoutes(
   const { telemetry, collected } = built
   const { config, authorize } = options
   const health = createHealth(dependencies(built, options), stopping)
+  const writing = {
+    writer,
+    writerFor: authorize && ((viewer: Viewer) => changesFor(built, authorize, viewer).writer),
+    noteWrite: noteWriteOf(built),
+  }
   const senders = paceOfSenders(config.transferMinBytesPerSecond)
   return [
     {
@@ -72,9 +78,7 @@ export function createRoutes(
       name: '/runs/{runId}/steps/{stepId}/snapshot',
       path: CAPTURE_PATH,
       methods: createCaptureRoute({
-        writer,
-        writerFor: authorize && ((viewer) => changesFor(built, authorize, viewer).writer),
-        noteWrite: noteWriteOf(built),
+        ...writing,
         senders,
         basePath,
       }),
@@ -93,9 +97,7 @@ export function createRoutes(
       name: '/v1/traces',
       path: /^\/v1\/traces$/,
       methods: createOtlpRoute({
-        writer,
-        writerFor: authorize && ((viewer) => changesFor(built, authorize, viewer).writer),
-        noteWrite: noteWriteOf(built),
+        ...writing,
         batches: built.admission.batches,
         maxBytes: config.payloadMaxBytes,
       }),

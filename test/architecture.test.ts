@@ -44,7 +44,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   graphql: ['model', 'json', 'telemetry', 'auth', 'snapshots', 'events'],
   server: ['failure-log.ts', 'log.ts', 'model', 'telemetry', 'auth', 'snapshots', 'graphql', 'otlp'],
   // Runs on their way out and in again, and what comes from elsewhere.
-  transfer: ['model', 'json', 'auth', 'db', 'snapshots'],
+  transfer: ['model', 'json', 'auth', 'db', 'snapshots', 'langgraph'],
 }
 
 /** Files that stand above all rooms; only `main.ts` and its commands may import the wiring. */

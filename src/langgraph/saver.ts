@@ -23,7 +23,8 @@ import {
   writeCheckpoint,
 } from './checkpoint-text.ts'
 import { createHistory, type History, type StoredCheckpoint } from './history.ts'
-import { type ChannelValues, createChannelValues, shortened } from './values.ts'
+import { checkpointStep } from './names.ts'
+import { type ChannelValues, createChannelValues } from './values.ts'
 import { readWrites, writeWrites } from './writes.ts'
 
 export interface StatelensSaverOptions {
@@ -82,7 +83,7 @@ export class StatelensSaver extends BaseCheckpointSaver {
     await this.#client.capture(
       {
         runId,
-        stepId: stepOf(namespace, checkpoint.id),
+        stepId: checkpointStep(namespace, checkpoint.id),
         kind: 'CHECKPOINT',
         metadata: {
           langgraph: { namespace, id: checkpoint.id, parentId: parentId ?? null },
@@ -106,7 +107,7 @@ export class StatelensSaver extends BaseCheckpointSaver {
     await this.#client.capture(
       {
         runId,
-        stepId: stepOf(namespace, checkpointId),
+        stepId: checkpointStep(namespace, checkpointId),
         kind: 'OUTPUT',
         metadata: { langgraph: { taskId, taskPath } },
       },
@@ -175,12 +176,12 @@ export class StatelensSaver extends BaseCheckpointSaver {
   async #partsOf({ runId, namespace, id }: CheckpointPlace): Promise<Parts | undefined> {
     const known = this.#recent.get(keyOf(runId, namespace, id))
     if (known) return known
-    const stored = await this.#history.load(runId, stepOf(namespace, id))
+    const stored = await this.#history.load(runId, checkpointStep(namespace, id))
     return stored && smallParts(stored.state)
   }
 
   async #load({ runId, namespace, id }: CheckpointPlace): Promise<CheckpointTuple | undefined> {
-    const stored = await this.#history.load(runId, stepOf(namespace, id))
+    const stored = await this.#history.load(runId, checkpointStep(namespace, id))
     if (!stored) return undefined
     const { parentId } = stored
     const { checkpoint, apart, metadata } = await readCheckpoint(stored.state, this.serde)
@@ -198,7 +199,7 @@ export class StatelensSaver extends BaseCheckpointSaver {
   }
 
   async #addSends(checkpoint: Checkpoint, { runId, namespace, id }: CheckpointPlace): Promise<void> {
-    const parent = await this.#history.load(runId, stepOf(namespace, id))
+    const parent = await this.#history.load(runId, checkpointStep(namespace, id))
     const writes = parent ? await readWrites(parent.tasks, this.serde) : []
     const versions = Object.values(checkpoint.channel_versions)
     checkpoint.channel_values[TASKS] = writes.filter(([, channel]) => channel === TASKS).map(([, , value]) => value)
@@ -252,11 +253,6 @@ function placeOf({ configurable = {} }: RunnableConfig) {
 
 function configOf(threadId: string, namespace: string, checkpointId: string): RunnableConfig {
   return { configurable: { thread_id: threadId, checkpoint_ns: namespace, checkpoint_id: checkpointId } }
-}
-
-function stepOf(namespace: string, checkpointId: string): string {
-  // Cut at its end it would lose what tells it from others.
-  return namespace === '' ? checkpointId : shortened(`${checkpointId} ${namespace}`)
 }
 
 function keyOf(runId: string, namespace: string, checkpointId: string): string {

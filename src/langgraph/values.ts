@@ -5,6 +5,7 @@ import { zstdCompress } from 'node:zlib'
 import type { SerializerProtocol } from '@langchain/langgraph-checkpoint'
 import type { Client } from '../client/client.ts'
 import type { Apart, Dumped, StoredValue } from './checkpoint-text.ts'
+import { channelStep } from './names.ts'
 
 /** A channel of a thread. */
 export interface ChannelPlace {
@@ -51,9 +52,8 @@ export function createChannelValues(client: Client, serde: SerializerProtocol): 
         const json =
           type === 'json' ? Buffer.from(bytes) : Buffer.from(JSON.stringify(Buffer.from(bytes).toString('base64')))
         const coded = await compress(json)
-        const stepId = namespace === '' ? channel : `${channel} ${namespace}`
         await client.capture(
-          { runId, stepId: shortened(stepId), kind: 'OUTPUT', snapshotId },
+          { runId, stepId: channelStep(namespace, channel), kind: 'OUTPUT', snapshotId },
           { stream: () => chunksOf(coded), sizeBytes: coded.length, encoding: 'zstd' },
         )
         ofChannel.set(digest, snapshotId)
@@ -79,18 +79,6 @@ export function createChannelValues(client: Client, serde: SerializerProtocol): 
 
 async function* chunksOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes
-}
-
-const ID_MAX_BYTES = 512
-
-/** An id of statelens, of whatever text: a long one ends with what tells it from others. */
-export function shortened(id: string): string {
-  if (Buffer.byteLength(id) <= ID_MAX_BYTES) return id
-  const digest = createHash('sha256').update(id).digest('hex').slice(0, 32)
-  return `${Buffer.from(id)
-    .subarray(0, ID_MAX_BYTES - 40)
-    .toString()
-    .replace(/\ufffd+$/, '')}…${digest}`
 }
 
 function createKept() {

@@ -2,10 +2,16 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { emptyCheckpoint, uuid6 } from '@langchain/langgraph-checkpoint'
 import { PostgresSaver } from '@langchain/langgraph-checkpoint-postgres'
+import { StatelensSaver } from '../../src/langgraph/saver.ts'
 import { freshDatabase } from '../support/database.ts'
 import { query } from '../support/rows.ts'
 import { startServer } from '../support/server.ts'
 import { imported, kept } from './moves.ts'
+
+/** Bytes are bytes, whatever holds them. */
+function shown(tuple: object | undefined): unknown {
+  return JSON.parse(JSON.stringify(tuple ?? null, (_key, value) => (value instanceof Uint8Array ? [...value] : value)))
+}
 
 const LARGE = { messages: [{ role: 'user', content: 'x'.repeat(5_000_000) }] }
 
@@ -57,6 +63,20 @@ describe('a database of LangGraph', () => {
       ],
     )
     assert.equal((await kept(server, 'thread 2')).length, 1)
+    // A graph goes on from there as it would where it came from.
+    const origin = PostgresSaver.fromConnString(database.url)
+    const now = new StatelensSaver({ url: server.url })
+    for (const thread_id of ['thread 1', 'thread 2']) {
+      for (const checkpoint_ns of ['', 'inner:1']) {
+        const place = { configurable: { thread_id, checkpoint_ns } }
+        assert.deepEqual(
+          shown(await now.getTuple(place)),
+          shown(await origin.getTuple(place)),
+          `${thread_id} ${checkpoint_ns}`,
+        )
+      }
+    }
+    await origin.end()
 
     const before = await kept(server, 'thread 1')
     const again = await imported(server, wish)

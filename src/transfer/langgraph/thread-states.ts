@@ -1,9 +1,9 @@
 import type { CheckpointRow, LanggraphTables, ValueRow, WriteRow } from '../../db/foreign/langgraph-tables.ts'
 import { createJsonLocator } from '../../json/locator.ts'
+import { channelStep, checkpointStep } from '../../langgraph/names.ts'
 import type { Instant } from '../../model/instant.ts'
 import { mayBeCoded } from '../coded-stream.ts'
 import { type TakeOptions, takeState } from '../take-state.ts'
-import { channelStep, checkpointStep } from './names.ts'
 import { isJsonType, typedJson } from './typed-json.ts'
 
 /** Larger values are states of their own, stored once however many checkpoints have them. */

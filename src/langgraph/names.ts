@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto'
-import { MAX_ID_BYTES } from '../../model/ids.ts'
+
+/** Of an id of statelens. */
+const ID_MAX_BYTES = 512
 
 /** The step of a checkpoint. */
 export function checkpointStep(namespace: string, id: string): string {
-  return namespace === '' ? shortened(id) : shortened(`${id} ${namespace}`)
+  // Cut at its end it would lose what tells it from others.
+  return shortened(namespace === '' ? id : `${id} ${namespace}`)
 }
 
 /** The step of what a channel had. */
@@ -13,10 +16,10 @@ export function channelStep(namespace: string, channel: string): string {
 
 /** An id, of whatever text: a long one ends with what tells it from others. */
 function shortened(id: string): string {
-  if (Buffer.byteLength(id) <= MAX_ID_BYTES) return id
+  if (Buffer.byteLength(id) <= ID_MAX_BYTES) return id
   const digest = createHash('sha256').update(id).digest('hex').slice(0, 32)
   const head = Buffer.from(id)
-    .subarray(0, MAX_ID_BYTES - 40)
+    .subarray(0, ID_MAX_BYTES - 40)
     .toString()
     .replace(/\ufffd+$/, '')
   return `${head}…${digest}`
