@@ -12,6 +12,7 @@ import type { Hosts } from './hosts.ts'
 import { observeRequest } from './observe-request.ts'
 import type { Pace } from './pace.ts'
 import { limitRequest, type RateLimit } from './rate-limit.ts'
+import { BODY_MILLIS } from './read-body.ts'
 import { askForBody, createRequestContext, type OwnedContext, type RequestContext, splitTarget } from './request.ts'
 import { startLine } from './request-log.ts'
 import { createSlowReaders } from './slow-readers.ts'
@@ -81,9 +82,6 @@ export interface FrontOptions {
   /** How fast a client must take any answer. */
   readonly readers: Pace
 }
-
-/** For the whole of a body that is read at once, and of one that no handler reads. */
-const BODY_MILLIS = 30_000
 
 /**
  * The front of the server: routing and limits on `node:http`; nothing stands between a handler and its socket. It listens to
@@ -232,60 +230,6 @@ function endConnection(response: ServerResponse): void {
 export function addVary(response: ServerResponse, names: string): void {
   const before = response.getHeader('vary')
   response.setHeader('vary', before === undefined ? names : `${before}, ${names}`)
-}
-
-/**
- * @throws AppError `PAYLOAD_TOO_LARGE` as soon as the limit is passed, `BAD_REQUEST` after 30 seconds; the connection then ends
- * with the answer.
- */
-export async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
-  requireUnread(request)
-  if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw bodyTooLarge(maxBytes)
-  const chunks: Buffer[] = []
-  let size = 0
-  // Events: an async iterator costs more than all else that is done for a small body.
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  const take = (chunk: Buffer) => {
-    size += chunk.length
-    if (size > maxBytes) reject(bodyTooLarge(maxBytes))
-    else chunks.push(chunk)
-  }
-  const leave = () => request.complete || reject(new Departure())
-  const timer = setTimeout(() => reject(bodyLate()), BODY_MILLIS)
-  request.on('data', take).on('end', resolve).on('close', leave)
-  try {
-    await promise
-    return join(chunks, size)
-  } catch (error) {
-    request.off('data', take)
-    // Not destroyed: the answer goes out on the same socket.
-    if (!request.complete) request.pause()
-    throw error
-  } finally {
-    clearTimeout(timer)
-  }
-}
-
-/** @throws AppError where an application around this server has read the body: nothing of it would come any more. */
-export function requireUnread(request: IncomingMessage): void {
-  if (!request.readableDidRead) return
-  throw new AppError(
-    'INTERNAL_SERVER_ERROR',
-    'The body was read on its way here: what parses bodies belongs behind statelens',
-  )
-}
-
-function join(chunks: readonly Buffer[], size: number): Buffer {
-  const [only] = chunks
-  return only && chunks.length === 1 ? only : Buffer.concat(chunks, size)
-}
-
-function bodyTooLarge(maxBytes: number): AppError {
-  return new AppError('PAYLOAD_TOO_LARGE', `The request's body is larger than ${maxBytes} bytes`)
-}
-
-function bodyLate(): AppError {
-  return new AppError('BAD_REQUEST', `The request's body took longer than ${BODY_MILLIS} ms`)
 }
 
 /** A small JSON answer that nobody keeps. */

@@ -7,7 +7,8 @@ import { readJsonSpans } from '../otlp/json.ts'
 import { readProtobufSpans, writeProtobufAnswer, writeProtobufStatus } from '../otlp/protobuf.ts'
 import { type Recorded, recordSpans, type SpanWriter } from '../otlp/record.ts'
 import type { Admission } from '../snapshots/source/admission.ts'
-import { type FailureAnswer, type Handler, readBody } from './http.ts'
+import type { FailureAnswer, Handler } from './http.ts'
+import { readBody } from './read-body.ts'
 
 export interface OtlpRouteOptions {
   readonly writer: SpanWriter

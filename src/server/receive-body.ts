@@ -2,9 +2,9 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { AppError, Departure } from '../errors.ts'
 import { OBJECT_MAX_BYTES } from '../model/snapshot.ts'
 import { conditionFailed } from './conditions.ts'
-import { requireUnread } from './http.ts'
 import { jsonTypeOf } from './negotiation.ts'
 import { createAccount, type Pace } from './pace.ts'
+import { requireUnread } from './read-body.ts'
 import { askForBody, type RequestContext } from './request.ts'
 
 /** A request's body of any size, as it is sent. */
