@@ -2,8 +2,11 @@ import { AppError, isAppError } from '../../errors.ts'
 import { carriesAt, findRow, isInLiteral } from '../grammar.ts'
 import { putStack, sharedBlockScanner, takeStack } from '../scan-blocks.ts'
 import { createScanState, type ScanState, scanBytes } from '../scan-bytes.ts'
+import type { BlockScanner } from '../wasm/block-scanner.ts'
 import { AFTER_BACKSLASH, IN_STRING } from '../wasm/carries.ts'
+import { tableOf } from './place-table.ts'
 import type { Place } from './places.ts'
+import { type Walked, walkMarks } from './walk-marks.ts'
 
 /** Bytes in a row whose tokens come in the order that the grammar wants, and what is known of them. */
 export interface Checked {
@@ -38,6 +41,11 @@ export interface Marker {
    * @throws AppError `INVALID_PAYLOAD`, which tells nothing of the document.
    */
   check(chunk: Buffer, from: number): Checked
+  /**
+   * Masks what lies between the marks of the last check, up to the last of them or to what takes more than marks: `next` is where.
+   * @returns false where the pointers are too many for that.
+   */
+  walk(state: Walked): boolean
 }
 
 const BLOCK_BYTES = 64
@@ -45,7 +53,9 @@ const BLOCK_BYTES = 64
 const MIN_BYTES = 512
 
 /** For what the pointers of a place lead to; null where they lead nowhere. */
-export function createMarker(start: Pick<Place, 'depth' | 'elements'> | null): Marker {
+export function createMarker(start: Place | null): Marker {
+  const blocks = sharedBlockScanner()
+  const table = start && blocks ? tableOf(start, blocks.table) : null
   const { depth, elements } = start ?? { depth: 0, elements: 0 }
   const state = createScanState(Number.POSITIVE_INFINITY)
   const checked: Checked = {
@@ -71,7 +81,8 @@ export function createMarker(start: Pick<Place, 'depth' | 'elements'> | null): M
       checked.isMarked =
         chunk.length - from >= MIN_BYTES &&
         !isInLiteral(state.row) &&
-        markSome(state, checked, { chunk, depth, elements })
+        blocks !== null &&
+        markSome(state, checked, { blocks, chunk, depth, elements })
       if (!checked.isMarked) checked.to = checkSome(state, chunk, from)
       const carries = carriesAt(state.row)
       checked.depth = state.depth
@@ -79,19 +90,24 @@ export function createMarker(start: Pick<Place, 'depth' | 'elements'> | null): M
       checked.isEscaped = (carries & AFTER_BACKSLASH) !== 0
       return checked
     },
+    walk(walked) {
+      if (!blocks || !table) return false
+      walkMarks(walked, checked, { blocks, table })
+      return true
+    },
   }
 }
 
 interface Asked {
+  readonly blocks: BlockScanner
   readonly chunk: Buffer
   readonly depth: number
   readonly elements: number
 }
 
 /** @returns whether it was done. */
-function markSome(state: ScanState, checked: Checked, { chunk, depth, elements }: Asked): boolean {
-  const blocks = sharedBlockScanner()
-  if (!blocks || state.depth > blocks.maxDepth) return false
+function markSome(state: ScanState, checked: Checked, { blocks, chunk, depth, elements }: Asked): boolean {
+  if (state.depth > blocks.maxDepth) return false
   const { from } = checked
   const sizeBytes = Math.min(chunk.length - from, blocks.marksMaxBytes)
   const count = Math.floor((sizeBytes - blocks.lookAhead) / BLOCK_BYTES)

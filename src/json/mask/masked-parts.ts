@@ -8,6 +8,8 @@ export interface MaskedParts {
   hide(from: number): void
   /** It is, from there on. */
   show(from: number): void
+  /** These bytes, in which so many values are replaced, are handed on in the place of a part of the chunk; they are copied. */
+  replace(part: { readonly from: number; readonly to: number }, bytes: Uint8Array, count: number): void
   /** Once for each chunk; the chunk itself where nothing of it is masked. */
   end(): Buffer
   /** How often something was replaced by now. */
@@ -16,46 +18,64 @@ export interface MaskedParts {
   firstEnd(): number | null
 }
 
+/** From where to where the chunk is handed on, and up to where of the replacements what comes behind it. */
+const PART_SIZE = 3
+
 export function createMaskedParts(): MaskedParts {
   let chunk: Buffer = REDACTED
   let shown = 0
   let hidden = 0
   let firstEnd: number | null = null
   let before = 0
-  /** Pairs of places in the chunk; what stands for a value comes between two of them. */
+  let parts = new Uint32Array(256 * PART_SIZE)
   let count = 0
+  /** What stands for parts of the chunk, one behind the other. */
+  let replacements = Buffer.allocUnsafeSlow(256)
+  let replacedBytes = 0
   const room = createRoom()
-  let places = new Uint32Array(256)
 
-  /** Behind the part that ends there; a part may be empty. */
-  function add(to: number): void {
-    if (count + 2 > places.length) places = grown(places)
-    places[count++] = shown
-    places[count++] = to
+  /** Hands on what is shown up to there, and then these bytes. A part may be empty. */
+  function add(to: number, bytes: Uint8Array): void {
+    if (count === parts.length) parts = grown(parts)
+    if (replacedBytes + bytes.length > replacements.length) {
+      replacements = Buffer.concat([replacements], 2 * (replacedBytes + bytes.length))
+    }
+    replacements.set(bytes, replacedBytes)
+    replacedBytes += bytes.length
+    parts[count++] = shown
+    parts[count++] = to
+    parts[count++] = replacedBytes
   }
 
   return {
     begin(given, isMasking) {
       chunk = given
       count = 0
+      replacedBytes = 0
       shown = isMasking ? given.length : 0
     },
     hide(from) {
-      add(from)
+      add(from, REDACTED)
       hidden++
       shown = chunk.length
     },
     show(from) {
       shown = from
     },
+    replace({ from, to }, bytes, values) {
+      add(from, bytes)
+      hidden += values
+      shown = to
+    },
     end() {
       if (count === 0 && shown === 0) {
         before += chunk.length
         return chunk
       }
-      add(chunk.length)
-      const out = join(chunk, places.subarray(0, count), room)
-      if (firstEnd === null && hidden > 0) firstEnd = before + (places[1] as number) + REDACTED.length
+      add(chunk.length, NOTHING)
+      const out = join(chunk, parts.subarray(0, count), { replacements, room })
+      // What stands for a value is always as long, and comes first where it is one of many.
+      if (firstEnd === null && hidden > 0) firstEnd = before + (parts[1] as number) + REDACTED.length
       before += out.length
       return out
     },
@@ -64,31 +84,32 @@ export function createMaskedParts(): MaskedParts {
   }
 }
 
-function grown(places: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
-  const more = new Uint32Array(2 * places.length)
-  more.set(places)
+const NOTHING = new Uint8Array(0)
+
+function grown(parts: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
+  const more = new Uint32Array(2 * parts.length)
+  more.set(parts)
   return more
 }
 
-function join(chunk: Buffer, places: Uint32Array, room: (sizeBytes: number) => Buffer): Buffer {
-  let sizeBytes = ((places.length >> 1) - 1) * REDACTED.length
-  for (let i = 0; i < places.length; i += 2) sizeBytes += (places[i + 1] as number) - (places[i] as number)
-  const out = room(sizeBytes)
-  let at = 0
-  for (let i = 0; i < places.length; i += 2) {
-    if (i > 0) at = redact(out, at)
-    const from = places[i] as number
-    const to = places[i + 1] as number
-    if (from < to) at += chunk.copy(out, at, from, to)
-  }
-  return out
+interface Joining {
+  readonly replacements: Buffer
+  room(sizeBytes: number): Buffer
 }
 
-/** Byte by byte: a call would cost more than that. */
-function redact(out: Buffer, start: number): number {
-  let at = start
-  for (let i = 0; i < REDACTED.length; i++) out[at++] = REDACTED[i] as number
-  return at
+function join(chunk: Buffer, parts: Uint32Array, { replacements, room }: Joining): Buffer {
+  let sizeBytes = parts[parts.length - 1] as number
+  for (let i = 0; i < parts.length; i += PART_SIZE) sizeBytes += (parts[i + 1] as number) - (parts[i] as number)
+  const out = room(sizeBytes)
+  let at = 0
+  let replaced = 0
+  for (let i = 0; i < parts.length; i += PART_SIZE) {
+    const [from, to, next] = [parts[i] as number, parts[i + 1] as number, parts[i + 2] as number]
+    if (from < to) at += chunk.copy(out, at, from, to)
+    at += replacements.copy(out, at, replaced, next)
+    replaced = next
+  }
+  return out
 }
 
 const SLAB_BYTES = 1_048_576

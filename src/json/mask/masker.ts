@@ -14,7 +14,6 @@ import {
   skipScalar,
   skipString,
 } from './skip-value.ts'
-import { walkMarks } from './walk-marks.ts'
 
 const NOTHING = Buffer.alloc(0)
 const COLON = 0x3a
@@ -104,7 +103,7 @@ function mask(state: State, marker: Marker, chunk: Buffer): Buffer {
       // What is deeper has no marks.
       state.depth = Math.min(checked.depthBefore, marker.depth + 1) - state.opened.length
     }
-    maskChecked(state, checked)
+    maskChecked(state, marker, checked)
     at = checked.to
   }
   // It is its owner's again.
@@ -112,11 +111,11 @@ function mask(state: State, marker: Marker, chunk: Buffer): Buffer {
   return state.out.end()
 }
 
-function maskChecked(state: State, checked: Checked): void {
+function maskChecked(state: State, marker: Marker, checked: Checked): void {
   const { chunk, end } = state
   let at = checked.from
   while (at < end) {
-    if (checked.isMarked) at = jump(state, checked, at)
+    if (checked.isMarked) at = jump(state, marker, checked, at)
     if (state.phase >= IN_KEY) {
       const wasMasking = state.isMasking
       at = passOver(state, checked, at)
@@ -136,14 +135,13 @@ function maskChecked(state: State, checked: Checked): void {
 }
 
 /** To a later mark, where all before it is done by marks. @returns where. */
-function jump(state: State, checked: Checked, at: number): number {
+function jump(state: State, marker: Marker, checked: Checked, at: number): number {
   const { phase, chunk } = state
   if (state.isMasking || phase === IN_KEY || phase === IN_CONTAINER) return at
   if ((phase === BEFORE_COLON || phase === BEFORE_VALUE) && state.place?.isMasked === true) return at
   const { places, count, from } = checked
   while (checked.next < count && from + (places[checked.next] as number) < at) checked.next++
-  if (checked.next === count) return at
-  walkMarks(state, checked)
+  if (checked.next === count || !marker.walk(state)) return at
   // Of a string that was passed over.
   state.isInString = false
   state.isEscaped = false

@@ -6,24 +6,31 @@ export interface Place {
   below(key: string): Place | null
   /** The same for a key that stands, without an escape, in these bytes. */
   find(bytes: Uint8Array, from: number, to: number): Place | null
-  /** The same for a key that begins there, has no escape, and ends with the first quote. */
-  match(bytes: Uint8Array, from: number): Place | null
   /** Where every key leads that no pointer names. */
   readonly others: Place | null
   /** Longest text in JSON that one of the keys can have that a pointer names. */
   readonly keyMaxBytes: number
   /** Whether one of them is an index. */
   readonly hasIndexes: boolean
+  /** The keys that a pointer names, and where each leads. */
+  named(): readonly NamedKey[]
   /** Most keys that it takes from here to what is masked; 0 where nothing below is. */
   readonly depth: number
   /** A bit for each level from here on on which an index may lead there, the lowest for this one. */
   readonly elements: number
 }
 
+export interface NamedKey {
+  /** As it stands in a document without an escape; null where it cannot. */
+  readonly key: Buffer | null
+  /** The index that it is in an array; -1 where it is none. */
+  readonly index: number
+  readonly place: Place | null
+}
+
 /** Any key or index. */
 export const ANY = '*'
 
-const QUOTE = 0x22
 const POINTER = /^(?:\/(?:[^~/]|~[01])*)*$/
 
 /** The keys of a JSON pointer; null for what is none. @see RFC 6901 */
@@ -76,6 +83,18 @@ export function createPlaces(pointers: readonly (readonly string[])[]): Place | 
 
 const INDEX = /^(?:0|[1-9]\d*)$/
 const LEVELS = 31
+/** No array has more. */
+const LAST_INDEX = 2 ** 31 - 1
+const ALWAYS_ESCAPED = /["\\]/
+
+function keyOf(text: string): Buffer | null {
+  return text.isWellFormed() && !ALWAYS_ESCAPED.test(text) ? Buffer.from(text) : null
+}
+
+function indexOf(key: string): number {
+  const index = INDEX.test(key) ? Number(key) : -1
+  return index <= LAST_INDEX ? index : -1
+}
 
 function elementsOf(keys: readonly string[]): number {
   if (keys.length > LEVELS) return -1
@@ -87,10 +106,8 @@ function createPlace(nodes: readonly Node[], placeOf: (nodes: readonly Node[]) =
   const follow = (key: string) =>
     nodes.flatMap(({ below }) => [below.get(key), below.get(ANY)].filter((node) => !!node))
   const others = placeOf(follow(ANY).filter((node, i, all) => all.indexOf(node) === i))
-  const named: readonly Named[] = [...names].map((text) => ({ key: Buffer.from(text), text, place: undefined }))
+  const named: readonly Named[] = [...names].map((text) => ({ key: keyOf(text), text, place: undefined }))
   const places = new Map<string, Place | null>()
-  const firstBytes = new Uint8Array(256)
-  for (const { key } of named) firstBytes[key[0] ?? QUOTE] = 1
 
   function below(key: string): Place | null {
     if (!names.has(key)) return others
@@ -105,23 +122,13 @@ function createPlace(nodes: readonly Node[], placeOf: (nodes: readonly Node[]) =
     below,
     find(bytes, from, to) {
       for (const name of named) {
-        if (name.key.length !== to - from || !equals(name.key, bytes, from)) continue
+        if (name.key?.length !== to - from || !equals(name.key, bytes, from)) continue
         if (name.place === undefined) name.place = below(name.text)
         return name.place
       }
       return others
     },
-    match(bytes, from) {
-      // Most keys are none of them by their first byte.
-      if (firstBytes[bytes[from] as number] !== 1) return others
-      for (let i = 0; i < named.length; i++) {
-        const name = named[i] as Named
-        if (bytes[from + name.key.length] !== QUOTE || !equals(name.key, bytes, from)) continue
-        if (name.place === undefined) name.place = below(name.text)
-        return name.place
-      }
-      return others
-    },
+    named: () => named.map(({ key, text }) => ({ key, index: indexOf(text), place: below(text) })),
     // Each of its UTF-16 units may be written as six characters.
     keyMaxBytes: 6 * Math.max(0, ...[...names].map((key) => key.length)),
     depth: Math.max(...nodes.map(({ depth }) => depth)),
@@ -131,7 +138,7 @@ function createPlace(nodes: readonly Node[], placeOf: (nodes: readonly Node[]) =
 }
 
 interface Named {
-  readonly key: Buffer
+  readonly key: Buffer | null
   readonly text: string
   /** Undefined until it is come to. */
   place: Place | null | undefined

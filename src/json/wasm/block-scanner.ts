@@ -42,6 +42,27 @@ export interface BlockScanner {
   marked(): number
   /** Not 0 where a key may have an escape in it. */
   hasEscapedKeys(): number
+  /** What stands in the place of masked values, and where they are: the bytes that `../mask/place-table.ts` makes. */
+  readonly table: Uint8Array
+  /** Two numbers for each open container: its place, and the index of its next element or -1. */
+  readonly opened: Int32Array
+  /**
+   * Goes by the marks of the last call, and masks.
+   * @param mark the first of them
+   * @param place of the value that comes next; -1 for none
+   * @param opened how many containers are open
+   * @returns the mark where it has stopped
+   */
+  walk(mark: number, place: number, opened: number): number
+  /** Of the last walk: what stands in the place of the input, from the first byte that was replaced to the last one. */
+  readonly output: Uint8Array
+  outputSize(): number
+  outputFrom(): number
+  outputTo(): number
+  /** How many values were replaced. */
+  hidden(): number
+  placeAfter(): number
+  openedAfter(): number
   /** How many notes the last call took. */
   noted(): number
   /** After the last call. */
@@ -50,7 +71,9 @@ export interface BlockScanner {
   deepest(): number
 }
 
-type Functions = 'scan' | 'scanNoting' | 'scanMarking' | 'depth' | 'deepest' | 'noted' | 'marked' | 'hasEscapedKeys'
+type Views = 'input' | 'stack' | 'before' | 'frames' | 'rules' | 'notes' | 'marks' | 'table' | 'opened' | 'output'
+type Numbers = 'lookAhead' | 'maxDepth' | 'marksMaxBytes'
+type Functions = Exclude<keyof BlockScanner, Views | Numbers>
 
 interface Exports extends Pick<BlockScanner, Functions> {
   readonly memory: { readonly buffer: ArrayBuffer }
@@ -61,6 +84,13 @@ interface Exports extends Pick<BlockScanner, Functions> {
   readonly NOTES: { readonly value: number }
   readonly NOTES_SIZE: { readonly value: number }
   readonly INPUT: { readonly value: number }
+  readonly INPUT_SIZE: { readonly value: number }
+  readonly TABLE: { readonly value: number }
+  readonly TABLE_SIZE: { readonly value: number }
+  readonly OPENED: { readonly value: number }
+  readonly OPENED_SIZE: { readonly value: number }
+  readonly OUTPUT: { readonly value: number }
+  readonly OUTPUT_SIZE: { readonly value: number }
   readonly LOOK_AHEAD: { readonly value: number }
 }
 
@@ -77,18 +107,24 @@ export function openBlockScanner(): BlockScanner | null {
   try {
     const module = new WebAssembly.Module(Buffer.from(SCANNER_WASM, 'base64'))
     const exports = new WebAssembly.Instance(module).exports as Exports
-    const { memory, STACK, STACK_SIZE, INPUT, LOOK_AHEAD, FRAMES, RULES, NOTES, NOTES_SIZE, ...functions } = exports
+    const { memory, STACK, STACK_SIZE, INPUT, INPUT_SIZE, LOOK_AHEAD, FRAMES, RULES, NOTES, NOTES_SIZE } = exports
+    const { TABLE, TABLE_SIZE, OPENED, OPENED_SIZE, OUTPUT, OUTPUT_SIZE } = exports
+    const bytesOf = (at: { readonly value: number }, size: { readonly value: number }) =>
+      new Uint8Array(memory.buffer, at.value, size.value)
     return {
-      ...functions,
+      ...(exports as Pick<Exports, Functions>),
       before: new Uint8Array(memory.buffer, INPUT.value - 8, 8),
       frames: new Float64Array(memory.buffer, FRAMES.value, STACK_SIZE.value * FRAME_SIZE),
       rules: new Float64Array(memory.buffer, RULES.value, RULES_SIZE),
       notes: new Float64Array(memory.buffer, NOTES.value, NOTES_SIZE.value / Float64Array.BYTES_PER_ELEMENT),
       marks: new Uint16Array(memory.buffer, NOTES.value, NOTES_SIZE.value / Uint16Array.BYTES_PER_ELEMENT),
       marksMaxBytes: 2 ** 16,
-      input: new Uint8Array(memory.buffer, INPUT.value),
+      input: bytesOf(INPUT, INPUT_SIZE),
+      table: bytesOf(TABLE, TABLE_SIZE),
+      opened: new Int32Array(memory.buffer, OPENED.value, OPENED_SIZE.value / Int32Array.BYTES_PER_ELEMENT),
+      output: bytesOf(OUTPUT, OUTPUT_SIZE),
       lookAhead: LOOK_AHEAD.value,
-      stack: new Uint8Array(memory.buffer, STACK.value, STACK_SIZE.value),
+      stack: bytesOf(STACK, STACK_SIZE),
       maxDepth: STACK_SIZE.value,
     }
   } catch {

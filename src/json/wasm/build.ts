@@ -7,8 +7,8 @@ import { main } from 'assemblyscript/asc'
  */
 const SOURCE = 'src/json/wasm/scanner.as.ts'
 const OUTPUT = 'src/json/wasm/scanner-wasm.ts'
-/** Memory for the stack, the notes and 92 KiB of input; no runtime, no imports. */
-const FLAGS = '-O3 --noAssert --runtime stub --enable simd --initialMemory 5 --maximumMemory 5'.split(' ')
+/** Memory for the stack, the notes, 90 KiB of input and what is masked of it; no runtime, no imports. */
+const FLAGS = '-O3 --noAssert --runtime stub --enable simd --initialMemory 10 --maximumMemory 10'.split(' ')
 
 /** The text of the module, as the source gives it now. */
 export async function compileScanner(): Promise<string> {

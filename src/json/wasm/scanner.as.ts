@@ -25,6 +25,16 @@ export const NOTES: i32 = 39296
 export const NOTES_SIZE: i32 = 196608
 /** The eight bytes before it are those before the input. */
 export const INPUT: i32 = 235968
+export const INPUT_SIZE: i32 = 91712
+/** What is to become of what the marks lead to, as `../mask/place-table.ts` writes it. */
+export const TABLE: i32 = 327680
+export const TABLE_SIZE: i32 = 131072
+/** The containers that are open on the way: for each its place, and the index of its next element, -1 in an object. */
+export const OPENED: i32 = 458752
+export const OPENED_SIZE: i32 = 512
+/** What comes in the place of the input, from the first byte that is replaced to the last one. */
+export const OUTPUT: i32 = 459264
+export const OUTPUT_SIZE: i32 = 131072
 /** Bytes that must lie behind the last block: a literal is looked at whole. */
 export const LOOK_AHEAD: i32 = 8
 
@@ -528,4 +538,191 @@ function scanAs<Noting>(blocks: i32, carries: i32, open: i32, maxDepth: i32): i3
     <i32>(kExponent * carry.IN_EXPONENT | kExponentSign * carry.AFTER_EXPONENT_SIGN) |
     (kLetters != 0 ? (word(lastWord) << carry.WORD_SHIFT) | <i32>(kLetters << carry.LETTERS_SHIFT) : 0)
   )
+}
+
+/*
+ * Masking, from mark to mark. A place of the table has `PLACE_SIZE` bytes:
+ *
+ * | at | what |
+ * | --- | --- |
+ * | 0 | 1 where the value is masked |
+ * | 4 | the place of every key and index that has no name; -1 for none |
+ * | 8, 12 | where the names begin, and where they end |
+ * | 16 | a bit for each byte that a name begins with |
+ *
+ * and a name `NAME_SIZE`: where its bytes are, how many, its place, and the index that it is or -1.
+ */
+const PLACE_SIZE: i32 = 48
+const NAME_SIZE: i32 = 16
+/** The table begins with how long what stands for a value is, and its bytes. */
+const REDACTED: usize = <usize>TABLE + 4
+const PLACES: i32 = TABLE + 32
+
+let walkedPlace: i32 = 0
+let walkedOpened: i32 = 0
+let hiddenCount: i32 = 0
+let hiddenFrom: usize = INPUT
+let hiddenTo: usize = INPUT
+let outputEnd: usize = OUTPUT
+
+/** After the last walk: the place of the value that comes next, how many containers are open, and how many values were replaced. */
+export function placeAfter(): i32 {
+  return walkedPlace
+}
+export function openedAfter(): i32 {
+  return walkedOpened
+}
+export function hidden(): i32 {
+  return hiddenCount
+}
+/** From where to where in the input the output stands, and how long it is. */
+export function outputFrom(): i32 {
+  return <i32>hiddenFrom - INPUT
+}
+export function outputTo(): i32 {
+  return <i32>hiddenTo - INPUT
+}
+export function outputSize(): i32 {
+  return <i32>outputEnd - OUTPUT
+}
+
+@inline function placeAt(place: i32): usize {
+  return <usize>(PLACES + place * PLACE_SIZE)
+}
+@inline function isMasked(place: i32): bool {
+  return place >= 0 && load<i32>(placeAt(place)) != 0
+}
+@inline function openedAt(which: i32): usize {
+  return <usize>(OPENED + (which << 3))
+}
+@inline function markAt(which: i32): usize {
+  return <usize>(INPUT + <i32>load<u16>(<usize>(NOTES + (which << 1))))
+}
+@inline function isBrace(byte: u32, brace: u32): bool {
+  return (byte | 0x20) == brace
+}
+/** Where the key leads that begins there: no name has a quote in it, or a backslash. */
+@inline function placeOfKey(place: usize, at: usize): i32 {
+  const first = <usize>load<u8>(at)
+  if (((load<u8>(place + 16 + (first >> 3)) >> <u8>(first & 7)) & 1) != 0) {
+    const end = <usize>load<i32>(place, 12)
+    for (let name = <usize>load<i32>(place, 8); name < end; name += NAME_SIZE) {
+      const bytes = <usize>load<i32>(name), length = <usize>load<i32>(name, 4)
+      if (load<u8>(at + length) != 0x22) continue
+      let same: usize = 0
+      while (same < length && load<u8>(bytes + same) == load<u8>(at + same)) same++
+      if (same == length) return load<i32>(name, 8)
+    }
+  }
+  return load<i32>(place, 4)
+}
+@inline function placeOfIndex(place: usize, index: i32): i32 {
+  const end = <usize>load<i32>(place, 12)
+  for (let name = <usize>load<i32>(place, 8); name < end; name += NAME_SIZE) {
+    if (load<i32>(name, 12) == index) return load<i32>(name, 8)
+  }
+  return load<i32>(place, 4)
+}
+/** The mark that closes what opens at this one; the last one where none of those before it does. */
+function closerOf(opener: i32, last: i32): i32 {
+  let open = 1
+  for (let next = opener + 1; next < last; next++) {
+    const byte = <u32>load<u8>(markAt(next))
+    if (isBrace(byte, 0x7b)) open++
+    else if (isBrace(byte, 0x7d) && --open == 0) return next
+  }
+  return last
+}
+/** By 16 bytes, the last of which may be too many. */
+@inline function copy(from: usize, to: usize): void {
+  let at = outputEnd
+  for (let byte = from; byte < to; byte += 16) {
+    v128.store(at, v128.load(byte))
+    at += 16
+  }
+  outputEnd += to - from
+}
+@inline function hide(from: usize, to: usize): void {
+  if (hiddenCount++ == 0) hiddenFrom = from
+  else copy(hiddenTo, from)
+  v128.store(outputEnd, v128.load(REDACTED))
+  outputEnd += <usize>load<i32>(TABLE)
+  hiddenTo = to
+}
+
+/**
+ * Goes from mark to mark of the last `scanMarking`, and replaces what begins and ends between them: nothing else that lies there is looked
+ * at. It stops before the last mark, and before what takes more than marks.
+ * @param mark the first of them
+ * @param place of the value that comes next; -1 for none
+ * @param opened containers in `OPENED`
+ * @returns the mark where it has stopped
+ */
+export function walk(mark: i32, place: i32, opened: i32): i32 {
+  // What ends a value is behind it.
+  const last = marked() - 1
+  let next = mark
+  hiddenCount = 0
+  outputEnd = OUTPUT
+  hiddenTo = INPUT
+  for (; next < last; next++) {
+    const at = markAt(next), byte = <u32>load<u8>(at), around = openedAt(opened - 1)
+    let behind = at + 1
+    if (byte == 0x22) {
+      if (escapedKeys != 0 || opened == 0) break
+      place = placeOfKey(placeAt(load<i32>(around)), behind)
+      if (!isMasked(place)) continue
+      while (load<u8>(behind) != 0x22) behind++
+      behind++
+    } else if (byte == 0x2c) {
+      if (opened == 0) break
+      const index = load<i32>(around, 4) + 1
+      store<i32>(around, index, 4)
+      place = placeOfIndex(placeAt(load<i32>(around)), index)
+      if (!isMasked(place)) continue
+    } else if (isBrace(byte, 0x7d)) {
+      if (opened == 0) break
+      opened--
+      continue
+    } else if (place < 0) {
+      const closer = closerOf(next, last)
+      if (closer == last) break
+      next = closer
+      continue
+    } else if (isMasked(place)) break
+    else {
+      const isObject = byte == 0x7b, opening = openedAt(opened++)
+      store<i32>(opening, place)
+      store<i32>(opening, isObject ? -1 : 0, 4)
+      if (isObject) continue
+      place = placeOfIndex(placeAt(place), 0)
+      if (!isMasked(place)) continue
+    }
+
+    // ---- a value that is masked: what it is lies between this mark and the next, or begins there
+    let begin = behind
+    while (load<u8>(begin) <= 0x20 || load<u8>(begin) == 0x3a) begin++
+    let end = markAt(next + 1), closer = next
+    if (begin == end && isBrace(<u32>load<u8>(end), 0x7b)) {
+      closer = closerOf(next + 1, last)
+      end = markAt(closer) + 1
+    } else if (load<u8>(begin) == 0x5d) {
+      // An array without an element.
+      continue
+    } else {
+      while (end > begin && (load<u8>(end - 1) <= 0x20 || load<u8>(end - 1) == 0x2c)) end--
+    }
+    const kept = hiddenCount == 0 ? 0 : <i32>(begin - hiddenTo)
+    if (closer == last || <i32>outputEnd + kept + 32 > OUTPUT + OUTPUT_SIZE) {
+      // Looked at once more, byte by byte.
+      if (byte == 0x2c) store<i32>(around, load<i32>(around, 4) - 1, 4)
+      else if (byte != 0x22) place = load<i32>(openedAt(--opened))
+      break
+    }
+    hide(begin, end)
+    next = closer
+  }
+  walkedPlace = place
+  walkedOpened = opened
+  return next
 }
