@@ -1,9 +1,10 @@
 import { type Scan, scanBytes } from '../src/json/scan-bytes.ts'
 import { createJsonScanner } from '../src/json/scanner.ts'
 import { openBlockScanner } from '../src/json/wasm/block-scanner.ts'
-import { describeMachine, formatNumber, print, printBars, printTable } from './lib/report.ts'
+import { type Measured, printBars } from './lib/bars.ts'
+import { describeMachine, formatNumber, print, printTable } from './lib/report.ts'
 import { type ScannerSet, scannerSets, smallState } from './lib/scanner-sets.ts'
-import { median, pairedRatio } from './lib/statistics.ts'
+import { median, pairedRatio, ratios } from './lib/statistics.ts'
 
 /*
  * How fast documents are checked: by blocks in WebAssembly, byte by byte, and by JSON.parse, which pays for decoding the bytes, as it
@@ -51,6 +52,11 @@ function ratioOf([blocks = [], bytes = []]: readonly (readonly number[])[]): num
   return pairedRatio(blocks, bytes)
 }
 
+function barOf(name: string, [blocks = [], bytes = []]: readonly (readonly number[])[], atLeast: number): Measured {
+  const how = 'MB a CPU second: as it is used / byte by byte'
+  return { bar: { name, what: name, how, unit: '×', atLeast }, values: ratios(blocks, bytes) }
+}
+
 const [megabytes = 32, rounds = 5] = process.argv.slice(2).map(Number)
 if (!openBlockScanner()) throw new Error('There is no WebAssembly with SIMD here')
 const sets = scannerSets(megabytes * MB)
@@ -65,7 +71,7 @@ printTable(
   ['MB a CPU second', ...head],
   measured.map(({ name, speeds }) => rowOf(name, speeds)),
 )
-printBars(measured.map(({ name, atLeast, speeds }) => ({ what: name, value: ratioOf(speeds), unit: ' ×', atLeast })))
+printBars(measured.map(({ name, atLeast, speeds }) => barOf(name, speeds, atLeast)))
 
 const small = [200, 2000, 64_000].map((sizeBytes) => {
   const speeds = measure(smallState(sizeBytes), Math.round((megabytes * MB) / sizeBytes))
@@ -76,4 +82,4 @@ printTable(
   small.map(({ name, speeds }) => rowOf(name, speeds)),
 )
 // Both take the same way below some size: what is measured there is noise.
-printBars(small.map(({ name, speeds }) => ({ what: name, value: ratioOf(speeds), unit: ' ×', atLeast: 0.95 })))
+printBars(small.map(({ name, speeds }) => barOf(name, speeds, 0.95)))

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { readdir, readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { describe, it } from 'node:test'
 import { BARS, judge } from '../bench/lib/bars.ts'
 import { quantile, ratios, spread } from '../bench/lib/statistics.ts'
@@ -66,6 +66,28 @@ describe('the bars of the bench', () => {
     const names = texts.flatMap((text) => [...text.matchAll(places)].map(([, part, command]) => part ?? command))
     assert.equal(names.length, 21)
     for (const name of names) assert.match(readme, new RegExp(`<!-- bench: ${name} -->[^]*<!-- end of ${name} -->`))
+  })
+})
+
+describe('a file of the bench', () => {
+  it('takes nothing from another that the other does not give', async () => {
+    const paths = (await readdir(BENCH, { recursive: true })).filter(
+      (path) => path.endsWith('.ts') && !path.includes('node_modules'),
+    )
+    let count = 0
+    for (const path of paths) {
+      const text = await readFile(join(BENCH, path), 'utf8')
+      for (const [, names = '', from = ''] of text.matchAll(/^import (?:type )?\{([^}]+)\} from '(\.[^']+\.ts)'/gm)) {
+        const other = await readFile(join(BENCH, dirname(path), from), 'utf8')
+        for (const name of names.split(',').map((part) => part.trim().replace(/^type |\s+as .*$/g, ''))) {
+          if (name === '') continue
+          const given = `^export (?:async )?(?:const|let|function\\*?|class|interface|type|abstract class) ${name}\\b|^export .*\\{[^}]*\\b${name}\\b`
+          assert.match(other, new RegExp(given, 'm'), `${path} takes ${name} from ${from}`)
+          count++
+        }
+      }
+    }
+    assert.ok(count > 100)
   })
 })
 

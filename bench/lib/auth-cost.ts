@@ -1,5 +1,7 @@
 import { createHmac, randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
+import { IncomingMessage } from 'node:http'
+import { Socket } from 'node:net'
 import { join } from 'node:path'
 import { openAccess } from '../../src/access.ts'
 import { createToken, formatTokenEntry } from '../../src/auth/tokens.ts'
@@ -66,7 +68,8 @@ const TURNS = 7
 async function askAlone({ env, headers }: Mode): Promise<number> {
   const { authenticate } = openAccess({ config: readConfig(env), log: createLogger({ level: 'silent' }) })
   if (!authenticate) return 0
-  const shown = { authorization: headers['authorization'], address: '127.0.0.1' }
+  const request = new IncomingMessage(new Socket())
+  const shown = { authorization: headers['authorization'], address: '127.0.0.1', request }
   let least = Number.POSITIVE_INFINITY
   for (let turn = 0; turn < TURNS; turn++) {
     const before = process.threadCpuUsage()

@@ -22,8 +22,8 @@ export interface Bar {
 export const BARS: readonly Bar[] = bars
 
 export interface Measured {
-  /** Name of a bar. */
-  readonly bar: string
+  /** One of bars.json by its name, or one that stands with what it is of. */
+  readonly bar: string | Bar
   /** One a round; the figure is their median, its noise their spread. */
   readonly values: readonly number[]
 }
@@ -51,13 +51,13 @@ const missed: string[] = []
 
 /** Prints what was measured beside its bars. Where one is missed the process will end with 1, and say so last. */
 export function printBars(measurements: readonly Measured[]): void {
-  const rows = measurements.map(({ bar: name, values }) => {
-    const bar = findBar(name)
+  const rows = measurements.map(({ bar: given, values }) => {
+    const bar = typeof given === 'string' ? findBar(given) : given
     const verdict = judge(bar, values)
     const unit = bar.unit === '' ? '' : ` ${bar.unit}`
     const measured = `${formatNumber(median(values))}${unit}`
     const noise = values.length < LEAST_ROUNDS ? '' : `± ${formatNumber(spread(values))}`
-    if (verdict === 'missed') miss(`${name}: ${measured} ${noise}, the bar is ${limitOf(bar)}${unit} (${bar.what})`)
+    if (verdict === 'missed') miss(`${bar.name}: ${measured} ${noise}, the bar is ${limitOf(bar)}${unit} (${bar.what})`)
     return [bar.what, `${limitOf(bar)}${unit}`, bar.wanted?.toString() ?? '', measured, noise, verdict]
   })
   printTable(['what', 'bar', 'wanted', 'measured', 'noise', ''], rows)
