@@ -7,8 +7,9 @@ import { cpuSeconds, type HeldLoop, type ProbedServer, startServer } from './pro
 import { QUERIES } from './queries.ts'
 import { formatNumber, note, print, printTable } from './report.ts'
 import { createState } from './states.ts'
-import { createRandom, median, quantile } from './statistics.ts'
-import { download, type Source, upload, verify } from './transfer.ts'
+import { createRandom, median, quantile, ratios } from './statistics.ts'
+import { readStreams } from './stream-readers.ts'
+import { type Source, upload, verify } from './transfer.ts'
 
 const MB = 1e6
 const STREAMS = 64
@@ -94,18 +95,9 @@ async function measure(
   await server.heldLoop()
   const before = await cpuSeconds(server.pid)
   const begin = performance.now()
-  const end = begin + seconds * 1000
-  let streamedBytes = 0
-  const stream = async (reader: number) => {
-    for (let turn = reader; performance.now() < end; turn++) {
-      const source = sources[turn % sources.length] as Source
-      const { sizeBytes } = await download(source, { leastBytes: STREAM_BYTES })
-      streamedBytes += sizeBytes
-    }
-  }
   const asking = questions ? askQuestions(server, { seconds, leastBytes, runs, seed }) : []
-  const readers = Array.from({ length: streams ? STREAMS : 0 }, (_, reader) => stream(reader))
-  const [answers] = await Promise.all([asking, ...readers])
+  const readers = streams ? readStreams({ sources, readers: STREAMS, leastBytes: STREAM_BYTES, seconds }) : 0
+  const [answers, streamedBytes] = await Promise.all([asking, readers])
   return {
     answers,
     streamedBytes,
@@ -167,7 +159,11 @@ function printFigures(found: Readonly<Record<string, readonly Figures[]>>): void
       ...[alone, both].flatMap((name) => [shown(name, share(kind, 0.5)), shown(name, share(kind, 0.99))]),
     ]),
   )
-  printBarsOf('Bars', [{ bar: 'mixed.cpu', values: togetherAgainstApart(found) }])
+  const late = (name: string) => of(name, share('all', 0.99))
+  printBarsOf('Bars', [
+    { bar: 'mixed.cpu', values: togetherAgainstApart(found) },
+    { bar: 'mixed.p99', values: ratios(late(both), late(alone)) },
+  ])
 }
 
 /** What both took at once, against what the questions and as many bytes of streams took alone. */

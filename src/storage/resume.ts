@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { AppError, isAppError } from '../errors.ts'
 import type { ByteRange, RawBackend, RawObject, StorageBackend } from './backend.ts'
 import { createPatience, GRACE_MS, transferMs } from './patience.ts'
+import { takeTurn } from './stream-turns.ts'
 import { streamed } from './streamed-bytes.ts'
 
 export interface ResumeOptions {
@@ -56,7 +57,14 @@ interface BodyOptions {
 }
 
 function resumingBody(first: Raw, { range: { start, end }, signal, reopen, limits }: BodyOptions): Readable {
-  const progress = { at: start, fruitless: 0, failure: unfinished(), isWanted: false, isReopening: false }
+  const progress = {
+    at: start,
+    fruitless: 0,
+    failure: unfinished(),
+    isWanted: false,
+    isHeld: false,
+    isReopening: false,
+  }
   /** Null from when one is broken until the next one is open. */
   let source: Readable | null = null
   const ended = new AbortController()
@@ -69,8 +77,11 @@ function resumingBody(first: Raw, { range: { start, end }, signal, reopen, limit
   const onAbort = (): void => void body.destroy(signal?.reason)
 
   const body = new Readable({
+    // Pieces that lie here are kept alive for nothing.
+    highWaterMark: 1,
     read() {
       progress.isWanted = true
+      if (progress.isHeld) return
       patience.wait()
       if (source) source.resume()
       else void goOn()
@@ -88,34 +99,63 @@ function resumingBody(first: Raw, { range: { start, end }, signal, reopen, limit
 
   function attach({ body: stream, toError }: Raw): void {
     source = stream
-    stream.on('data', (chunk: Buffer) => {
-      if (source !== stream) return
-      progress.at += chunk.length
-      streamed(chunk.length)
-      progress.fruitless = 0
-      patience.fed()
-      if (progress.at > end) body.destroy(unfinished())
-      else if (!body.push(chunk)) {
-        progress.isWanted = false
-        patience.rest()
-        stream.pause()
-      }
-    })
+    let hasEnded = false
     const leave = (error: Error): void => {
       if (source !== stream) return
       source = null
+      progress.isHeld = false
       stream.destroy()
       progress.failure = error
-      if (progress.isWanted) void goOn()
+      if (!progress.isWanted) return
+      patience.wait()
+      void goOn()
     }
-    stream.on('end', () => {
-      if (progress.at < end) return leave(unfinished())
+    const finish = (): void => {
+      if (progress.at < end) {
+        leave(unfinished())
+        return
+      }
       source = null
       patience.end()
       body.push(null)
+    }
+    const handOn = (chunk: Buffer): void => {
+      // What another connection takes the place of is asked for again.
+      if (source !== stream) return
+      const wasHeld = progress.isHeld
+      progress.isHeld = false
+      progress.at += chunk.length
+      streamed(chunk.length)
+      progress.fruitless = 0
+      if (progress.at > end) return void body.destroy(unfinished())
+      const wantsMore = body.push(chunk)
+      if (!wantsMore) progress.isWanted = false
+      if (hasEnded) finish()
+      else if (!wantsMore) {
+        patience.rest()
+        stream.pause()
+      } else if (wasHeld) {
+        patience.wait()
+        stream.resume()
+      }
+    }
+    stream.on('data', (chunk: Buffer) => {
+      if (source !== stream) return
+      patience.fed()
+      if (takeTurn(chunk.length, () => handOn(chunk))) return
+      progress.isHeld = true
+      patience.rest()
+      stream.pause()
+    })
+    stream.on('end', () => {
+      hasEnded = true
+      // A stream that is paused at its last piece ends all the same.
+      if (!progress.isHeld) finish()
     })
     stream.on('error', (error) => leave(toError(error)))
-    stream.on('close', () => leave(unfinished()))
+    stream.on('close', () => {
+      if (!hasEnded) leave(unfinished())
+    })
   }
 
   async function goOn(): Promise<void> {

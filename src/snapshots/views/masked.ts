@@ -7,6 +7,7 @@ import type { Policy } from '../policies.ts'
 import type { MaskedSource, Source } from '../source/source.ts'
 import { discard, nothingHeld, type OpenOptions, type OpenPayload, type UnmeasuredPayload } from './open-payload.ts'
 import { chunksOf } from './payload-bytes.ts'
+import { ONE_CHUNK } from './verified-body.ts'
 
 /** What is left of a payload under a policy, masked while it is read: nothing of it is kept, and nothing is shared with those who may have all. */
 export interface MaskedView {
@@ -109,6 +110,7 @@ function streamOf(opened: OpenPayload, { start }: Policy, expectedBytes: number 
   const masker = createMasker(start)
   let left = expectedBytes ?? Number.POSITIVE_INFINITY
   const masked = new Transform({
+    ...ONE_CHUNK,
     transform(chunk: Buffer, _encoding, done) {
       try {
         const bytes = masker.write(chunk)

@@ -13,10 +13,9 @@ import { ensureFolder, makeFolder, partialsFolder } from './folders.ts'
 import { createFileList } from './list.ts'
 import { checkOpened, notAnObject, pathOf } from './paths.ts'
 import { createProbe } from './probe.ts'
+import { readRange } from './read.ts'
 import { removeFiles } from './remove.ts'
 import { writeOnce } from './write.ts'
-
-const READ_CHUNK_BYTES = 256 * 1024
 
 export interface FileBackendOptions {
   /** Folder that holds every object; made by the first `check` or `put`. */
@@ -138,7 +137,7 @@ async function statOf(handle: FileHandle): Promise<{ readonly sizeBytes: number;
 }
 
 async function readFrom(handle: FileHandle, { start, end }: ByteRange): Promise<Readable> {
-  if (start < end) return handle.createReadStream({ start, end: end - 1, highWaterMark: READ_CHUNK_BYTES })
+  if (start < end) return readRange(handle, { start, end })
   await handle.close()
   return Readable.from([])
 }

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
 import { buffer, text } from 'node:stream/consumers'
 import { afterEach, describe, it } from 'node:test'
 import { inspect } from 'node:util'
@@ -308,10 +307,10 @@ describe('S3: bodies that break', () => {
   }
 
   it('an error reaches a reader that comes late', async () => {
-    const { backend } = await play([brokenAfter(head, (response) => response.socket?.resetAndDestroy())])
+    const { backend, server } = await play([brokenAfter(head, (response) => response.socket?.resetAndDestroy())])
     const { body } = await backend.get(URI)
-    await once(body, 'error')
-    await assert.rejects(buffer(body))
+    await server.idle()
+    await assert.rejects(buffer(body), { code: 'STORAGE_UNAVAILABLE' })
   })
 
   it('an answer without a length is refused', async () => {
