@@ -6,6 +6,8 @@ import { newPartial } from './partials.ts'
 import { publish } from './publish.ts'
 
 const BATCH_BYTES = 1_048_576
+/** Of so little nothing is made but what it takes. */
+const FEW_BYTES = 131_072
 
 /** Where a file is to be, and where it is made. */
 export interface Place {
@@ -51,17 +53,40 @@ export async function makeOnce(
   }
 }
 
-/** Each write is a trip to another thread: sixteen chunks of a socket share one. */
+/**
+ * Each write is a trip to another thread: sixteen chunks of a socket share one. They are copied into the same memory again and again, so
+ * that none of them outlives the next collection of young objects: each is good until the next one is asked for.
+ */
 async function* inBatches(chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  let batch: Uint8Array[] = []
-  let sizeBytes = 0
+  const few: Uint8Array[] = []
+  let batch: Buffer | undefined
+  let used = 0
   for await (const chunk of chunks) {
-    batch.push(chunk)
-    sizeBytes += chunk.length
-    if (sizeBytes < BATCH_BYTES) continue
-    yield Buffer.concat(batch, sizeBytes)
-    batch = []
-    sizeBytes = 0
+    if (batch === undefined && used + chunk.length <= FEW_BYTES) {
+      few.push(chunk)
+      used += chunk.length
+      continue
+    }
+    batch ??= batchOf(few)
+    for (let at = 0; at < chunk.length; ) {
+      const end = Math.min(chunk.length, at + BATCH_BYTES - used)
+      batch.set(chunk.subarray(at, end), used)
+      used += end - at
+      at = end
+      if (used < BATCH_BYTES) continue
+      yield batch
+      used = 0
+    }
   }
-  if (sizeBytes > 0) yield Buffer.concat(batch, sizeBytes)
+  if (used > 0) yield batch?.subarray(0, used) ?? Buffer.concat(few)
+}
+
+function batchOf(few: Uint8Array[]): Buffer {
+  const batch = Buffer.allocUnsafeSlow(BATCH_BYTES)
+  let used = 0
+  for (const chunk of few.splice(0)) {
+    batch.set(chunk, used)
+    used += chunk.length
+  }
+  return batch
 }
