@@ -30,12 +30,13 @@ export function takeTurn(sizeBytes: number, goOn: () => void): boolean {
 
 function nextTurn(): void {
   left = TURN_BYTES
+  isCounting = waiting.length > 0
+  // First: whatever one of them throws, the others have their turn.
+  if (isCounting) setImmediate(nextTurn)
   while (left > 0) {
     const next = waiting.shift()
     if (!next) break
     left -= next.sizeBytes
     next.goOn()
   }
-  isCounting = left < TURN_BYTES
-  if (isCounting) setImmediate(nextTurn)
 }
