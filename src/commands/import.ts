@@ -3,6 +3,7 @@ import { open, stat } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import type { Config } from '../config.ts'
 import { isAppError } from '../errors.ts'
+import { DamagedFileError } from '../transfer/damaged.ts'
 import { importFolder } from '../transfer/import-folder.ts'
 import { importLines } from '../transfer/import-lines.ts'
 import { importRun } from '../transfer/import-run.ts'
@@ -22,6 +23,9 @@ export interface ImportCommand {
   readonly output: Output
   readonly signal: AbortSignal
 }
+
+const AGAIN = 'Run it again, and it goes on from here.'
+const BRING_ANOTHER = 'Bring one that is whole: what was taken of this one is passed over then.'
 
 /**
  * The command `import`: brings runs and states here from elsewhere.
@@ -43,7 +47,8 @@ export async function runImport(command: ImportCommand): Promise<number> {
   } catch (error) {
     report.end(isDryRun ? 'would be taken' : 'taken')
     const why = signal.aborted ? 'Stopped.' : `Stopped: ${describe(error)}.`
-    output.write(`${why} Run it again, and it goes on from here.\n`)
+    const isDamaged = error instanceof DamagedFileError
+    output.write(`${why} ${isDamaged && !signal.aborted ? BRING_ANOTHER : AGAIN}\n`)
     return 1
   } finally {
     await transfer.close()
