@@ -1,5 +1,5 @@
 import { REDACTED } from './masked-parts.ts'
-import type { Place } from './places.ts'
+import type { NamedKey, Place } from './places.ts'
 
 /** All places that a document can come to, as the walk in `../wasm/scanner.as.ts` reads them. */
 export interface PlaceTable {
@@ -36,18 +36,19 @@ export function tableOf(start: Place, room: TableRoom): PlaceTable | null {
 
 function createTable(start: Place, room: TableRoom): PlaceTable | null {
   // Those that are found on the way are gone through as well.
-  const found = new Set<Place>([start])
+  const found = new Map([[start, start.named()]])
   let sizeBytes = PLACES_AT
-  for (const place of found) {
-    const named = place.named()
+  for (const [place, named] of found) {
     sizeBytes += PLACE_SIZE + named.reduce((sum, { key }) => sum + NAME_SIZE + (key?.length ?? 0), 0)
     if (sizeBytes > room.length) return null
-    for (const next of [place.others, ...named.map((name) => name.place)]) if (next) found.add(next)
+    for (const next of [place.others, ...named.map((name) => name.place)]) {
+      if (next && !found.has(next)) found.set(next, next.named())
+    }
   }
-  const places = [...found]
+  const places = [...found.keys()]
   const numbers = new Map(places.map((place, number) => [place, number]))
   const numberOf = (place: Place | null) => (place === null ? -1 : (numbers.get(place) as number))
-  return { bytes: write(places, { numberOf, sizeBytes, byteOffset: room.byteOffset }), places, numberOf }
+  return { bytes: write(found, { numberOf, sizeBytes, byteOffset: room.byteOffset }), places, numberOf }
 }
 
 interface Writing extends Pick<PlaceTable, 'numberOf'>, Pick<TableRoom, 'byteOffset'> {
@@ -55,19 +56,22 @@ interface Writing extends Pick<PlaceTable, 'numberOf'>, Pick<TableRoom, 'byteOff
 }
 
 /** The places, then their names, and then the bytes of those. */
-function write(places: readonly Place[], { numberOf, sizeBytes, byteOffset }: Writing): Uint8Array {
+function write(
+  found: ReadonlyMap<Place, readonly NamedKey[]>,
+  { numberOf, sizeBytes, byteOffset }: Writing,
+): Uint8Array {
   const bytes = Buffer.alloc(sizeBytes)
   bytes.writeInt32LE(REDACTED.length, 0)
   REDACTED.copy(bytes, 4)
-  const names = places.map((place) => place.named().filter(({ key }) => key !== null))
-  let nameAt = PLACES_AT + places.length * PLACE_SIZE
-  let keyAt = nameAt + NAME_SIZE * names.flat().length
-  for (const [number, place] of places.entries()) {
-    const at = PLACES_AT + number * PLACE_SIZE
+  const names = new Map([...found].map(([place, named]) => [place, named.filter(({ key }) => key !== null)]))
+  let nameAt = PLACES_AT + names.size * PLACE_SIZE
+  let keyAt = nameAt + NAME_SIZE * [...names.values()].flat().length
+  for (const [place, named] of names) {
+    const at = PLACES_AT + numberOf(place) * PLACE_SIZE
     bytes.writeInt32LE(place.isMasked ? 1 : 0, at)
     bytes.writeInt32LE(numberOf(place.others), at + 4)
     bytes.writeInt32LE(byteOffset + nameAt, at + 8)
-    for (const { key, index, place: next } of names[number] ?? []) {
+    for (const { key, index, place: next } of named) {
       const bits = at + 16
       // What ends an empty key is the quote behind it.
       const first = key?.[0] ?? QUOTE
