@@ -1,10 +1,12 @@
-import type { StopSignal } from '../abort.ts'
+import type { StopSignal } from './abort.ts'
 
 /** Lets a few through at a time; the others wait in the order they came. */
 export interface Turns {
   /** Whoever has a turn gives it back by `leave`. @returns nothing when it is this one's turn; otherwise what resolves when it is, or rejects with the signal's reason. */
   enter(): Promise<void> | undefined
   leave(): void
+  /** How many have one. */
+  taken(): number
 }
 
 export function createTurns(atOnce: number, signal?: StopSignal): Turns {
@@ -37,5 +39,6 @@ export function createTurns(atOnce: number, signal?: StopSignal): Turns {
       if (next) next.resolve()
       else inside--
     },
+    taken: () => inside,
   }
 }

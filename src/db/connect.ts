@@ -1,13 +1,13 @@
 import { Kysely, PostgresDialect, type RawBuilder } from 'kysely'
 import type { StopSignal } from '../abort.ts'
 import type { Telemetry } from '../telemetry/telemetry.ts'
+import { createTurns } from '../turns.ts'
 import { createExecutor, type ExecuteOptions } from './executor.ts'
 import { observeStatements } from './observe-statements.ts'
 import { createPool, forKysely, type Limits, type PoolState, rethrow } from './pool.ts'
 import { createPooler } from './pooler.ts'
 import { compile, type Statement } from './statements.ts'
 import type { Tables } from './tables.ts'
-import { createTurns } from './turns.ts'
 
 export interface DatabaseOptions {
   /** `postgres://user:password@host:port/database` */

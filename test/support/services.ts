@@ -32,6 +32,8 @@ export interface TemplateDatabase {
   /** Of the server, as a user who may create databases. */
   readonly url: string
   readonly template: string
+  /** Ends the statement that copies it. */
+  readonly strategy: string
   /** What the names of the copies start with: those left over are dropped when the run ends. */
   readonly prefix: string
 }

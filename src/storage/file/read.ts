@@ -1,5 +1,6 @@
 import type { FileHandle } from 'node:fs/promises'
 import { Readable } from 'node:stream'
+import { createTurns } from '../../turns.ts'
 import type { ByteRange } from '../backend.ts'
 
 const CHUNK_BYTES = 131_072
@@ -10,10 +11,7 @@ const CHUNK_ALONE_BYTES = 262_144
  * streams that each read ahead, the pieces outlive so many collections of young objects that only the large ones free them,
  * which then take three quarters of all work.
  */
-const READS_MAX = 4
-
-const waiting: (() => void)[] = []
-let reading = 0
+const reads = createTurns(4)
 
 /** Those bytes of a file, read when they are asked for and not before; less where the file ends sooner. The handle is closed with the stream. */
 export function readRange(handle: FileHandle, { start, end }: ByteRange): Readable {
@@ -23,7 +21,7 @@ export function readRange(handle: FileHandle, { start, end }: ByteRange): Readab
     highWaterMark: 0,
     read() {
       if (at === end) body.push(null)
-      else enter(readSome)
+      else void readSome()
     },
     destroy(error, done) {
       handle.close().then(
@@ -34,33 +32,19 @@ export function readRange(handle: FileHandle, { start, end }: ByteRange): Readab
   })
 
   async function readSome(): Promise<void> {
-    if (body.destroyed) return
+    await reads.enter()
     try {
-      const most = reading === 1 ? CHUNK_ALONE_BYTES : CHUNK_BYTES
+      if (body.destroyed) return
+      const most = reads.taken() === 1 ? CHUNK_ALONE_BYTES : CHUNK_BYTES
       const buffer = Buffer.allocUnsafeSlow(Math.min(most, end - at))
       const { bytesRead } = await handle.read(buffer, 0, buffer.length, at)
       at = bytesRead === 0 ? end : at + bytesRead
       body.push(bytesRead === 0 ? null : buffer.subarray(0, bytesRead))
     } catch (error) {
       body.destroy(error as Error)
+    } finally {
+      reads.leave()
     }
   }
   return body
-}
-
-/** Reads at once, or when one of those that are under way has ended. */
-function enter(read: () => Promise<void>): void {
-  const start = () => void read().finally(leave)
-  if (reading === READS_MAX) {
-    waiting.push(start)
-    return
-  }
-  reading++
-  start()
-}
-
-function leave(): void {
-  const next = waiting.shift()
-  if (next) next()
-  else reading--
 }
