@@ -104,22 +104,20 @@ const overload: Bar = {
     const told = await site.load({ questions, perSecond: 5 * peak, seconds })
     await delay(SETTLE_MS)
     const after = await site.load({ questions, perSecond: peak / 4, seconds: 3 })
-    // As fast as whoever asks can, on the cores that it shares with whoever answers.
-    const sendingMillis = Math.max(...told.map(({ at, lateMillis }) => at + lateMillis))
-    const offered = (1000 * told.length) / sendingMillis
+    // Whoever asks may be slower than that, on the cores that it shares with whoever answers.
+    const offered = (1000 * told.length) / Math.max(...told.map(({ at, lateMillis }) => at + lateMillis))
     const right = told.filter(isRight)
-    const inTime = right.filter(({ at, millis: took }) => at + took <= sendingMillis)
-    const goodput = (1000 * inTime.length) / sendingMillis
-    const sinceSent = right.map((one) => ({ ...one, millis: one.millis - one.lateMillis }))
+    const inTime = right.filter(({ at, millis: took }) => at + took <= seconds * 1000)
+    const goodput = inTime.length / seconds
     const unexplained = told.filter(({ status, hasRetryAfter }) => status >= 500 && !hasRetryAfter).length
     const rows: Row[] = [
       {
         bar: 'L8',
-        what: `${offered.toFixed(0)} a second of ${(5 * peak).toFixed(0)}, five times what it can do`,
+        what: `five times the ${peak.toFixed(0)} a second that it can do, ${seconds} s; ${offered.toFixed(0)} a second were sent`,
         limit: 'done ≥ 80 % of that, errors say when to come again',
         baseline: `p99 ${millis(p99(closed))}`,
-        measured: `${((100 * goodput) / peak).toFixed(0)} %, p99 ${millis(p99(sinceSent))}; ${codesOf(told)}`,
-        isPassed: goodput >= 0.8 * peak && unexplained === 0 && p99(sinceSent) <= 2 * p99(closed),
+        measured: `${((100 * goodput) / peak).toFixed(0)} %, p99 ${millis(p99(right))}; ${codesOf(told)}`,
+        isPassed: goodput >= 0.8 * peak && unexplained === 0 && p99(right) <= 2 * p99(closed),
       },
       {
         bar: 'L8',
