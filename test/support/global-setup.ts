@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { buildProgram } from './program.ts'
+import { PROGRAM_VARIABLE } from './program-variable.ts'
 import { BROKER_VARIABLE } from './services.ts'
 
 const BROKER = fileURLToPath(new URL('broker/main.ts', import.meta.url))
@@ -22,6 +24,7 @@ export async function globalSetup(): Promise<void> {
     once(child, 'exit').then(() => Promise.reject(new Error('The broker of the test services ended at its start'))),
   ])
   process.env[BROKER_VARIABLE] = String(socketPath).trim()
+  process.env[PROGRAM_VARIABLE] = await buildProgram()
 }
 
 export async function globalTeardown(): Promise<void> {

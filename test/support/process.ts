@@ -2,6 +2,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
+import { PROGRAM_VARIABLE } from './program-variable.ts'
 import { FORBIDDEN_WARNINGS } from './strict-warnings.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
@@ -15,7 +16,7 @@ export interface ProcessOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Defaults to the checkout. */
   readonly cwd?: string
-  /** Defaults to `src/main.ts`. */
+  /** Defaults to `src/main.ts`, in one piece where the tests have made it. */
   readonly script?: string
   /** What Node is started by, such as `unshare` with its arguments; itself when left out. */
   readonly command?: readonly string[]
@@ -50,7 +51,7 @@ export interface RunningProcess extends AsyncDisposable {
 
 /** Starts `node src/main.ts <args>` as a child process. */
 export function startProcess(options: ProcessOptions): RunningProcess {
-  const args = [...(options.nodeArgs ?? []), options.script ?? MAIN, ...options.args]
+  const args = [...(options.nodeArgs ?? []), options.script ?? process.env[PROGRAM_VARIABLE] ?? MAIN, ...options.args]
   const { openFiles, command = [] } = options
   // The shell lowers its own limit, and becomes the child.
   const limit = openFiles === undefined ? [] : ['sh', '-c', 'ulimit -n "$0" && exec "$@"', String(openFiles)]
