@@ -77,7 +77,6 @@ export const RUNS = 6
 /** The first is held and let go, the second is only ever held. */
 const HELD_RUNS = ['run 3', 'run 4'] as const
 const MEMBERS = 2
-const LANES = 8
 
 /** Contents that come again: a store has a copy of them. */
 const KNOWN: readonly Content[] = Array.from({ length: 6 }, (_, number) => ({
@@ -118,11 +117,13 @@ export interface Manner {
   readonly deletedRuns: number
   /** Servers that may be killed, by their places. */
   readonly mortals: readonly number[]
+  /** Most operations at once. */
+  readonly lanes: number
 }
 
-export const SHORT: Manner = { sizes: [40, 45, 6, 1], deletedRuns: RUNS, mortals: [0, 1] }
+export const SHORT: Manner = { sizes: [40, 45, 6, 1], deletedRuns: RUNS, mortals: [0, 1], lanes: 8 }
 /** States pile up, and one server lives through all of it. */
-export const LONG: Manner = { sizes: [400, 100, 4, 1], deletedRuns: 1, mortals: [1] }
+export const LONG: Manner = { sizes: [400, 100, 4, 1], deletedRuns: 1, mortals: [1], lanes: 32 }
 
 function operationOf({ sizes, deletedRuns }: Manner): fc.Arbitrary<Operation> {
   return fc.oneof(
@@ -222,7 +223,7 @@ function troubleOf(kind: StoreKind, { mortals }: Manner): fc.Arbitrary<Trouble> 
 /** So many rounds, each of some operations at once; every third has trouble. */
 export function historyOf(kind: StoreKind, rounds: number, manner: Manner = SHORT): fc.Arbitrary<readonly Round[]> {
   const round: fc.Arbitrary<Round> = fc.record({
-    operations: fc.array(placedOf(manner), { minLength: 1, maxLength: LANES, size: 'max' }),
+    operations: fc.array(placedOf(manner), { minLength: 1, maxLength: manner.lanes, size: 'max' }),
     trouble: fc.oneof({ weight: 2, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: troubleOf(kind, manner) }),
   })
   return fc.array(round, { minLength: rounds, maxLength: rounds, size: 'max' })
