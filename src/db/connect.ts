@@ -2,12 +2,13 @@ import { Kysely, PostgresDialect, type RawBuilder } from 'kysely'
 import type { StopSignal } from '../abort.ts'
 import type { Telemetry } from '../telemetry/telemetry.ts'
 import { createTurns } from '../turns.ts'
-import { createExecutor, type ExecuteOptions } from './executor.ts'
+import { createExecutor, type Execute, type ExecuteOptions } from './executor.ts'
 import { observeStatements } from './observe-statements.ts'
 import { createPool, forKysely, type Limits, type PoolState, rethrow } from './pool.ts'
 import { createPooler } from './pooler.ts'
 import { compile, type Statement } from './statements.ts'
 import type { Tables } from './tables.ts'
+import { joining } from './together.ts'
 
 export interface DatabaseOptions {
   /** `postgres://user:password@host:port/database` */
@@ -83,11 +84,13 @@ export function createDatabase({
     },
   })
   const execute = createExecutor(pool, observer?.begin)
-  const run: Run = (query, options) => {
-    const statement = 'text' in query ? query : compile(query)
+  const send: Execute = (statement, options) => {
     onStatement?.(statement.text)
     return execute(statement, options)
   }
+  // A trace has the statements of its own request.
+  const ask = telemetry?.spans ? send : joining(send)
+  const run: Run = (query, options) => ask('text' in query ? query : compile(query), options)
   return {
     kysely,
     rows: (query, options = {}) => run(query, options),

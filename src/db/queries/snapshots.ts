@@ -21,7 +21,15 @@ const newestOfStep = defineStatement({
   build: (fields, { runId, stepId }) => sql`
     select ${projectSnapshot(fields).columns} from ${snapshotsOf(sql`${runId}`)} and s.step_id = ${stepId}
     order by s.seq desc limit 1`,
+  buildMany: (fields, { runId, stepId }) => newestOfSteps(fields, runId, stepId),
 })
+
+const newestOfSteps = (fields: Fields<Snapshot>, runIds: unknown, stepIds: unknown) =>
+  oneEach({
+    fields,
+    from: sql`unnest(${runIds}::text[], ${stepIds}::text[]) with ordinality as p(run_id, step_id, position)`,
+    where: sql`s.step_id = p.step_id order by s.seq desc`,
+  })
 
 /** For each step its newest snapshot, or null, in the order asked. */
 export async function loadNewestOfSteps(
@@ -34,12 +42,8 @@ export async function loadNewestOfSteps(
     const [row] = await db.rows(newestOfStep(fields, only))
     return [row ? projectSnapshot(fields).read(row) : null]
   }
-  return await oneEach(db, keys.length, {
-    fields,
-    from: sql`unnest(${keys.map((key) => key.runId)}::text[], ${keys.map((key) => key.stepId)}::text[])
-      with ordinality as p(run_id, step_id, position)`,
-    where: sql`s.step_id = p.step_id order by s.seq desc`,
-  })
+  const [runIds, stepIds] = [keys.map((key) => key.runId), keys.map((key) => key.stepId)]
+  return await readEach(db, keys.length, fields, newestOfSteps(fields, runIds, stepIds))
 }
 
 /** A point of a run's history: everything at or before a moment, or a position, or both. */
@@ -58,12 +62,13 @@ export async function loadNewestOfRuns(
     seq == null ? sql`` : sql` and s.seq <= ${seq}::bigint`
   }`
   const order = sql.raw(at == null ? 's.seq desc' : 's.created_at desc, s.seq desc')
-  return await oneEach(db, runIds.length, {
+  const query = oneEach({
     fields,
     source: at == null ? snapshotsOf : snapshotsByTime,
     from: sql`unnest(${runIds}::text[]) with ordinality as p(run_id, position)`,
     where: sql`${bounds} order by ${order}`,
   })
+  return await readEach(db, runIds.length, fields, query)
 }
 
 /** For each place in a run's order the next snapshot before or after it, or null, in the order asked. */
@@ -73,12 +78,13 @@ export async function loadNeighbours(
   { side, fields }: { readonly side: 'previous' | 'next'; readonly fields: Fields<Snapshot> },
 ): Promise<(Snapshot | null)[]> {
   const [operator, order] = side === 'next' ? [sql.raw('>'), sql.raw('asc')] : [sql.raw('<'), sql.raw('desc')]
-  return await oneEach(db, places.length, {
+  const query = oneEach({
     fields,
     from: sql`unnest(${places.map(({ runId }) => runId)}::text[], ${places.map(({ seq }) => String(seq))}::bigint[])
       with ordinality as p(run_id, seq, position)`,
     where: sql`s.seq ${operator} p.seq order by s.seq ${order}`,
   })
+  return await readEach(db, places.length, fields, query)
 }
 
 /** The inline payloads of those that have one, copies beside an object as well, as the bytes that were stored. */
@@ -107,13 +113,21 @@ interface OneEach {
   readonly where: RawBuilder<unknown>
 }
 
-async function oneEach(db: Rows, count: number, options: OneEach): Promise<(Snapshot | null)[]> {
-  const { fields, from, where, source = snapshotsOf } = options
-  const { columns, read } = projectSnapshot(fields)
-  const rows = await db.rows(sql`
-    select p.position, ${columns} from ${from}
-    cross join lateral (select * from ${source(sql.raw('p.run_id'))} and ${where} limit 1) s`)
+/** Each row begins with the position of its place, from 1. */
+function oneEach({ fields, from, where, source = snapshotsOf }: OneEach): RawBuilder<unknown> {
+  return sql`
+    select p.position, ${projectSnapshot(fields).columns} from ${from}
+    cross join lateral (select * from ${source(sql.raw('p.run_id'))} and ${where} limit 1) s`
+}
+
+async function readEach(
+  db: Rows,
+  count: number,
+  fields: Fields<Snapshot>,
+  query: RawBuilder<unknown>,
+): Promise<(Snapshot | null)[]> {
+  const { read } = projectSnapshot(fields)
   const found: (Snapshot | null)[] = Array.from({ length: count }, () => null)
-  for (const row of rows) found[Number(row[0]) - 1] = read(row, 1)
+  for (const row of await db.rows(query)) found[Number(row[0]) - 1] = read(row, 1)
   return found
 }

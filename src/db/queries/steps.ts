@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from 'kysely'
 import type { Fields } from '../../model/fields.ts'
 import type { Page, PageRequest } from '../../model/page.ts'
 import type { Run } from '../../model/run.ts'
-import type { Snapshot } from '../../model/snapshot.ts'
+import { SNAPSHOT_FIELDS, type Snapshot } from '../../model/snapshot.ts'
 import { STEP_FIELDS, type Step, type StepChange, type StepKey } from '../../model/step.ts'
 import { defineColumns, parseJson } from '../columns.ts'
 import type { Database, Rows } from '../connect.ts'
@@ -107,7 +107,20 @@ const runWithFirstSteps = defineStatement({
   keyOf: ({ page, fields, run }: RunWithStepsShape) =>
     `${run} ${fields.step} ${fields.newest} ${page.size} ${page.backward} ${page.wantsEnds} ${page.wantsTotal}`,
   build: (shape, { runId }) => runWithSteps(shape, runId),
+  // Payloads of many runs at once would be much to hold.
+  buildMany: (shape, { runId }) => (hasPayloads(shape) ? undefined : runsWithSteps(shape, runId)),
 })
+
+function runsWithSteps({ page, fields, run }: RunWithStepsShape, runIds: unknown): RawBuilder<unknown> {
+  const { select, from, order } = stepsBelow(R_RUN_ID, page, fields)
+  return sql`select p.position, ${projectRun(run).columns}, ${select}
+    from unnest(${runIds}::text[]) with ordinality as p(run_id, position)
+    cross join lateral (select * from ${runs()} and r.run_id = p.run_id) r${from} order by p.position, ${order}`
+}
+
+function hasPayloads({ fields: { newest } }: RunWithStepsShape): boolean {
+  return newest !== null && (newest & SNAPSHOT_FIELDS.pick(['inlinePayload'])) !== 0
+}
 
 /** The parts of a statement that reads one page of the steps of a run, each with its newest snapshot if that is wanted. */
 function stepsBelow(runId: RawBuilder<unknown>, request: PageRequest, fields: StepFields) {
