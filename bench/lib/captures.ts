@@ -39,7 +39,7 @@ const NAMES = {
 }
 const PEERS = [NAMES.postgraphile, NAMES.mercurius]
 const STEPS_PER_RUN = 20
-const WARM_UP_CAPTURES = 10_000
+const WARM_UP_CAPTURES = 30_000
 const PEER_FOLDER = join(import.meta.dirname, '..', 'peers')
 const STATELENS = ['src/main.ts', 'serve']
 const HAND_WRITTEN = [join(PEER_FOLDER, 'hand-written-capture.ts')]

@@ -42,7 +42,7 @@ export interface Part {
   readonly work: (context: PartContext) => Promise<void>
 }
 
-const FULL = { rounds: 7, seconds: 2, warmUpSeconds: 20, runs: 10_000, large: 100e6, huge: 2 ** 30, alias: 20e6 }
+const FULL = { rounds: 7, seconds: 2, warmUpSeconds: 40, runs: 10_000, large: 100e6, huge: 2 ** 30, alias: 20e6 }
 const QUICK = { rounds: 3, seconds: 0.4, warmUpSeconds: 1.5, runs: 500, large: 25e6, huge: 100e6, alias: 2e6 }
 
 /**

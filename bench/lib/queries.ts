@@ -64,7 +64,7 @@ export const QUERIES: readonly BenchQuery[] = [
     text: `query Q1($runId: String!, $stepId: String!) { snapshot(runId: $runId, stepId: $stepId) { ${PAYLOAD} } }`,
     postgraphile: `query Q1($runId: String!, $stepId: String!) { snapshot: newestSnapshot(runId: $runId, stepId: $stepId) { ${aliased(PAYLOAD)} } }`,
     hasPayload: true,
-    warmUp: 10_000,
+    warmUp: 40_000,
     variables: (random, count) => ({
       runId: runIdOf(below(random, count)),
       stepId: stepIdOf(below(random, STEPS_PER_RUN)),
@@ -76,7 +76,7 @@ export const QUERIES: readonly BenchQuery[] = [
     text: `query Q2($runId: String!) { run(runId: $runId) { ${RUN} ${steps(STEP, SNAPSHOT)} } }`,
     postgraphile: `query Q2($runId: String!) { run: runByRunId(runId: $runId) { ${RUN} ${postgraphileSteps(STEP, SNAPSHOT)} } }`,
     hasPayload: false,
-    warmUp: 5000,
+    warmUp: 20_000,
     variables: (random, count) => ({ runId: runIdOf(below(random, count)) }),
   },
   {
@@ -85,7 +85,7 @@ export const QUERIES: readonly BenchQuery[] = [
     text: `query Q3($workflow: String!) { ${runs(50, `${RUN} ${steps(STEP, SNAPSHOT)}`)} }`,
     postgraphile: `query Q3($workflow: String!) { ${postgraphileRuns(50, `${RUN} ${postgraphileSteps(STEP, SNAPSHOT)}`)} }`,
     hasPayload: false,
-    warmUp: 300,
+    warmUp: 1000,
     variables: anyWorkflow,
   },
   {
@@ -94,7 +94,7 @@ export const QUERIES: readonly BenchQuery[] = [
     text: `query Q4($workflow: String!) { ${runs(20, `runId ${steps('stepId', PAYLOAD)}`)} }`,
     postgraphile: `query Q4($workflow: String!) { ${postgraphileRuns(20, `runId ${postgraphileSteps('stepId', PAYLOAD)}`)} }`,
     hasPayload: true,
-    warmUp: 300,
+    warmUp: 1000,
     variables: anyWorkflow,
   },
 ]
