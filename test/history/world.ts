@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import pg from 'pg'
 import { freshDatabase } from '../support/database.ts'
 import { isUnavailable } from '../support/describe-with.ts'
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts'
@@ -53,6 +54,7 @@ export async function openWorld({ kind, replicas = 2, env = {}, imports = [] }: 
   await using cleanup = new AsyncDisposableStack()
   const { url: databaseUrl } = cleanup.use(await freshDatabase())
   await query(databaseUrl, CHANGE_LOG)
+  const { quiet } = cleanup.use(await openLooks(databaseUrl))
   const folder = cleanup.use(await temporaryFolder())
   const store = cleanup.use(await openStore(kind))
   const cache = await valkey()
@@ -88,7 +90,7 @@ export async function openWorld({ kind, replicas = 2, env = {}, imports = [] }: 
     async startAll() {
       await Promise.all(members.map(({ replica }) => replica.start()))
     },
-    quiet: () => quiet(databaseUrl),
+    quiet,
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }
@@ -112,15 +114,22 @@ function through(url: string, proxy: FaultProxy): string {
   return changed.href
 }
 
-async function quiet(databaseUrl: string): Promise<void> {
-  for (;;) {
-    const busy = await query(
-      databaseUrl,
-      `select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
-       and application_name like 'statelens%' and (state = 'active' or state like 'idle in transaction%')
-       and query not like '%statelens_changes%'`,
-    )
-    if (busy.length === 0) return
-    await delay(QUIET_LOOK_MS)
+/** By a connection that stays: it is looked every few milliseconds. */
+async function openLooks(databaseUrl: string): Promise<{ readonly quiet: () => Promise<void> } & AsyncDisposable> {
+  const client = new pg.Client({ connectionString: databaseUrl })
+  await client.connect()
+  return {
+    async quiet() {
+      for (;;) {
+        const { rowCount } = await client.query(
+          `select from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+           and application_name like 'statelens%' and (state = 'active' or state like 'idle in transaction%')
+           and query not like '%statelens_changes%'`,
+        )
+        if (rowCount === 0) return
+        await delay(QUIET_LOOK_MS)
+      }
+    },
+    [Symbol.asyncDispose]: () => client.end(),
   }
 }
