@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import { type CaptureInput, SNAPSHOT_METADATA, type Snapshot } from '../../model/snapshot.ts'
 import type { Database } from '../connect.ts'
+import { defineStatement } from '../statements.ts'
 import { projectSnapshot } from './snapshot-columns.ts'
 import { loadSnapshots } from './snapshots.ts'
 
@@ -64,22 +65,79 @@ export async function findEarlierCapture(db: Database, key: CaptureKey): Promise
   return tombstones.length > 0 ? { state: 'deleted' } : null
 }
 
+/** In the order of the function's own. */
+const CAPTURED = [
+  'snapshotId',
+  'runId',
+  'stepId',
+  'attempt',
+  'kind',
+  'isSuccessState',
+  'replaySafe',
+  'piiTags',
+  'redactionPolicy',
+  'metadata',
+  'expiresAt',
+  'idempotencyKey',
+  'isNamed',
+  'requestDigest',
+  'payload',
+  'storageUri',
+  'sizeBytes',
+  'contentDigest',
+  'preview',
+  'contentType',
+  'contentEncoding',
+  'storedSizeBytes',
+  'storedDigest',
+  'chunkSizeBytes',
+  'chunkDigests',
+  'versionId',
+] as const
+
+const captured = projectSnapshot(SNAPSHOT_METADATA)
+
+const capture = defineStatement({
+  values: CAPTURED,
+  keyOf: (_shape: null) => '',
+  build: (_shape, places) => sql`
+    select ${captured.columns} from statelens_capture(${sql.join(CAPTURED.map((name) => places[name]))}) s`,
+})
+
 /**
  * Stores the row, with its run and step where they are not there yet; an object becomes live along with it.
  * @returns null where it cannot be: an earlier capture has the id or the key, or the sweeper took the object for abandoned.
  */
 export async function insertSnapshot(db: Database, snapshot: NewSnapshot): Promise<Snapshot | null> {
-  const { columns, read } = projectSnapshot(SNAPSHOT_METADATA)
   const { stored } = snapshot
-  const [row] = await db.rows(sql`
-    select ${columns} from statelens_capture(${snapshot.snapshotId}, ${snapshot.runId}, ${snapshot.stepId ?? null},
-      ${snapshot.attempt ?? 1}, ${snapshot.kind ?? 'CHECKPOINT'}, ${snapshot.isSuccessState ?? false},
-      ${snapshot.replaySafe ?? false}, ${snapshot.piiTags ?? []}, ${snapshot.redactionPolicy ?? null},
-      ${snapshot.metadata ?? null}, ${snapshot.expiresAt ?? null}, ${snapshot.idempotencyKey ?? null},
-      ${snapshot.isNamed ?? false}, ${snapshot.requestDigest}, ${snapshot.payload}, ${snapshot.storageUri},
-      ${snapshot.sizeBytes}, ${snapshot.contentDigest}, ${snapshot.preview}, ${snapshot.contentType ?? 'application/json'},
-      ${snapshot.contentEncoding},
-      ${stored?.sizeBytes ?? null}, ${stored?.digest ?? null}, ${stored?.chunkSizeBytes ?? null},
-      ${stored?.chunkDigests ?? null}, ${snapshot.versionId}) s`)
-  return row ? read(row) : null
+  const statement = capture(null, {
+    snapshotId: snapshot.snapshotId,
+    runId: snapshot.runId,
+    stepId: snapshot.stepId ?? null,
+    attempt: snapshot.attempt ?? 1,
+    kind: snapshot.kind ?? 'CHECKPOINT',
+    isSuccessState: snapshot.isSuccessState ?? false,
+    replaySafe: snapshot.replaySafe ?? false,
+    piiTags: snapshot.piiTags ?? [],
+    redactionPolicy: snapshot.redactionPolicy ?? null,
+    metadata: snapshot.metadata ?? null,
+    expiresAt: snapshot.expiresAt ?? null,
+    idempotencyKey: snapshot.idempotencyKey ?? null,
+    isNamed: snapshot.isNamed ?? false,
+    requestDigest: snapshot.requestDigest,
+    payload: snapshot.payload,
+    storageUri: snapshot.storageUri,
+    sizeBytes: snapshot.sizeBytes,
+    contentDigest: snapshot.contentDigest,
+    preview: snapshot.preview,
+    contentType: snapshot.contentType ?? 'application/json',
+    contentEncoding: snapshot.contentEncoding,
+    storedSizeBytes: stored?.sizeBytes ?? null,
+    storedDigest: stored?.digest ?? null,
+    chunkSizeBytes: stored?.chunkSizeBytes ?? null,
+    chunkDigests: stored?.chunkDigests ?? null,
+    versionId: snapshot.versionId,
+  })
+  const [row] = await db.rows(statement)
+  return row ? captured.read(row) : null
 }
