@@ -119,16 +119,18 @@ export interface Manner {
   readonly mortals: readonly number[]
   /** Most operations at once. */
   readonly lanes: number
+  /** How many of them are captures, beside 50 others. */
+  readonly captures: number
 }
 
-export const SHORT: Manner = { sizes: [40, 45, 6, 1], deletedRuns: RUNS, mortals: [0, 1], lanes: 8 }
+export const SHORT: Manner = { sizes: [40, 45, 6, 1], deletedRuns: RUNS, mortals: [0, 1], lanes: 8, captures: 30 }
 /** States pile up, and one server lives through all of it. */
-export const LONG: Manner = { sizes: [400, 100, 4, 1], deletedRuns: 1, mortals: [1], lanes: 32 }
+export const LONG: Manner = { sizes: [400, 100, 4, 1], deletedRuns: 1, mortals: [1], lanes: 32, captures: 150 }
 
-function operationOf({ sizes, deletedRuns }: Manner): fc.Arbitrary<Operation> {
+function operationOf({ sizes, deletedRuns, captures }: Manner): fc.Arbitrary<Operation> {
   return fc.oneof(
     {
-      weight: 30,
+      weight: captures,
       arbitrary: fc.record({
         do: fc.constant('capture' as const),
         way,
