@@ -121,13 +121,29 @@ export interface Manner {
   readonly lanes: number
   /** How many of them are captures, beside 50 others. */
   readonly captures: number
+  /** Idempotency keys of a step: of few, most come again. */
+  readonly keys: number
 }
 
-export const SHORT: Manner = { sizes: [40, 45, 6, 1], deletedRuns: RUNS, mortals: [0, 1], lanes: 8, captures: 30 }
+export const SHORT: Manner = {
+  sizes: [40, 45, 6, 1],
+  deletedRuns: RUNS,
+  mortals: [0, 1],
+  lanes: 8,
+  captures: 30,
+  keys: 10,
+}
 /** States pile up, and one server lives through all of it. */
-export const LONG: Manner = { sizes: [400, 100, 4, 1], deletedRuns: 1, mortals: [1], lanes: 32, captures: 150 }
+export const LONG: Manner = {
+  sizes: [400, 100, 4, 1],
+  deletedRuns: 1,
+  mortals: [1],
+  lanes: 32,
+  captures: 150,
+  keys: 1000,
+}
 
-function operationOf({ sizes, deletedRuns, captures }: Manner): fc.Arbitrary<Operation> {
+function operationOf({ sizes, deletedRuns, captures, keys }: Manner): fc.Arbitrary<Operation> {
   return fc.oneof(
     {
       weight: captures,
@@ -136,7 +152,7 @@ function operationOf({ sizes, deletedRuns, captures }: Manner): fc.Arbitrary<Ope
         way,
         run: fc.nat(RUNS - 1),
         step: fc.nat(2),
-        key: fc.option(fc.nat(9), { freq: 2 }),
+        key: fc.option(fc.nat(keys - 1), { freq: 2 }),
         content: contentOf(sizes),
         lifeMillis: fc.option(fc.integer({ min: 100, max: 3000 }), { freq: 2 }),
       }),
