@@ -238,13 +238,14 @@ export function sendJson(response: ServerResponse, status: number, body: object)
 }
 
 function sendSmall(response: ServerResponse, { status, mediaType = 'application/json', body }: Answer): void {
-  const bytes = Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body))
+  // Text goes out in one piece with the head.
+  const content = Buffer.isBuffer(body) ? body : JSON.stringify(body)
   response.writeHead(status, {
     'content-type': Buffer.isBuffer(body) ? mediaType : `${mediaType}; charset=utf-8`,
-    'content-length': bytes.length,
+    'content-length': Buffer.byteLength(content),
     'cache-control': 'no-store',
   })
-  response.end(bytes)
+  response.end(content)
 }
 
 /** After the head the answer is broken off, so that nobody takes a part of it for the whole. */
