@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -104,7 +105,9 @@ export async function startFaultProxy(target: { readonly host: string; readonly 
 }
 
 async function listen(server: Server, port: number): Promise<number> {
-  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve))
+  server.listen(port, '127.0.0.1')
+  // It takes its listeners away again: a server may listen many times.
+  await once(server, 'listening')
   const address = server.address()
   return typeof address === 'object' && address !== null ? address.port : port
 }
