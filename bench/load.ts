@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { globalSetup, globalTeardown } from '../test/support/global-setup.ts'
+import { startServices, stopServices } from '../test/support/start-services.ts'
 import { describeMachine, endPart, note, print, printTable } from './lib/report.ts'
 import type { Bar, Row } from './load/bar.ts'
 import { MIXED_BARS } from './load/mixed.ts'
@@ -30,7 +30,7 @@ const asked = values.only?.split(',').map((name) => TOLD_BY[name] ?? name)
 const unknown = asked?.find((name) => !BARS.some((bar) => bar.name === name))
 if (unknown !== undefined) throw new Error(`There is no bar ${unknown}`)
 
-await globalSetup()
+await startServices()
 try {
   const rows: Row[] = []
   for (const { name, run, needsQuiet } of BARS) {
@@ -58,5 +58,5 @@ try {
   await endPart('load', { write: values.write })
   if (rows.some(({ isPassed }) => !isPassed)) process.exitCode = 1
 } finally {
-  await globalTeardown()
+  await stopServices()
 }

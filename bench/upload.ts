@@ -9,10 +9,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { ListMultipartUploadsCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3'
 import { isUnavailable } from '../test/support/describe-with.ts'
-import { globalSetup, globalTeardown } from '../test/support/global-setup.ts'
 import { s3Env } from '../test/support/objects.ts'
 import { countRows } from '../test/support/rows.ts'
 import { type S3Service, s3 } from '../test/support/services.ts'
+import { startServices, stopServices } from '../test/support/start-services.ts'
 import { sweepOnce } from '../test/support/store.ts'
 import { printBars } from './lib/bars.ts'
 import { startDatabase } from './lib/database.ts'
@@ -66,8 +66,8 @@ await withSession(async (session) => {
 
 async function setUp(session: Session, sizeBytes: number): Promise<Bench> {
   note('Starting PostgreSQL and the S3 server …')
-  await globalSetup()
-  await session.defer(globalTeardown)
+  await startServices()
+  await session.defer(stopServices)
   const service = await s3()
   if (isUnavailable(service)) throw new Error(service.unavailable)
   const databaseUrl = await startDatabase(session)

@@ -1,6 +1,6 @@
 import { isUnavailable } from '../../test/support/describe-with.ts'
-import { globalSetup, globalTeardown } from '../../test/support/global-setup.ts'
 import { type S3Service, s3 } from '../../test/support/services.ts'
+import { startServices, stopServices } from '../../test/support/start-services.ts'
 import { createBareTable, seed, startDatabase } from './database.ts'
 import { note } from './report.ts'
 import type { Session } from './session.ts'
@@ -41,8 +41,8 @@ export function createShared(session: Session, { runs }: { readonly runs: number
     emptyStore: once(startStore),
     s3: once(async () => {
       note('Starting the S3 server …')
-      await globalSetup()
-      await session.defer(globalTeardown)
+      await startServices()
+      await session.defer(stopServices)
       const service = await s3()
       if (isUnavailable(service)) throw new Error(service.unavailable)
       return service

@@ -1,6 +1,6 @@
 import { checkRandom, startDifferential } from '../support/differential.ts'
-import { globalSetup, globalTeardown } from '../support/global-setup.ts'
 import { CLASSES } from '../support/random-operations.ts'
+import { startServices, stopServices } from '../support/start-services.ts'
 import type { Fuzz } from './run.ts'
 
 const KINDS = Object.keys(CLASSES) as (keyof typeof CLASSES)[]
@@ -8,8 +8,8 @@ const KINDS = Object.keys(CLASSES) as (keyof typeof CLASSES)[]
 /** Random operations, answered by the server and by graphql-js alone. */
 export async function openExecutors(): Promise<Fuzz> {
   await using cleanup = new AsyncDisposableStack()
-  await globalSetup()
-  cleanup.defer(globalTeardown)
+  await startServices()
+  cleanup.defer(stopServices)
   const differential = cleanup.use(await startDifferential())
   let compared = 0
   const owned = cleanup.move()

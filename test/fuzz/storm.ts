@@ -1,6 +1,6 @@
-import { globalSetup, globalTeardown } from '../support/global-setup.ts'
 import { startLive } from '../support/live.ts'
 import { startServer } from '../support/server.ts'
+import { startServices, stopServices } from '../support/start-services.ts'
 import { checkStorm } from '../support/storm.ts'
 import type { Fuzz } from './run.ts'
 
@@ -9,8 +9,8 @@ const MILLIS = 60_000
 /** A minute of writers and watchers, and what each was told beside what is in the table. */
 export async function openStorm(): Promise<Fuzz> {
   await using cleanup = new AsyncDisposableStack()
-  await globalSetup()
-  cleanup.defer(globalTeardown)
+  await startServices()
+  cleanup.defer(stopServices)
   const server = cleanup.use(await startServer())
   const live = cleanup.use(startLive(server))
   const total = { captures: 0, returns: 0 }

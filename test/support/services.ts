@@ -1,7 +1,7 @@
 import { request } from 'node:http'
 import { text } from 'node:stream/consumers'
 
-/** Environment variable with the socket of this run's broker; set by `global-setup.ts`. */
+/** Environment variable with the socket of this run's broker; set by `start-services.ts`. */
 export const BROKER_VARIABLE = 'STATELENS_TEST_BROKER'
 
 /** Why a service cannot be had on this machine, and how to get it. */
