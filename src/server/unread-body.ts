@@ -12,6 +12,8 @@ export function stopReading(response: ServerResponse, discardMaxBytes: number): 
   const { req: request } = response
   const { socket } = request
   response.setHeader('connection', 'close')
+  // Node throws away what nobody asked for, and would read it for that.
+  if (discardMaxBytes === 0) request.resume = () => request
   // To close with bytes unread resets the connection, and the answer may be lost on its way: so FIN first.
   socket.destroySoon = () => {
     if (discardMaxBytes === 0) socket.pause()
