@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import { sql } from 'kysely'
 import { createDatabase, type Database } from '../../src/db/connect.ts'
-import { loadNewestOfSteps } from '../../src/db/queries/snapshots.ts'
+import { loadNewestOfSteps, loadSnapshots } from '../../src/db/queries/snapshots.ts'
 import { loadRunWithSteps } from '../../src/db/queries/steps.ts'
 import { defineStatement } from '../../src/db/statements.ts'
 import { Departure, isAppError } from '../../src/errors.ts'
@@ -65,10 +65,19 @@ describe('statements of one kind that are asked for at the same time', () => {
       run: RUN_FIELDS.all,
       fields: { step: STEP_FIELDS.all, newest: SNAPSHOT_FIELDS.pick(['runId', 'stepId', 'seq']) },
     })
+  /** The snapshots of the runs, and the id of one that is not there. */
+  const byId = async (runId: string) =>
+    await loadSnapshots(db.share(), [idOf.get(runId) ?? '01890a5d-ac96-774b-bcce-b302099a8057'], FIELDS)
+  const idOf = new Map<string, string>()
   const runIds = Array.from({ length: RUNS + 3 }, (_, number) => `run ${number}`)
 
   it('are few statements, and each has what it would have alone, or nothing', async () => {
-    for (const ask of [newest, runWithSteps]) {
+    for (const { id, run_id } of await query<{ id: string; run_id: string }>(
+      url,
+      'select id, run_id from state_snapshots',
+    ))
+      idOf.set(run_id, id)
+    for (const ask of [newest, runWithSteps, byId]) {
       const alone: unknown[] = []
       for (const runId of runIds) alone.push(await ask(runId))
       assert.equal(statements.splice(0).length, runIds.length)

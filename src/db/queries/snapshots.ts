@@ -8,10 +8,24 @@ import { defineStatement } from '../statements.ts'
 import { INLINE_PAYLOAD, projectSnapshot } from './snapshot-columns.ts'
 import { SNAPSHOTS, snapshotsByTime, snapshotsOf } from './sources.ts'
 
+const snapshotById = defineStatement({
+  values: ['id'],
+  keyOf: (fields: Fields<Snapshot>) => fields,
+  build: (fields, { id }) => sql`select ${projectSnapshot(fields).columns} from ${SNAPSHOTS} and s.id = ${id}::uuid`,
+  buildMany: (fields, { id }) => sql`
+    select p.position, ${projectSnapshot(fields).columns} from unnest(${id}::uuid[]) with ordinality as p(id, position)
+    cross join lateral (select * from ${SNAPSHOTS} and s.id = p.id) s`,
+})
+
 /** The snapshots that exist, in any order; ids without a snapshot are left out. */
 export async function loadSnapshots(db: Rows, ids: readonly string[], fields: Fields<Snapshot>): Promise<Snapshot[]> {
   const { columns, read } = projectSnapshot(fields)
-  const rows = await db.rows(sql`select ${columns} from ${SNAPSHOTS} and s.id = any(${ids}::uuid[])`)
+  const [id] = ids
+  const rows = await db.rows(
+    id !== undefined && ids.length === 1
+      ? snapshotById(fields, { id })
+      : sql`select ${columns} from ${SNAPSHOTS} and s.id = any(${ids}::uuid[])`,
+  )
   return rows.map((row) => read(row))
 }
 
