@@ -88,6 +88,11 @@ export async function unlessReadOnly(noting: Promise<unknown>): Promise<void> {
   })
 }
 
+/** Whether what others hold was waited for too long, or in a circle. Nothing was done then. */
+export function isHeldUp(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && /^(55P03|40001|40P01)$/.test(codeOf(error))
+}
+
 /** Whether a prepared statement is not where it was made. It was not executed then. */
 export function isMisplaced(error: unknown): boolean {
   return error instanceof pg.DatabaseError && MISPLACED.test(codeOf(error))

@@ -1,10 +1,13 @@
 import { createStop } from '../abort.ts'
 import { isAppError } from '../errors.ts'
+import { isHeldUp } from './errors.ts'
 import type { Execute, ExecuteOptions } from './executor.ts'
 import type { Statement } from './statements.ts'
 
 /** Of statements that differ in nothing but their values, and that one statement can answer for all of them. */
 export interface Together {
+  /** In which order they are joined. */
+  order(a: readonly unknown[], b: readonly unknown[]): number
   /** One for all, each told by its values. Its rows begin with the number of whose they are, from 1, and may come in any order of these. */
   join(all: readonly (readonly unknown[])[]): Statement
 }
@@ -31,7 +34,11 @@ export function joining(execute: Execute): Execute {
     if (waiting.get(kind) === all) waiting.delete(kind)
     const [only] = all
     if (only && all.length === 1) alone(execute, only)
-    else sendTogether(kind, all)
+    else
+      sendTogether(
+        kind,
+        all.toSorted((a, b) => kind.order(a.statement.values, b.statement.values)),
+      )
   }
 
   function sendTogether(kind: Together, all: readonly Asked[]): void {
@@ -93,7 +100,7 @@ function divide(rows: readonly unknown[][], all: readonly Asked[]): void {
 
 const OF_ALL: ReadonlySet<string> = new Set(['DATABASE_UNAVAILABLE', 'DATABASE_TIMEOUT', 'OVERLOADED'])
 
-/** Whether the database was not there, or had no time, for whatever it was asked. */
+/** Whether the database was not there, or had no time, for whatever it was asked; of a lock it is only known that one of them waits. */
 function isOfAll(error: unknown): boolean {
-  return isAppError(error) && OF_ALL.has(error.code)
+  return isAppError(error) && OF_ALL.has(error.code) && !isHeldUp(error.cause)
 }

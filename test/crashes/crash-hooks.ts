@@ -1,5 +1,5 @@
 import { subscribe } from 'node:diagnostics_channel'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync } from 'node:fs'
 import fs, { type FileHandle } from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
 import pg from 'pg'
@@ -23,8 +23,13 @@ function reach(moment: Moment, site: Site): void {
   if (isArmed(moment, site)) crash()
 }
 
+/** Unless it was disarmed meanwhile: one of the two has the file. */
 function crash(): void {
-  writeFileSync(file + CRASHED_SUFFIX, '')
+  try {
+    renameSync(file, file + CRASHED_SUFFIX)
+  } catch {
+    return
+  }
   process.kill(process.pid, 'SIGKILL')
   // The signal is on its way: nothing more is to happen meanwhile.
   for (;;);

@@ -6,7 +6,7 @@ export type CrashPoint = `${Moment} ${Site}`
 /** What a statement of each kind says, and no other does. */
 export const STATEMENTS = {
   intent: /insert into "statelens_objects"/,
-  capture: /from statelens_capture\(/,
+  capture: /(?:from|lateral) statelens_capture\(/,
   'upload begins': /insert into statelens_uploads/,
   'upload lives': /update statelens_uploads set not_before/,
   'upload ends': /update statelens_uploads set state/,

@@ -1,7 +1,7 @@
-import { sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import { type CaptureInput, SNAPSHOT_METADATA, type Snapshot } from '../../model/snapshot.ts'
 import type { Database } from '../connect.ts'
-import { defineStatement } from '../statements.ts'
+import { defineStatement, type Places } from '../statements.ts'
 import { projectSnapshot } from './snapshot-columns.ts'
 import { loadSnapshots } from './snapshots.ts'
 
@@ -97,12 +97,36 @@ const CAPTURED = [
 
 const captured = projectSnapshot(SNAPSHOT_METADATA)
 
+type CapturePlaces = Places<(typeof CAPTURED)[number]>
+
 const capture = defineStatement({
   values: CAPTURED,
-  keyOf: (_shape: null) => '',
-  build: (_shape, places) => sql`
-    select ${captured.columns} from statelens_capture(${sql.join(CAPTURED.map((name) => places[name]))}) s`,
+  keyOf: (isAlone: boolean) => Number(isAlone),
+  build: (_isAlone, places) => sql`select ${captured.columns} from ${captureOf(places)} s`,
+  buildEach: (isAlone, all) => (isAlone ? undefined : captures(all)),
+  orderBy: ['runId', 'stepId', 'idempotencyKey'],
 })
+
+function captureOf(places: CapturePlaces, snapshotId: unknown = places.snapshotId): RawBuilder<unknown> {
+  return sql`statelens_capture(${sql.join([snapshotId, ...CAPTURED.slice(1).map((name) => places[name])])})`
+}
+
+/**
+ * Milliseconds for which captures that are stored together wait for what others hold: then each goes on by itself. Less than
+ * PostgreSQL's `deadlock_timeout`, whose victim may be an old writer that holds many runs.
+ */
+const HURRY_MILLIS = 200
+
+/** The limit is in every id, so that it is set before anything is locked. */
+function captures(all: readonly CapturePlaces[]): RawBuilder<unknown> {
+  const each = all.map((places, index) => {
+    const id = sql`case when hurry.millis is not null then ${places.snapshotId}::uuid end`
+    return sql`select ${sql.lit(index + 1)}, ${captured.columns} from hurry cross join lateral ${captureOf(places, id)} s`
+  })
+  return sql`
+    with hurry as materialized (select set_config('lock_timeout', ${sql.lit(String(HURRY_MILLIS))}, true) as millis)
+    ${sql.join(each, sql` union all `)}`
+}
 
 /**
  * Stores the row, with its run and step where they are not there yet; an object becomes live along with it.
@@ -110,7 +134,9 @@ const capture = defineStatement({
  */
 export async function insertSnapshot(db: Database, snapshot: NewSnapshot): Promise<Snapshot | null> {
   const { stored } = snapshot
-  const statement = capture(null, {
+  // An object's row has much to lock, and an id that somebody chose could be another's who waits.
+  const isAlone = snapshot.storageUri !== null || snapshot.isNamed === true
+  const statement = capture(isAlone, {
     snapshotId: snapshot.snapshotId,
     runId: snapshot.runId,
     stepId: snapshot.stepId ?? null,
