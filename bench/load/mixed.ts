@@ -142,7 +142,7 @@ const blackholes: Bar = {
   async run({ isShort }) {
     const rows: Row[] = []
     for (const target of ['postgres', 'valkey', 's3'] as const) {
-      await using site = await openSite()
+      await using site = await openSite({ isProxied: true })
       const [large] = await fill(site)
       const small = await site.store(99, 1000)
       const inline = { kind: 'inline', method: 'GET' as const, path: small.path, sha256: small.sha256 }

@@ -17,7 +17,7 @@ const GENERATOR = fileURLToPath(new URL('generator.ts', import.meta.url))
 const MIB = 2 ** 20
 const SETTLE_MS = 1000
 
-/** One server with proxies in front of all that it needs. */
+/** One server. */
 export interface Site extends AsyncDisposable {
   readonly world: World
   readonly member: Member
@@ -37,9 +37,11 @@ export interface Site extends AsyncDisposable {
 export interface SiteOptions {
   readonly kind?: StoreKind
   readonly env?: Readonly<Record<string, string>>
+  /** Whether there are proxies in front of all that it needs; default false, as all bytes go through them. */
+  readonly isProxied?: boolean
 }
 
-export async function openSite({ kind = 's3', env = {} }: SiteOptions = {}): Promise<Site> {
+export async function openSite({ kind = 's3', env = {}, isProxied = false }: SiteOptions = {}): Promise<Site> {
   await using cleanup = new AsyncDisposableStack()
   const folder = cleanup.use(await temporaryFolder())
   const file = join(folder.path, 'gauge')
@@ -47,6 +49,7 @@ export async function openSite({ kind = 's3', env = {} }: SiteOptions = {}): Pro
     await openWorld({
       kind,
       replicas: 1,
+      isProxied,
       imports: [HOOKS],
       env: { SNAPSHOT_INLINE_MAX_BYTES: '65536', [GAUGE_FILE_VARIABLE]: file, ...env },
     }),

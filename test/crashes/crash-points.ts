@@ -10,7 +10,7 @@ export const STATEMENTS = {
   'upload begins': /insert into statelens_uploads/,
   'upload lives': /update statelens_uploads set not_before/,
   'upload ends': /update statelens_uploads set state/,
-  delete: /delete from state_snapshots where ctid/,
+  delete: /delete from state_snapshots s where/,
   'run is deleted': /insert into statelens_deletions/,
   take: /set state = 'doomed', attempts = attempts \+ 1/,
   forget: /delete from statelens_objects o using unnest/,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import pg from 'pg'
 import { createDatabase, type Database } from '../../src/db/connect.ts'
-import { deleteBatch, deleteRun } from '../../src/db/queries/deletions.ts'
+import { deleteBatch, deleteRun, deleteSnapshot } from '../../src/db/queries/deletions.ts'
 import { loadForVerification } from '../../src/db/queries/snapshot-findings.ts'
 import { loadInlinePayloads } from '../../src/db/queries/snapshots.ts'
 import { countRunsAndSteps, countSnapshots, findSamples } from '../../src/db/queries/survey.ts'
@@ -13,10 +13,13 @@ import { SNAPSHOT_METADATA } from '../../src/model/snapshot.ts'
 import { STEP_FIELDS } from '../../src/model/step.ts'
 import { createReader } from '../../src/snapshots/reader.ts'
 import { sweepDeletions } from '../../src/snapshots/upkeep/deletion-sweep.ts'
+import { eventually } from '../contract/byte-cache.ts'
 import { countRows, insertForeign, query } from '../support/rows.ts'
 import { openStore, type TestStore } from '../support/store.ts'
 
 const RUN = 'long run'
+/** Statements of this database that wait for what another one holds. */
+const WAITING = "pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
 const TABLES = ['state_snapshots', 'statelens_steps', 'statelens_objects', 'statelens_deletions'] as const
 
 /** Snapshots of one run, a quarter of them with objects, and as many steps as a tenth. */
@@ -260,6 +263,40 @@ describe('the delete of a long run', () => {
       statelens_deletions: 0,
     })
   })
+})
+
+describe('the delete of a snapshot of which something is noted meanwhile', () => {
+  for (const [what, change] of [
+    ['that it was looked at', "update state_snapshots set integrity = 'VERIFIED'"],
+    [
+      'a digest, by which its row moves in every index',
+      "update state_snapshots set content_digest = '\\x00', preview = 'other'",
+    ],
+  ] as const) {
+    it(`is done, and says so: ${what}`, async () => {
+      await using store = await openStore()
+      await fill(store, 40)
+      const { db, databaseUrl } = store
+      const [row] = await query<{ id: string; uri: string }>(
+        databaseUrl,
+        'select id, storage_uri as uri from state_snapshots where storage_uri is not null order by seq limit 1',
+      )
+      const { id = '', uri = '' } = row ?? {}
+      const reader = new pg.Client({ connectionString: databaseUrl })
+      await reader.connect()
+      await reader.query('begin')
+      await reader.query(`${change} where id = $1`, [id])
+      const deleting = deleteSnapshot(db, id)
+      assert.ok(await eventually(async () => (await countRows(databaseUrl, WAITING)) > 0))
+      await reader.query('commit')
+      await reader.end()
+      assert.deepEqual(await deleting, { found: true, snapshotCount: 1 })
+      assert.equal(await countRows(databaseUrl, `state_snapshots where id = '${id}'`), 0)
+      assert.equal(await countRows(databaseUrl, `statelens_tombstones where snapshot_id = '${id}'`), 1)
+      const doomed = `statelens_objects where storage_uri = '${uri}' and state = 'doomed'`
+      assert.equal(await countRows(databaseUrl, doomed), 1)
+    })
+  }
 })
 
 describe('a row that another writer deletes', () => {

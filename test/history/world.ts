@@ -43,6 +43,8 @@ export interface WorldOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Loaded before each server. */
   readonly imports?: readonly string[]
+  /** Whether there are proxies, through which all bytes go; default true. */
+  readonly isProxied?: boolean
 }
 
 /** Small, so that most states are objects and a history is short. */
@@ -50,7 +52,8 @@ export const INLINE_MAX_BYTES = 4096
 const QUIET_LOOK_MS = 20
 
 /** Undefined where a service is not there that it needs. */
-export async function openWorld({ kind, replicas = 2, env = {}, imports = [] }: WorldOptions): Promise<World> {
+export async function openWorld(options: WorldOptions): Promise<World> {
+  const { kind, replicas = 2, env = {}, imports = [], isProxied = true } = options
   await using cleanup = new AsyncDisposableStack()
   const { url: databaseUrl } = cleanup.use(await freshDatabase())
   await query(databaseUrl, CHANGE_LOG)
@@ -61,19 +64,15 @@ export async function openWorld({ kind, replicas = 2, env = {}, imports = [] }: 
   const deaths: string[] = []
   const members: Member[] = []
   for (let number = 0; number < replicas; number++) {
-    const proxies = {
-      postgres: cleanup.use(await proxyOf(databaseUrl)),
-      ...(isUnavailable(cache) ? {} : { valkey: cleanup.use(await proxyOf(cache.url)) }),
-      ...(store.s3 ? { s3: cleanup.use(await proxyOf(store.s3.endpoint)) } : {}),
-    }
+    const proxies = isProxied ? await openProxies() : {}
     const replica = createReplica({
       crashFile: join(folder.path, `crash-${number}`),
       imports,
       onDeath: (output) => deaths.push(output),
       env: {
         DATABASE_URL: through(databaseUrl, proxies.postgres),
-        ...(proxies.valkey && !isUnavailable(cache) ? { VALKEY_URL: through(cache.url, proxies.valkey) } : {}),
-        ...store.env(proxies.s3 ? `http://127.0.0.1:${proxies.s3.port}` : ''),
+        ...(isUnavailable(cache) ? {} : { VALKEY_URL: through(cache.url, proxies.valkey) }),
+        ...store.env(store.s3 ? through(store.s3.endpoint, proxies.s3) : ''),
         SNAPSHOT_INLINE_MAX_BYTES: String(INLINE_MAX_BYTES),
         // Nobody waits for a balancer.
         DRAIN_DELAY_SECONDS: '0',
@@ -83,6 +82,15 @@ export async function openWorld({ kind, replicas = 2, env = {}, imports = [] }: 
     })
     members.push({ replica: cleanup.use(replica), proxies })
   }
+
+  async function openProxies(): Promise<Member['proxies']> {
+    return {
+      postgres: cleanup.use(await proxyOf(databaseUrl)),
+      ...(isUnavailable(cache) ? {} : { valkey: cleanup.use(await proxyOf(cache.url)) }),
+      ...(store.s3 ? { s3: cleanup.use(await proxyOf(store.s3.endpoint)) } : {}),
+    }
+  }
+
   const world = { kind, databaseUrl, store, members, deaths }
   const owned = cleanup.move()
   return {
@@ -107,7 +115,8 @@ async function proxyOf(url: string): Promise<FaultProxy> {
   return await startFaultProxy({ host: hostname, port: Number(port) })
 }
 
-function through(url: string, proxy: FaultProxy): string {
+function through(url: string, proxy: FaultProxy | undefined): string {
+  if (!proxy) return url
   const changed = new URL(url)
   changed.hostname = proxy.host
   changed.port = String(proxy.port)

@@ -27,10 +27,11 @@ export interface Deleted {
  */
 export async function deleteSnapshot(db: Database, snapshotId: string): Promise<Deleted> {
   const wanted = sql`${SNAPSHOTS} and s.id = ${snapshotId}::uuid`
+  // By its id: of a row that changes meanwhile, as readers note what they find, the place would be an old one.
   const [row] = await db.rows(sql`
     with held as materialized (
       select r.legal_hold from statelens_runs r where r.run_id = (select s.run_id from ${wanted}) for share
-    ), ${deletion(sql`select s.ctid as tid from ${wanted} and not exists (select from held where legal_hold) for update`)}
+    ), ${deletionOf(sql`${wanted} and not exists (select from held where legal_hold)`)}
     select count(*), exists (select from held where legal_hold) from gone`)
   if (row?.[1] === true) throw held()
   const snapshotCount = Number(row?.[0])
@@ -152,12 +153,20 @@ export async function deleteRows(tx: Kysely<Tables>, runId: string, limit: numbe
 }
 
 /**
- * What stands behind `with` to delete snapshots by their places: `gone` are those that went. A late retry of a capture of ours must not
- * bring it back: so a trace stays. The objects are given up by the table itself, whoever deletes.
+ * What stands behind `with` to delete snapshots by their places: `gone` are those that went. One that was changed since the statement
+ * began is not among them, and is there for the next batch.
  */
 export function deletion(places: RawBuilder<unknown>): RawBuilder<unknown> {
-  return sql`next as (${places}), gone as (
-      delete from state_snapshots where ctid = any (array(select tid from next))
+  return sql`next as (${places}), ${deletionOf(sql`state_snapshots s where s.ctid = any (array(select tid from next))`)}`
+}
+
+/**
+ * The same for snapshots `s` behind `from`. A late retry of a capture of ours must not bring it back: so a trace stays. The objects are
+ * given up by the table itself, whoever deletes.
+ */
+function deletionOf(snapshots: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`gone as (
+      delete from ${snapshots}
       returning id, run_id, step_id, idempotency_key, seq, request_digest
     ), tombstones as (
       insert into statelens_tombstones (snapshot_id, run_id, step_id, idempotency_key)
