@@ -47,6 +47,8 @@ const LIMITS = {
   requestTimeout: 0,
   connectionsCheckingInterval: 2000,
   maxHeaderSize: 16_384,
+  /** Of what goes out and has not left, and of what comes in and is not asked for: a piece of a stream is more. */
+  highWaterMark: 16_384,
 }
 
 /** @throws what the system says when it cannot listen there. */

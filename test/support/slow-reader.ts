@@ -8,6 +8,8 @@ export interface SlowRead {
   readonly isComplete: boolean
   /** Of the body. */
   readonly readBytes: number
+  /** From the request to the end of the head; infinite where that was not read. */
+  readonly headSeconds: number
   /** From the request to the end, or to the end of the connection. */
   readonly seconds: number
 }
@@ -41,6 +43,7 @@ export async function readSlowly(
   let head = ''
   let expected = Number.POSITIVE_INFINITY
   let readBytes = 0
+  let headSeconds = Number.POSITIVE_INFINITY
 
   function take(chunk: Buffer): void {
     if (expected !== Number.POSITIVE_INFINITY) {
@@ -50,6 +53,7 @@ export async function readSlowly(
     head += chunk.toString('latin1')
     const end = head.indexOf('\r\n\r\n')
     if (end === -1) return
+    headSeconds = secondsSince()
     expected = Number(/content-length: *(\d+)/i.exec(head)?.[1])
     readBytes = head.length - end - 4
   }
@@ -78,6 +82,7 @@ export async function readSlowly(
       status: head.split('\r\n')[0] ?? '',
       isComplete: readBytes === expected,
       readBytes,
+      headSeconds,
       seconds: secondsSince(),
     }
   } finally {

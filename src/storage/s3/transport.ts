@@ -49,6 +49,9 @@ const HEADERS_TIMEOUT_MS = 4000
 /** Between two chunks of a body: longer than a client may take nothing, so that a slow client is not blamed on the store. */
 const BODY_TIMEOUT_MS = 30_000
 
+/** Undici hands these on to Node, though its types do not say so: no more than a piece is read before somebody asks for it. */
+const CONNECT = { timeout: CONNECT_TIMEOUT_MS, highWaterMark: 16_384 }
+
 /** A body in memory is handed over in such pieces. */
 const PIECE_BYTES = 128 * 1024
 
@@ -67,7 +70,7 @@ export function createS3Transport({ maxSockets, breakers, onSockets }: Transport
   const open = () =>
     new Agent({
       connections: maxSockets,
-      connect: { timeout: CONNECT_TIMEOUT_MS },
+      connect: CONNECT,
       headersTimeout: HEADERS_TIMEOUT_MS,
       bodyTimeout: BODY_TIMEOUT_MS,
       // A connection carries one body at a time, so that a slow reader holds up nobody else.
@@ -89,6 +92,8 @@ export function createS3Transport({ maxSockets, breakers, onSockets }: Transport
         body: onTaken && isUint8Array(request.body) ? inPieces(request.body, onTaken) : request.body,
         signal: abortSignal as AbortSignal | undefined,
         headersTimeout: requestTimeout,
+        // Passed on at once: what lies here waits for somebody who has enough.
+        highWaterMark: 1,
       })
       const { statusCode, headers, body } = await sending.catch((error: unknown) => {
         told.failed(error, abortSignal as AbortSignal | undefined)
