@@ -8,6 +8,7 @@ import {
   INLINE_POINTS,
   objectPoints,
   SEND_POINTS,
+  TOGETHER_POINTS,
 } from './crash-points.ts'
 
 /** Where somebody else than the server is killed, or the server without having come anywhere. */
@@ -23,6 +24,7 @@ export type Elsewhere =
 export type Doing =
   | 'mutation'
   | 'put'
+  | 'puts together'
   | 'chunked'
   | 'gzip'
   | 'begin'
@@ -55,6 +57,7 @@ export function allCases(kind: StoreKind): readonly CrashCase[] {
       ...casesOf(way, INLINE_POINTS, INLINE_BYTES),
       ...casesOf(way, ['half a body', ...objects]),
     ]),
+    ...(kind === 'file' ? casesOf('puts together', TOGETHER_POINTS, INLINE_BYTES) : []),
     ...(kind === 's3' ? casesOf('chunked', objectPoints('s3 in parts'), PARTS_BYTES) : casesOf('gzip', objects)),
     ...casesOf('begin', BEGIN_POINTS),
     // To S3 they do not pass the server.
@@ -83,6 +86,7 @@ export function fewCases(kind: StoreKind): readonly CrashCase[] {
   }
   return [
     ...casesOf('mutation', ['after capture'], INLINE_BYTES),
+    ...casesOf('puts together', TOGETHER_POINTS, INLINE_BYTES),
     ...casesOf('mutation', ['after intent']),
     ...casesOf('put', ['during file write', 'after file link']),
     ...casesOf('send', ['half a body']),

@@ -20,16 +20,20 @@ function isArmed(moment: Moment, site: Site): boolean {
 }
 
 function reach(moment: Moment, site: Site): void {
-  if (isArmed(moment, site)) crash()
+  if (isArmed(moment, site) && takeFile()) crash()
 }
 
-/** Unless it was disarmed meanwhile: one of the two has the file. */
-function crash(): void {
+/** It may be disarmed at this very moment: whoever has the file decides. */
+function takeFile(): boolean {
   try {
     renameSync(file, file + CRASHED_SUFFIX)
+    return true
   } catch {
-    return
+    return false
   }
+}
+
+function crash(): never {
   process.kill(process.pid, 'SIGKILL')
   // The signal is on its way: nothing more is to happen meanwhile.
   for (;;);
@@ -97,7 +101,7 @@ function hookHandle(handle: FileHandle): FileHandle {
   const { writeFile, sync } = handle
   handle.writeFile = async (bytes, ...rest) => {
     reach('before', 'file write')
-    if (isArmed('during', 'file write') && bytes instanceof Uint8Array) {
+    if (isArmed('during', 'file write') && bytes instanceof Uint8Array && takeFile()) {
       await handle.write(bytes.subarray(0, bytes.length >> 1))
       crash()
     }

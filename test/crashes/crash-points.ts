@@ -6,7 +6,8 @@ export type CrashPoint = `${Moment} ${Site}`
 /** What a statement of each kind says, and no other does. */
 export const STATEMENTS = {
   intent: /insert into "statelens_objects"/,
-  capture: /(?:from|lateral) statelens_capture\(/,
+  capture: /from statelens_capture\(/,
+  'captures together': /lateral statelens_capture\(/,
   'upload begins': /insert into statelens_uploads/,
   'upload lives': /update statelens_uploads set not_before/,
   'upload ends': /update statelens_uploads set state/,
@@ -41,6 +42,9 @@ const BYTES: Readonly<Record<'file' | 's3' | 's3 in parts', readonly CrashPoint[
 
 /** The points of a capture that goes into its row. */
 export const INLINE_POINTS = pointsOf('capture')
+
+/** The points of captures that go into their rows by one statement. */
+export const TOGETHER_POINTS = pointsOf('captures together')
 
 /** The points of a capture that becomes an object. */
 export function objectPoints(bytes: keyof typeof BYTES): readonly CrashPoint[] {

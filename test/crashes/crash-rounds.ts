@@ -71,6 +71,7 @@ interface Act {
 const ACTS: Readonly<Record<Doing, (act: Act) => Promise<void>>> = {
   mutation: crashCapture,
   put: crashCapture,
+  'puts together': crashTogether,
   chunked: crashCapture,
   gzip: crashCapture,
   begin: (act) => killedAt(act, () => begin(act).then(() => {})),
@@ -82,7 +83,7 @@ const ACTS: Readonly<Record<Doing, (act: Act) => Promise<void>>> = {
 }
 
 function wayOf(doing: Doing): Way {
-  if (doing === 'delete' || doing === 'delete run') return 'put'
+  if (doing === 'delete' || doing === 'delete run' || doing === 'puts together') return 'put'
   return doing === 'begin' || doing === 'send' || doing === 'commit' ? 'upload' : doing
 }
 
@@ -103,6 +104,37 @@ async function crashCapture(act: Act): Promise<void> {
   if (at !== 'half a body') return await killedAt(act, () => send(stage, attempt, { bytes, member: MEMBER }))
   const asked = await stage.ask(MEMBER)
   await sendHalf(act, attempt.way === 'mutation' ? mutationOf(asked, attempt, bytes) : putOf(asked, attempt, bytes))
+}
+
+const TOGETHER = 8
+
+/** Several at once, again and again until some of them are stored together. */
+async function crashTogether(act: Act): Promise<void> {
+  const { stage, attempt, bytes, replica } = act
+  const { sizeBytes } = attempt.content
+  let isOver = false
+  replica.ended.then(() => {
+    isOver = true
+  })
+  await killedAt(act, async () => {
+    const one = send(stage, attempt, { bytes, member: MEMBER })
+    while (!isOver) await Promise.all(Array.from({ length: TOGETHER }, () => sendAnother(stage, { sizeBytes })))
+    await one
+  })
+}
+
+interface Another {
+  /** Default one of its own. */
+  readonly runId?: string
+  readonly sizeBytes: number
+}
+
+async function sendAnother(stage: Stage, { sizeBytes, runId = `run of ${number}` }: Another): Promise<void> {
+  const content = { number: number++, sizeBytes }
+  const bytes = bytesOf(content)
+  const named = { runId, stepId: 'step', key: `key ${content.number}`, content }
+  const attempt = stage.model.begin({ ...named, digest: digestOf(bytes), way: 'put' })
+  await send(stage, attempt, { bytes, member: MEMBER })
 }
 
 /** Killed when half of the body is on its way. */
@@ -204,12 +236,7 @@ async function crashOldWriter(act: Act): Promise<void> {
 }
 
 async function killWhileCapturing(act: Act): Promise<void> {
-  const { stage } = act
-  const content = { number: number++, sizeBytes: 60_000 }
-  const bytes = bytesOf(content)
-  const named = { runId: act.attempt.runId, stepId: 'step', key: `key ${content.number}`, content }
-  const attempt = stage.model.begin({ ...named, digest: digestOf(bytes), way: 'put' })
-  await killedAt(act, () => send(stage, attempt, { bytes, member: MEMBER }))
+  await killedAt(act, () => sendAnother(act.stage, { runId: act.attempt.runId, sizeBytes: 60_000 }))
 }
 
 /** The same capture by its key, as a producer sends it again. */

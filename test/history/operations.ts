@@ -6,6 +6,7 @@ import {
   DELETE_POINTS,
   DELETE_RUN_POINTS,
   objectPoints,
+  TOGETHER_POINTS,
 } from '../crashes/crash-points.ts'
 import type { Content } from './contents.ts'
 import type { StoreKind, Target } from './world.ts'
@@ -214,7 +215,16 @@ const fault: fc.Arbitrary<Fault> = fc.oneof(
 
 function pointsOf(kind: StoreKind): readonly CrashPoint[] {
   const objects = kind === 's3' ? [...objectPoints('s3'), ...objectPoints('s3 in parts')] : objectPoints('file')
-  return [...new Set([...objects, ...BEGIN_POINTS, ...COMMIT_POINTS, ...DELETE_POINTS[kind], ...DELETE_RUN_POINTS])]
+  return [
+    ...new Set([
+      ...objects,
+      ...TOGETHER_POINTS,
+      ...BEGIN_POINTS,
+      ...COMMIT_POINTS,
+      ...DELETE_POINTS[kind],
+      ...DELETE_RUN_POINTS,
+    ]),
+  ]
 }
 
 function troubleOf(kind: StoreKind, { mortals }: Manner): fc.Arbitrary<Trouble> {
