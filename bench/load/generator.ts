@@ -30,6 +30,8 @@ export interface Plan {
   /** Open: so many a second for so long. */
   readonly perSecond?: number
   readonly seconds?: number
+  /** Open: what could not be sent by then is left. */
+  readonly endsInTime?: boolean
   /** Closed: so many at once, until that many were asked or the seconds are over. */
   readonly parallel?: number
   readonly count?: number
@@ -67,6 +69,7 @@ async function follow(plan: Plan): Promise<Told[]> {
   const {
     questions,
     perSecond,
+    endsInTime = false,
     seconds = Number.POSITIVE_INFINITY,
     parallel = 1,
     count = Number.POSITIVE_INFINITY,
@@ -86,6 +89,7 @@ async function follow(plan: Plan): Promise<Told[]> {
       if (early > 1) await delay(early)
       // Late or not, what was asked has to be sent, and its answers taken.
       else if (place % TOGETHER === 0) await nextTurn()
+      if (endsInTime && performance.now() - begin > seconds * 1000) break
       asked.push(ask(place, due))
     }
     await Promise.all(asked)

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Viewer } from '../auth/viewer.ts'
 import { AppError } from '../errors.ts'
 import { type Captured, storageTierOf } from '../model/snapshot.ts'
-import { checkDigests } from '../snapshots/capture/checked-digests.ts'
+import { checkDigests, checkWholeDigests } from '../snapshots/capture/checked-digests.ts'
 import type { SnapshotWriter } from '../snapshots/capture/writer.ts'
 import { decodePart, readCaptureQuery } from './capture-query.ts'
 import { readDigests } from './digest-headers.ts'
@@ -42,9 +42,14 @@ export function createCaptureRoute(options: CaptureRouteOptions): { readonly PUT
         ...readIds(context.params[0]),
         idempotencyKey: readIdempotencyKey(headers),
       }
-      const { contentType, chunks, sizeBytes } = receiveBody(context, senders)
+      const { contentType, chunks, sizeBytes, readWhole } = receiveBody(context, senders)
       const input = { ...known, contentType }
-      const payload = { chunks: checkDigests(chunks, readDigests(request)), sizeBytes, encoding: readCoding(response) }
+      const digests = readDigests(request)
+      const encoding = readCoding(response)
+      const payload =
+        readWhole && encoding === undefined
+          ? checkWholeDigests(await readWhole(), digests)
+          : { chunks: checkDigests(chunks, digests), sizeBytes, encoding }
       const captured = await writer.capture(input, payload, signal)
       const position = await noteWrite?.(context.viewer)
       if (position !== undefined) context.wrote(position)

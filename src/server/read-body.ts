@@ -5,10 +5,10 @@ import { AppError, Departure } from '../errors.ts'
 export const BODY_MILLIS = 30_000
 
 /**
- * @throws AppError `PAYLOAD_TOO_LARGE` as soon as the limit is passed, `BAD_REQUEST` after 30 seconds; the connection then ends
- * with the answer.
+ * @throws AppError `PAYLOAD_TOO_LARGE` as soon as the limit is passed, `BAD_REQUEST` when the time is over; the connection then ends
+ * with the answer. `Departure` when the sender goes away.
  */
-export async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+export async function readBody(request: IncomingMessage, maxBytes: number, millis = BODY_MILLIS): Promise<Buffer> {
   requireUnread(request)
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw bodyTooLarge(maxBytes)
   const chunks: Buffer[] = []
@@ -21,7 +21,7 @@ export async function readBody(request: IncomingMessage, maxBytes: number): Prom
     else chunks.push(chunk)
   }
   const leave = () => request.complete || reject(new Departure())
-  const timer = setTimeout(() => reject(bodyLate()), BODY_MILLIS)
+  const timer = setTimeout(() => reject(bodyLate(millis)), millis)
   request.on('data', take).on('end', resolve).on('close', leave)
   try {
     await promise
@@ -54,6 +54,6 @@ function bodyTooLarge(maxBytes: number): AppError {
   return new AppError('PAYLOAD_TOO_LARGE', `The request's body is larger than ${maxBytes} bytes`)
 }
 
-function bodyLate(): AppError {
-  return new AppError('BAD_REQUEST', `The request's body took longer than ${BODY_MILLIS} ms`)
+function bodyLate(millis: number): AppError {
+  return new AppError('BAD_REQUEST', `The request's body took longer than ${Math.round(millis)} ms`)
 }

@@ -4,7 +4,7 @@ import { OBJECT_MAX_BYTES } from '../model/snapshot.ts'
 import { conditionFailed } from './conditions.ts'
 import { jsonTypeOf } from './negotiation.ts'
 import { createAccount, type Pace } from './pace.ts'
-import { requireUnread } from './read-body.ts'
+import { readBody, requireUnread } from './read-body.ts'
 import { askForBody, type RequestContext } from './request.ts'
 
 /** A request's body of any size, as it is sent. */
@@ -15,6 +15,11 @@ export interface ReceivedBody {
    * @throws AppError `BAD_REQUEST` when the sender sends nothing or too little while it is waited for; `Departure` when it goes away.
    */
   readonly chunks: AsyncIterable<Buffer>
+  /**
+   * All of it, in the place of `chunks`; undefined where it is long, or its length is not told.
+   * @throws as `chunks` do.
+   */
+  readonly readWhole: (() => Promise<Buffer>) | undefined
   /** Undefined when it comes in chunks. */
   readonly sizeBytes: number | undefined
   /** Media type, without its parameters. */
@@ -34,7 +39,23 @@ export function receiveBody(context: RequestContext, senders: Pace): ReceivedBod
   }
   // Nothing is replaced by a body that is sent here, so there is no version that it could be.
   if (headers['if-match'] !== undefined) throw conditionFailed(context.response)
-  return { contentType, sizeBytes: readLength(headers), chunks: chunksOf(context, senders) }
+  const sizeBytes = readLength(headers)
+  return {
+    contentType,
+    sizeBytes,
+    chunks: chunksOf(context, senders),
+    readWhole:
+      sizeBytes === undefined || sizeBytes > WHOLE_BYTES ? undefined : () => wholeOf(context, senders, sizeBytes),
+  }
+}
+
+/** So much comes in a few pieces, and costs less at once. */
+const WHOLE_BYTES = 65_536
+
+async function wholeOf({ request, response }: RequestContext, senders: Pace, sizeBytes: number): Promise<Buffer> {
+  askForBody(response)
+  const { silentMillis, minBytesPerSecond } = senders
+  return await readBody(request, sizeBytes, silentMillis + (1000 * sizeBytes) / minBytesPerSecond)
 }
 
 async function* chunksOf({ request, response }: RequestContext, senders: Pace): AsyncGenerator<Buffer> {

@@ -112,13 +112,10 @@ const TOGETHER = 8
 async function crashTogether(act: Act): Promise<void> {
   const { stage, attempt, bytes, replica } = act
   const { sizeBytes } = attempt.content
-  let isOver = false
-  replica.ended.then(() => {
-    isOver = true
-  })
   await killedAt(act, async () => {
     const one = send(stage, attempt, { bytes, member: MEMBER })
-    while (!isOver) await Promise.all(Array.from({ length: TOGETHER }, () => sendAnother(stage, { sizeBytes })))
+    while (replica.url !== undefined)
+      await Promise.all(Array.from({ length: TOGETHER }, () => sendAnother(stage, { sizeBytes })))
     await one
   })
 }

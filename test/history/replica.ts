@@ -41,6 +41,8 @@ export function createReplica({ env, crashFile, imports = [], onDeath }: Replica
   let ended = Promise.withResolvers<void>()
   let starting: Promise<void> | undefined
   let isKilled = false
+  /** Whether it ended where it was armed to, and may have been started again since. */
+  let hasCrashed = false
 
   async function wasHit(): Promise<boolean> {
     return await readFile(crashFile + CRASHED_SUFFIX).then(
@@ -60,9 +62,12 @@ export function createReplica({ env, crashFile, imports = [], onDeath }: Replica
     })
     running = child
     void child.exited.then(async () => {
+      const isHit = await wasHit()
+      // From here on it may be started again.
+      hasCrashed ||= isHit
       url = undefined
       running = undefined
-      if (!isKilled && !(await wasHit())) onDeath(`${child.stdout()}\n${child.stderr()}`)
+      if (!isKilled && !isHit) onDeath(`${child.stdout()}\n${child.stderr()}`)
       resolve()
     })
     // A machine that is busy may take longer than a line is waited for.
@@ -108,7 +113,8 @@ export function createReplica({ env, crashFile, imports = [], onDeath }: Replica
       await rm(crashFile, { force: true })
       const isHit = await wasHit()
       // Whether it was meant to end is asked when it ends.
-      if (isHit) await ended.promise
+      if (isHit && !hasCrashed) await ended.promise
+      hasCrashed = false
       await rm(crashFile + CRASHED_SUFFIX, { force: true })
       return isHit
     },

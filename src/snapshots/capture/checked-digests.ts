@@ -20,6 +20,12 @@ export function checkDigests(chunks: AsyncIterable<Uint8Array>, digests: Announc
   return digests.before.length === 0 && !digests.behind ? chunks : checked(chunks, digests)
 }
 
+/** The same for a body at hand. */
+export function checkWholeDigests(bytes: Buffer, { before }: AnnouncedDigests): Buffer {
+  if (before.length > 0) requireSame(before, createHash('sha256').update(bytes).digest())
+  return bytes
+}
+
 async function* checked(
   chunks: AsyncIterable<Uint8Array>,
   { before, behind }: AnnouncedDigests,
@@ -32,8 +38,10 @@ async function* checked(
   const digests = [...before, ...(behind?.read() ?? [])]
   if (digests.length === 0) return
   if (!hash) throw new AppError('BAD_REQUEST', 'A digest behind the body must be announced by the header Trailer')
-  const arrived = hash.digest()
-  if (!digests.every((digest) => digest.equals(arrived))) {
-    throw new AppError('BAD_REQUEST', 'The body that arrived has another digest than announced')
-  }
+  requireSame(digests, hash.digest())
+}
+
+function requireSame(announced: readonly Buffer[], arrived: Buffer): void {
+  if (announced.every((digest) => digest.equals(arrived))) return
+  throw new AppError('BAD_REQUEST', 'The body that arrived has another digest than announced')
 }

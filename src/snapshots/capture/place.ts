@@ -2,7 +2,7 @@ import type { NewSnapshot } from '../../db/queries/captures.ts'
 import type { JsonIndex } from '../../json/parts/json-index.ts'
 import type { Admission } from '../source/admission.ts'
 import { describeCapture, type NamedInput } from './capture-rules.ts'
-import { type CaptureStream, openCapture, type PayloadStream } from './capture-stream.ts'
+import { type CaptureStream, measureWhole, openCapture, type PayloadStream } from './capture-stream.ts'
 import { createHeldBytes, FREE_BYTES } from './held-bytes.ts'
 import type { ObjectPut } from './object-put.ts'
 import { placementOf } from './placement.ts'
@@ -15,9 +15,11 @@ export interface PlaceOptions {
 
 export interface ToPlace {
   readonly input: NamedInput
-  readonly payload: PayloadStream
+  readonly payload: Buffer | PayloadStream
   readonly signal?: AbortSignal
 }
+
+type Streamed = Omit<ToPlace, 'payload'> & { readonly payload: PayloadStream }
 
 /**
  * Brings a payload to its place, in one pass: into the row that is about to be stored, or into an object. What is held of it counts
@@ -30,7 +32,7 @@ export type Place = <T>(
 ) => Promise<T>
 
 export function createPlace({ objects, admission, inlineMaxBytes }: PlaceOptions): Place {
-  async function putObject({ input, payload, signal }: ToPlace, stream: CaptureStream, onPut: () => void) {
+  async function putObject({ input, payload, signal }: Streamed, stream: CaptureStream, onPut: () => void) {
     const rest = stream.rest()
     // What is small has come whole before it takes a place, however slow its sender is.
     const head = await readAhead(rest)
@@ -49,8 +51,15 @@ export function createPlace({ objects, admission, inlineMaxBytes }: PlaceOptions
     }
   }
 
-  return async (toPlace, store) => {
-    const { input, payload, signal } = toPlace
+  return async ({ input, payload: given, signal }, store) => {
+    if (
+      Buffer.isBuffer(given) &&
+      given.length <= FREE_BYTES &&
+      placementOf(given.length, inlineMaxBytes) === 'INLINE'
+    ) {
+      return await store({ ...describeCapture(input, measureWhole(given)), payload: given.toString() }, null)
+    }
+    const payload = toStream(given)
     const isSized = payload.encoding === undefined && payload.sizeBytes !== undefined
     const maxBytes = Math.min(inlineMaxBytes, isSized ? (payload.sizeBytes ?? 0) : inlineMaxBytes)
     const held = createHeldBytes({ memory: admission.memory, maxBytes, signal })
@@ -63,13 +72,21 @@ export function createPlace({ objects, admission, inlineMaxBytes }: PlaceOptions
       const whole = await stream.readWhole(fits)
       const placed = whole
         ? { ...describeCapture(input, stream.measured()), payload: whole.toString() }
-        : await putObject(toPlace, stream, held.free)
+        : await putObject({ input, payload, signal }, stream, held.free)
       return await store(placed, whole ? null : stream.index())
     } finally {
       stream.close()
       held.free()
     }
   }
+}
+
+export function toStream(payload: Buffer | PayloadStream): PayloadStream {
+  return Buffer.isBuffer(payload) ? { chunks: chunksOf(payload), sizeBytes: payload.length } : payload
+}
+
+async function* chunksOf(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes
 }
 
 async function readAhead(chunks: AsyncGenerator<Uint8Array>): Promise<Uint8Array[]> {

@@ -32,7 +32,7 @@ import {
 import { type Measured, openCapture, type PayloadStream } from './capture-stream.ts'
 import { outOfTime } from './lease.ts'
 import { createObjectPut } from './object-put.ts'
-import { createPlace } from './place.ts'
+import { createPlace, toStream } from './place.ts'
 
 /** Names are indexed, and an index has room for little. */
 const NAME_MAX_BYTES = 1024
@@ -99,7 +99,7 @@ export function createWriter(options: WriterOptions): SnapshotWriter {
   async function store(input: NamedInput, payload: Buffer | PayloadStream, signal?: AbortSignal): Promise<Captured> {
     // A sweeper that took the object for abandoned wins; its key is never used again. A stream cannot be read again either.
     for (let attempts = Buffer.isBuffer(payload) ? 3 : 1; attempts > 0; attempts--) {
-      const captured = await place({ input, payload: toStream(payload), signal }, async (placed, index) => {
+      const captured = await place({ input, payload, signal }, async (placed, index) => {
         const captured = await insert(placed)
         if (!captured) return await settle(placed)
         if (captured.created && index) await indexes.keepSoon(subjectOfDigest(captured.snapshot), index)
@@ -214,10 +214,6 @@ function mendError<Told extends ErrorInfo | null | undefined>(error: Told): Told
   return { message: mendText(error.message, ERROR_MAX_BYTES), type: mend(error.type), stack: mend(error.stack) }
 }
 
-function toStream(payload: Buffer | PayloadStream): PayloadStream {
-  return Buffer.isBuffer(payload) ? { chunks: chunksOf(payload), sizeBytes: payload.length } : payload
-}
-
 /** Reads a payload that is not kept. */
 async function measure(payload: PayloadStream): Promise<Measured> {
   const stream = openCapture(payload)
@@ -227,8 +223,4 @@ async function measure(payload: PayloadStream): Promise<Measured> {
   } finally {
     stream.close()
   }
-}
-
-async function* chunksOf(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes
 }
