@@ -80,6 +80,7 @@ export function createRoutes(
       methods: createCaptureRoute({
         ...writing,
         senders,
+        wholeMaxBytes: config.inlineMaxBytes,
         basePath,
       }),
       needs: 'write',

@@ -19,6 +19,8 @@ export interface CaptureRouteOptions {
   readonly noteWrite?: ((viewer: Viewer) => Promise<string | undefined>) | undefined
   /** How fast a body must come. */
   readonly senders: Pace
+  /** Bodies up to so many bytes are read at once: those that go into a row. Default none. */
+  readonly wholeMaxBytes?: number
   /** Path of the server's public URL, without a trailing slash; default none. */
   readonly basePath?: () => string
 }
@@ -31,7 +33,7 @@ export const CAPTURE_PATH = /^\/runs\/(.+\/steps\/.+)\/snapshot$/
  * the query says what else is known of it. 201 with what was stored, 200 where the same capture was stored before.
  */
 export function createCaptureRoute(options: CaptureRouteOptions): { readonly PUT: Handler } {
-  const { senders, basePath = () => '', writerFor, noteWrite } = options
+  const { senders, wholeMaxBytes = 0, basePath = () => '', writerFor, noteWrite } = options
   return {
     async PUT(context) {
       const { request, response, query, signal } = context
@@ -42,7 +44,7 @@ export function createCaptureRoute(options: CaptureRouteOptions): { readonly PUT
         ...readIds(context.params[0]),
         idempotencyKey: readIdempotencyKey(headers),
       }
-      const { contentType, chunks, sizeBytes, readWhole } = receiveBody(context, senders)
+      const { contentType, chunks, sizeBytes, readWhole } = receiveBody(context, senders, wholeMaxBytes)
       const input = { ...known, contentType }
       const digests = readDigests(request)
       const encoding = readCoding(response)

@@ -28,9 +28,10 @@ export interface ReceivedBody {
 
 /**
  * Takes a body that must be JSON.
+ * @param wholeMaxBytes up to which it may be read at once.
  * @throws AppError `UNSUPPORTED_MEDIA_TYPE`, `PAYLOAD_TOO_LARGE`, and `CONFLICT` with status 412, by what its headers say.
  */
-export function receiveBody(context: RequestContext, senders: Pace): ReceivedBody {
+export function receiveBody(context: RequestContext, senders: Pace, wholeMaxBytes = 0): ReceivedBody {
   requireUnread(context.request)
   const { headers } = context.request
   const contentType = jsonTypeOf(headers)
@@ -45,7 +46,9 @@ export function receiveBody(context: RequestContext, senders: Pace): ReceivedBod
     sizeBytes,
     chunks: chunksOf(context, senders),
     readWhole:
-      sizeBytes === undefined || sizeBytes > WHOLE_BYTES ? undefined : () => wholeOf(context, senders, sizeBytes),
+      sizeBytes === undefined || sizeBytes > Math.min(wholeMaxBytes, WHOLE_BYTES)
+        ? undefined
+        : () => wholeOf(context, senders, sizeBytes),
   }
 }
 

@@ -16,33 +16,22 @@ export interface SlowReaders {
 const LOOKS = 80
 /** Part of that time after which it is first asked what the client has. */
 const FIRST_ASKED = 0.25
-/** Part of it that is left to show that something is taken, to whoever may not have been asked in time. */
-const TO_SHOW = 0.25
 /** Bytes that the system at the other end takes by itself, once its client has read a little. */
 const UNREAD_BYTES = 2_097_152
 
 interface Watched {
   /** What the kernel had taken of the connection before; undefined while another answer has it. */
   readonly start: number | undefined
-  /** Until the client was first asked: what the kernel had taken at the last looks at which that was more than before. */
-  fills: Fill[]
   reader?: Reader
-}
-
-interface Fill {
-  /** Milliseconds of looking. */
-  readonly at: number
-  readonly taken: number
 }
 
 /** An answer that was found waiting for its client. */
 interface Reader {
   readonly response: ServerResponse
-  readonly entry: Watched
   readonly socket: Socket
   readonly account: Account
-  /** Milliseconds that it may take nothing. */
-  readonly silentMillis: number
+  /** Milliseconds that it has left when it is first asked what the client has. */
+  readonly firstAsked: number
   /** What the kernel had taken of the connection before the answer. */
   readonly start: number
   /** What it had taken when the answer was found: its buffers were full, so each later byte has made room at the client. */
@@ -50,8 +39,6 @@ interface Reader {
   /** Bytes that the client had when it was last asked; undefined before. */
   had?: number
   wasWaiting: boolean
-  /** Milliseconds that were counted. */
-  waited: number
 }
 
 const ownPaces = new WeakMap<ServerResponse, Pace>()
@@ -73,7 +60,6 @@ export function createSlowReaders(pace: Pace): SlowReaders {
   const watched = new Map<ServerResponse, Watched>()
   let timer: NodeJS.Timeout | undefined
   let lastLook = 0
-  let lookedFor = 0
   let isAsking = false
 
   function look(): void {
@@ -81,11 +67,9 @@ export function createSlowReaders(pace: Pace): SlowReaders {
     // While this process did something else, nothing could be passed on.
     const millis = Math.min(now - lastLook, 4 * lookMillis)
     lastLook = now
-    lookedFor += millis
     const doubtful: Reader[] = []
     for (const [response, entry] of watched) {
-      noteFill(response, entry)
-      entry.reader ??= find(response, entry)
+      entry.reader ??= find(response, entry.start)
       if (entry.reader && isDoubtful(entry.reader, millis)) doubtful.push(entry.reader)
     }
     if (doubtful.length > 0 && !isAsking) judge(doubtful).catch(() => {})
@@ -94,35 +78,21 @@ export function createSlowReaders(pace: Pace): SlowReaders {
     timer = undefined
   }
 
-  /** A kernel that still takes what a client does not shows no waiting. */
-  function noteFill({ socket }: ServerResponse, { reader, fills }: Watched): void {
-    if (!socket || reader?.had !== undefined) return
-    const taken = takenByKernel(socket)
-    if (taken === fills.at(-1)?.taken) return
-    fills.push({ at: lookedFor, taken })
-    if (fills.length > LOOKS) fills.shift()
-  }
-
-  function find(response: ServerResponse, entry: Watched): Reader | undefined {
-    const { start } = entry
+  function find(response: ServerResponse, start: number | undefined): Reader | undefined {
     const { socket } = response
     if (!socket || response.writableLength === 0) return undefined
     const base = takenByKernel(socket)
     const own = ownPaces.get(response) ?? pace
-    const { silentMillis } = own
-    const account = createAccount(own)
-    return { response, entry, socket, account, silentMillis, start: start ?? base, base, wasWaiting: false, waited: 0 }
+    const firstAsked = own.silentMillis * (1 - FIRST_ASKED)
+    return { response, socket, account: createAccount(own), firstAsked, start: start ?? base, base, wasWaiting: false }
   }
 
   function isDoubtful(reader: Reader, millis: number): boolean {
-    const { response, account, silentMillis, had } = reader
+    const { response, account, firstAsked, had } = reader
     const isWaiting = response.socket !== null && response.writableLength > 0
-    if (isWaiting && reader.wasWaiting) {
-      account.waited(millis)
-      reader.waited += millis
-    }
+    if (isWaiting && reader.wasWaiting) account.waited(millis)
     reader.wasWaiting = isWaiting
-    return account.left() < (had === undefined ? silentMillis * (1 - FIRST_ASKED) : 0)
+    return account.left() < (had === undefined ? firstAsked : 0)
   }
 
   /** Asks what the clients have, and cuts who is too slow. */
@@ -133,7 +103,7 @@ export function createSlowReaders(pace: Pace): SlowReaders {
       const kept = await keptByKernel(readers.map(({ socket }) => socket))
       for (const [index, reader] of readers.entries()) {
         const { socket, response, account } = reader
-        settle(reader, { taken: taken[index] ?? reader.base, kept: kept.get(socket), lookedFor })
+        settle(reader, taken[index] ?? reader.base, kept.get(socket))
         if (account.left() < 0 && !response.closed) breakOff(response)
       }
     } finally {
@@ -143,7 +113,7 @@ export function createSlowReaders(pace: Pace): SlowReaders {
 
   return {
     watch(response) {
-      watched.set(response, { start: response.socket ? takenByKernel(response.socket) : undefined, fills: [] })
+      watched.set(response, { start: response.socket ? takenByKernel(response.socket) : undefined })
       if (timer) return
       lastLook = performance.now()
       timer = setInterval(look, lookMillis).unref()
@@ -153,35 +123,15 @@ export function createSlowReaders(pace: Pace): SlowReaders {
   }
 }
 
-interface Asked {
-  /** What the kernel has taken of the connection. */
-  readonly taken: number
-  /** Of that, what the client's side has not acknowledged; undefined where nothing is known. */
-  readonly kept: number | undefined
-  /** Milliseconds of looking, by now. */
-  readonly lookedFor: number
-}
-
-/** Brings the account to what the client has of the answer by now. */
-function settle(reader: Reader, asked: Asked): void {
+/**
+ * Brings the account to what the client has of the answer by now.
+ * @param kept of what the kernel has taken, what the client's side has not acknowledged; undefined where nothing is known.
+ */
+function settle(reader: Reader, taken: number, kept: number | undefined): void {
   const { account, start, base, had } = reader
-  const { taken, kept } = asked
   const madeRoom = taken - base
   const has = kept === undefined ? madeRoom : taken - start - kept
-  if (had === undefined) {
-    account.began(Math.max(madeRoom, has - UNREAD_BYTES, 0))
-    if (kept !== undefined && has <= UNREAD_BYTES) countFill(reader, has, asked)
-    reader.entry.fills = []
-  } else if (has > had) account.passed(has - had)
+  if (had === undefined) account.began(Math.max(madeRoom, has - UNREAD_BYTES, 0))
+  else if (has > had) account.passed(has - had)
   reader.had = Math.max(has, had ?? 0)
-}
-
-/**
- * Counts the time before it was found waiting in which there was more for it than it has even now. Whoever did take something
- * meanwhile has time to show it.
- */
-function countFill({ account, entry, start, silentMillis, waited }: Reader, has: number, { lookedFor }: Asked): void {
-  const first = entry.fills.find(({ taken }) => taken - start > has)
-  const uncounted = first === undefined ? 0 : lookedFor - first.at - waited
-  account.waited(Math.max(0, Math.min(uncounted, account.left() - silentMillis * TO_SHOW)))
 }

@@ -59,6 +59,8 @@ export async function readSlowly(
   }
 
   function pull(): void {
+    // The end is told to who reads on.
+    if (socket.readableLength === 0) socket.read()
     for (;;) {
       const size = Math.min(Math.floor(allowance(secondsSince())) - readBytes, socket.readableLength)
       const chunk: Buffer | null = size > 0 ? socket.read(size) : null
