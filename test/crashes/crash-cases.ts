@@ -86,7 +86,7 @@ export function fewCases(kind: StoreKind): readonly CrashCase[] {
   }
   return [
     ...casesOf('mutation', ['after capture'], INLINE_BYTES),
-    ...casesOf('puts together', TOGETHER_POINTS, INLINE_BYTES),
+    ...casesOf('puts together', ['during captures together'], INLINE_BYTES),
     ...casesOf('mutation', ['after intent']),
     ...casesOf('put', ['during file write', 'after file link']),
     ...casesOf('send', ['half a body']),
