@@ -103,18 +103,18 @@ function togetherBy<Shape, Name extends string>(
 ): Together | undefined {
   const at = new Map(one.places.map(({ name }, index) => [name, index]))
   const given: Given<Name> = (values, name) => values[at.get(name) as number]
-  const { orderBy = [] } = form
+  const { orderBy } = form
   const join = joinMany(form, shape, given) ?? joinEach(form, shape, given)
-  if (!join) return undefined
-  return {
-    join,
-    order(a: Values, b: Values): number {
-      for (const name of orderBy) {
-        const [one, other] = [given(a, name) ?? '', given(b, name) ?? ''] as [string, string]
-        if (one !== other) return one < other ? -1 : 1
-      }
-      return 0
-    },
+  return join && { join, order: orderBy && createOrder(orderBy, given) }
+}
+
+function createOrder<Name>(names: readonly Name[], given: Given<Name>): NonNullable<Together['order']> {
+  return (a, b) => {
+    for (const name of names) {
+      const [one, other] = [given(a, name) ?? '', given(b, name) ?? ''] as [string, string]
+      if (one !== other) return one < other ? -1 : 1
+    }
+    return 0
   }
 }
 
@@ -153,8 +153,9 @@ function joinEach<Shape, Name extends string>(
     )
     return query && textOf(query, new Map(own.flatMap(({ known }) => [...known])))
   }
-  if (!make(2)) return undefined
-  const texts: (Text<Name> | undefined)[] = []
+  const two = make(2)
+  if (!two) return undefined
+  const texts: (Text<Name> | undefined)[] = [undefined, undefined, two]
   return (all) => {
     texts[all.length] ??= make(all.length)
     const { text, places } = texts[all.length] as Text<Name>
@@ -164,6 +165,7 @@ function joinEach<Shape, Name extends string>(
     }
   }
 }
+
 /** What may change something, or hold it: such words in another place only make a read count as more than it is. */
 const CHANGES =
   /\b(?:insert|update|delete|merge|truncate|lock|nextval|setval|for share|statelens_capture|pg_\w*lock\w*)\b/i

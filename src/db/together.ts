@@ -6,8 +6,8 @@ import type { Statement } from './statements.ts'
 
 /** Of statements that differ in nothing but their values, and that one statement can answer for all of them. */
 export interface Together {
-  /** In which order they are joined. */
-  order(a: readonly unknown[], b: readonly unknown[]): number
+  /** In which order they are joined; undefined where any will do. */
+  readonly order: ((a: readonly unknown[], b: readonly unknown[]) => number) | undefined
   /** One for all, each told by its values. Its rows begin with the number of whose they are, from 1, and may come in any order of these. */
   join(all: readonly (readonly unknown[])[]): Statement
 }
@@ -34,11 +34,7 @@ export function joining(execute: Execute): Execute {
     if (waiting.get(kind) === all) waiting.delete(kind)
     const [only] = all
     if (only && all.length === 1) alone(execute, only)
-    else
-      sendTogether(
-        kind,
-        all.toSorted((a, b) => kind.order(a.statement.values, b.statement.values)),
-      )
+    else sendTogether(kind, inOrder(kind, all))
   }
 
   function sendTogether(kind: Together, all: readonly Asked[]): void {
@@ -86,6 +82,10 @@ export function joining(execute: Execute): Execute {
       setImmediate(send, kind, all)
     })
   }
+}
+
+function inOrder({ order }: Together, all: readonly Asked[]): readonly Asked[] {
+  return order ? all.toSorted((a, b) => order(a.statement.values, b.statement.values)) : all
 }
 
 function alone(execute: Execute, { statement, options, resolve, reject }: Asked): void {

@@ -107,8 +107,8 @@ const capture = defineStatement({
   orderBy: ['runId', 'stepId', 'idempotencyKey'],
 })
 
-function captureOf(places: CapturePlaces, snapshotId: unknown = places.snapshotId): RawBuilder<unknown> {
-  return sql`statelens_capture(${sql.join([snapshotId, ...CAPTURED.slice(1).map((name) => places[name])])})`
+function captureOf(places: CapturePlaces): RawBuilder<unknown> {
+  return sql`statelens_capture(${sql.join(CAPTURED.map((name) => places[name]))})`
 }
 
 /**
@@ -120,8 +120,9 @@ const HURRY_MILLIS = 200
 /** The limit is in every id, so that it is set before anything is locked. */
 function captures(all: readonly CapturePlaces[]): RawBuilder<unknown> {
   const each = all.map((places, index) => {
-    const id = sql`case when hurry.millis is not null then ${places.snapshotId}::uuid end`
-    return sql`select ${sql.lit(index + 1)}, ${captured.columns} from hurry cross join lateral ${captureOf(places, id)} s`
+    const snapshotId = sql`case when hurry.millis is not null then ${places.snapshotId}::uuid end`
+    return sql`
+      select ${sql.lit(index + 1)}, ${captured.columns} from hurry cross join lateral ${captureOf({ ...places, snapshotId })} s`
   })
   return sql`
     with hurry as materialized (select set_config('lock_timeout', ${sql.lit(String(HURRY_MILLIS))}, true) as millis)

@@ -1,12 +1,13 @@
-import { randomUUID } from 'node:crypto'
+import { hash, randomUUID } from 'node:crypto'
 import type { Database } from '../../db/connect.ts'
 import { type EarlierCapture, findEarlierCapture, insertSnapshot, type NewSnapshot } from '../../db/queries/captures.ts'
 import { AppError, isAppError } from '../../errors.ts'
+import { previewOf } from '../../json/preview.ts'
 import { createJsonScanner } from '../../json/scanner.ts'
 import { isUuid, requireOpaqueId, requireText } from '../../model/ids.ts'
 import { type Captured, type CaptureInput, requirePiiTags } from '../../model/snapshot.ts'
 import type { Encoding } from '../encoding.ts'
-import { digestOfParts } from '../measure.ts'
+import { digestOfParts, PREVIEW_MAX_BYTES } from '../measure.ts'
 import type { Measured } from './capture-stream.ts'
 
 /** A capture whose snapshot has its id. */
@@ -36,6 +37,16 @@ export async function findEarlier(db: Database, input: CaptureInput, named: Name
 
 export function nameInput(input: CaptureInput): NamedInput {
   return { ...input, snapshotId: input.snapshotId?.toLowerCase() ?? randomUUID(), isNamed: input.snapshotId != null }
+}
+
+/** What a pass over a payload teaches, of one that is at hand. @throws AppError `INVALID_PAYLOAD`. */
+export function measureWhole(bytes: Buffer): Measured {
+  checkJson(bytes)
+  return {
+    sizeBytes: bytes.length,
+    contentDigest: hash('sha256', bytes, 'buffer'),
+    preview: previewOf(bytes.subarray(0, PREVIEW_MAX_BYTES), bytes.length),
+  }
 }
 
 /** The row of a capture, without its payload and its object. */

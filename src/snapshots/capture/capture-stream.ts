@@ -1,4 +1,4 @@
-import { createHash, hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { AppError } from '../../errors.ts'
 import { createIndexer, type Indexer } from '../../json/parts/indexer.ts'
 import { INDEX_ABOVE_BYTES, type JsonIndex } from '../../json/parts/json-index.ts'
@@ -117,18 +117,6 @@ export function openCapture({ chunks, encoding, sizeBytes }: PayloadStream): Cap
       // Not awaited: a source that waits for a byte would keep us waiting.
       if (!measured) source.return?.().catch(() => {})
     },
-  }
-}
-
-/** The same of a payload that is at hand. @throws AppError `INVALID_PAYLOAD`. */
-export function measureWhole(bytes: Buffer): Measured {
-  const scanner = createJsonScanner()
-  scanner.write(bytes)
-  scanner.end()
-  return {
-    sizeBytes: bytes.length,
-    contentDigest: hash('sha256', bytes, 'buffer'),
-    preview: previewOf(bytes.subarray(0, PREVIEW_MAX_BYTES), bytes.length),
   }
 }
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, hash } from 'node:crypto'
 import { AppError } from '../../errors.ts'
 
 /** SHA-256 digests of a body. */
@@ -22,7 +22,7 @@ export function checkDigests(chunks: AsyncIterable<Uint8Array>, digests: Announc
 
 /** The same for a body at hand. */
 export function checkWholeDigests(bytes: Buffer, { before }: AnnouncedDigests): Buffer {
-  if (before.length > 0) requireSame(before, createHash('sha256').update(bytes).digest())
+  if (before.length > 0) requireSame(before, hash('sha256', bytes, 'buffer'))
   return bytes
 }
 
@@ -30,15 +30,15 @@ async function* checked(
   chunks: AsyncIterable<Uint8Array>,
   { before, behind }: AnnouncedDigests,
 ): AsyncGenerator<Uint8Array> {
-  const hash = before.length > 0 || behind?.isExpected ? createHash('sha256') : undefined
+  const hashing = before.length > 0 || behind?.isExpected ? createHash('sha256') : undefined
   for await (const chunk of chunks) {
-    hash?.update(chunk)
+    hashing?.update(chunk)
     yield chunk
   }
   const digests = [...before, ...(behind?.read() ?? [])]
   if (digests.length === 0) return
-  if (!hash) throw new AppError('BAD_REQUEST', 'A digest behind the body must be announced by the header Trailer')
-  requireSame(digests, hash.digest())
+  if (!hashing) throw new AppError('BAD_REQUEST', 'A digest behind the body must be announced by the header Trailer')
+  requireSame(digests, hashing.digest())
 }
 
 function requireSame(announced: readonly Buffer[], arrived: Buffer): void {

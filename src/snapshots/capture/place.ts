@@ -1,8 +1,8 @@
 import type { NewSnapshot } from '../../db/queries/captures.ts'
 import type { JsonIndex } from '../../json/parts/json-index.ts'
 import type { Admission } from '../source/admission.ts'
-import { describeCapture, type NamedInput } from './capture-rules.ts'
-import { type CaptureStream, measureWhole, openCapture, type PayloadStream } from './capture-stream.ts'
+import { describeCapture, measureWhole, type NamedInput } from './capture-rules.ts'
+import { type CaptureStream, openCapture, type PayloadStream } from './capture-stream.ts'
 import { createHeldBytes, FREE_BYTES } from './held-bytes.ts'
 import type { ObjectPut } from './object-put.ts'
 import { placementOf } from './placement.ts'
@@ -81,7 +81,7 @@ export function createPlace({ objects, admission, inlineMaxBytes }: PlaceOptions
   }
 }
 
-export function toStream(payload: Buffer | PayloadStream): PayloadStream {
+function toStream(payload: Buffer | PayloadStream): PayloadStream {
   return Buffer.isBuffer(payload) ? { chunks: chunksOf(payload), sizeBytes: payload.length } : payload
 }
 

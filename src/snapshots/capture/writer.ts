@@ -24,6 +24,7 @@ import {
   describeCapture,
   findEarlier,
   insertOrFind,
+  measureWhole,
   type NamedInput,
   nameInput,
   repeatOf,
@@ -32,7 +33,7 @@ import {
 import { type Measured, openCapture, type PayloadStream } from './capture-stream.ts'
 import { outOfTime } from './lease.ts'
 import { createObjectPut } from './object-put.ts'
-import { createPlace, toStream } from './place.ts'
+import { createPlace } from './place.ts'
 
 /** Names are indexed, and an index has room for little. */
 const NAME_MAX_BYTES = 1024
@@ -177,7 +178,10 @@ export function createWriter(options: WriterOptions): SnapshotWriter {
       const earlier = isSmall(payload, inlineMaxBytes) ? null : await findEarlier(db, input, named)
       if (!earlier) return await store(named, payload, signal)
       if (earlier.state === 'deleted') throw deletedBefore()
-      return repeatOf(earlier, describeCapture(named, await measure(toStream(payload))))
+      return repeatOf(
+        earlier,
+        describeCapture(named, Buffer.isBuffer(payload) ? measureWhole(payload) : await measure(payload)),
+      )
     },
     deleteSnapshot: async (snapshotId) => await erase(deleteSnapshot(db, snapshotId)),
     deleteRun: async (runId) => await erase(deleteRun(db, requireOpaqueId('runId', runId))),
