@@ -1,44 +1,35 @@
 import assert from 'node:assert/strict'
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { after, before, beforeEach, describe, it } from 'node:test'
 import pg from 'pg'
-import { createDatabase, type Database } from '../../src/db/connect.ts'
+import type { Database } from '../../src/db/connect.ts'
 import { insertSnapshot } from '../../src/db/queries/captures.ts'
 import { loadInlinePayloads } from '../../src/db/queries/snapshots.ts'
 import { isAppError } from '../../src/errors.ts'
 import type { CaptureInput } from '../../src/model/snapshot.ts'
-import { describeCapture, nameInput } from '../../src/snapshots/capture/capture-rules.ts'
+import { describeCapture, measureWhole, nameInput } from '../../src/snapshots/capture/capture-rules.ts'
 import { eventually } from '../contract/byte-cache.ts'
-import { freshDatabase } from '../support/database.ts'
-import { query } from '../support/rows.ts'
+import { isLockWaited, query } from '../support/rows.ts'
+import { type ToldDatabase, toldDatabase } from '../support/told-database.ts'
 
 /** A row as a capture of this payload describes it. */
 function rowOf(input: CaptureInput, payload = '[1]') {
   const bytes = Buffer.from(payload)
-  const contentDigest = createHash('sha256').update(bytes).digest()
-  return {
-    ...describeCapture(nameInput(input), { sizeBytes: bytes.length, contentDigest, preview: payload.slice(0, 100) }),
-    payload,
-  }
+  return { ...describeCapture(nameInput(input), measureWhole(bytes)), payload }
 }
 
 describe('captures of the same moment', () => {
+  let told: ToldDatabase
   let db: Database
   let url: string
-  let drop: () => Promise<void>
-  const statements: string[] = []
+  let statements: string[]
 
   before(async () => {
-    const database = await freshDatabase()
-    url = database.url
-    drop = database.drop
-    db = createDatabase({ url, onStatement: (text) => statements.push(text) })
+    told = await toldDatabase()
+    ;({ db, url, statements } = told)
   })
   beforeEach(() => void statements.splice(0))
-  after(async () => {
-    await db.close()
-    await drop()
-  })
+  after(() => told[Symbol.asyncDispose]())
 
   it('are few transactions, and each is stored as it would be alone', async () => {
     const tags = [[], ['EMAIL'], ['a,b', '"', '{}', '\\'], null]
@@ -144,7 +135,7 @@ describe('captures of the same moment', () => {
     await writer.query('begin')
     await insert('order b')
     const capturing = ['order a', 'order b'].map((runId) => insertSnapshot(db, rowOf({ runId, stepId: 'step' })))
-    assert.ok(await eventually(async () => (await waiting()) > 0))
+    assert.ok(await eventually(() => isLockWaited(url)))
     await insert('order a')
     await writer.query('commit')
     const stored = await Promise.all(capturing)
@@ -155,13 +146,5 @@ describe('captures of the same moment', () => {
     const rows = await query(url, `select 1 from state_snapshots where run_id like 'order %'`)
     assert.equal(rows.length, 2)
     await writer.end()
-
-    async function waiting(): Promise<number> {
-      const [row] = await query<{ count: number }>(
-        url,
-        `select count(*)::int from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-      )
-      return row?.count ?? 0
-    }
   })
 })

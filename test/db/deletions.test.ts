@@ -14,12 +14,10 @@ import { STEP_FIELDS } from '../../src/model/step.ts'
 import { createReader } from '../../src/snapshots/reader.ts'
 import { sweepDeletions } from '../../src/snapshots/upkeep/deletion-sweep.ts'
 import { eventually } from '../contract/byte-cache.ts'
-import { countRows, insertForeign, query } from '../support/rows.ts'
+import { countRows, insertForeign, isLockWaited, query } from '../support/rows.ts'
 import { openStore, type TestStore } from '../support/store.ts'
 
 const RUN = 'long run'
-/** Statements of this database that wait for what another one holds. */
-const WAITING = "pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
 const TABLES = ['state_snapshots', 'statelens_steps', 'statelens_objects', 'statelens_deletions'] as const
 
 /** Snapshots of one run, a quarter of them with objects, and as many steps as a tenth. */
@@ -287,7 +285,7 @@ describe('the delete of a snapshot of which something is noted meanwhile', () =>
       await reader.query('begin')
       await reader.query(`${change} where id = $1`, [id])
       const deleting = deleteSnapshot(db, id)
-      assert.ok(await eventually(async () => (await countRows(databaseUrl, WAITING)) > 0))
+      assert.ok(await eventually(() => isLockWaited(databaseUrl)))
       await reader.query('commit')
       await reader.end()
       assert.deepEqual(await deleting, { found: true, snapshotCount: 1 })

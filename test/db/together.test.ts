@@ -12,8 +12,8 @@ import { STEP_FIELDS } from '../../src/model/step.ts'
 import type { Span } from '../../src/telemetry/spans.ts'
 import { SILENT } from '../../src/telemetry/telemetry.ts'
 import { eventually } from '../contract/byte-cache.ts'
-import { freshDatabase } from '../support/database.ts'
 import { query } from '../support/rows.ts'
+import { type ToldDatabase, toldDatabase } from '../support/told-database.ts'
 
 const RUNS = 40
 const FIELDS = SNAPSHOT_FIELDS.pick(['runId', 'stepId', 'label', 'inlinePayload'])
@@ -31,16 +31,14 @@ const nap = defineStatement({
 })
 
 describe('statements of one kind that are asked for at the same time', () => {
+  let told: ToldDatabase
   let db: Database
   let url: string
-  let drop: () => Promise<void>
-  const statements: string[] = []
+  let statements: string[]
 
   before(async () => {
-    const database = await freshDatabase()
-    url = database.url
-    drop = database.drop
-    db = createDatabase({ url, onStatement: (text) => statements.push(text) })
+    told = await toldDatabase()
+    ;({ db, url, statements } = told)
     await query(
       url,
       `insert into statelens_runs (run_id, workflow_name) select 'run ' || i, 'flow' from generate_series(0, ${RUNS - 1}) i;
@@ -52,10 +50,7 @@ describe('statements of one kind that are asked for at the same time', () => {
     )
   })
   beforeEach(() => void statements.splice(0))
-  after(async () => {
-    await db.close()
-    await drop()
-  })
+  after(() => told[Symbol.asyncDispose]())
 
   const newest = (runId: string, stepId = 'step 0', of: Database = db) =>
     loadNewestOfSteps(of.share(), [{ runId, stepId }], FIELDS)

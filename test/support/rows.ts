@@ -37,6 +37,11 @@ export async function insertForeign(url: string, row: ForeignRow): Promise<strin
   return inserted?.id ?? ''
 }
 
+/** Whether a statement of this database waits for what another one holds. */
+export async function isLockWaited(url: string): Promise<boolean> {
+  return (await countRows(url, "pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")) > 0
+}
+
 /** How many rows there are. */
 export async function countRows(url: string, table: string): Promise<number> {
   const [row] = await query<{ count: string }>(url, `select count(*) from ${table}`)

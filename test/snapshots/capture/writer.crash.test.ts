@@ -18,7 +18,7 @@ import { freshDatabase } from '../../support/database.ts'
 import { describeWith } from '../../support/describe-with.ts'
 import { filesBelow, s3Env } from '../../support/objects.ts'
 import { type RunningProcess, startProcess } from '../../support/process.ts'
-import { countRows, query } from '../../support/rows.ts'
+import { countRows, isLockWaited, query } from '../../support/rows.ts'
 import { startServer } from '../../support/server.ts'
 import { type S3Service, s3 } from '../../support/services.ts'
 import { sweepOnce } from '../../support/store.ts'
@@ -62,7 +62,7 @@ describe('a server that is killed', () => {
     assert.ok(
       await eventually(async () => (await filesBelow(store.storagePath)).some((path) => path.endsWith('.json'))),
     )
-    assert.ok(await eventually(() => isWaiting(store.databaseUrl)))
+    assert.ok(await eventually(() => isLockWaited(store.databaseUrl)))
     await server.stop('SIGKILL')
     await lost
     await held.letGo()
@@ -100,7 +100,7 @@ describe('a server that is killed', () => {
     const address = await url()
     const held = await store.holdWrites('statelens_objects')
     const lost = assert.rejects(post(address, INPUT))
-    assert.ok(await eventually(() => isWaiting(store.databaseUrl)))
+    assert.ok(await eventually(() => isLockWaited(store.databaseUrl)))
     await server.stop('SIGKILL')
     await lost
     await held.letGo()
@@ -220,15 +220,6 @@ async function openCrashStore(s3Service?: S3Service): Promise<CrashStore> {
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
-}
-
-async function isWaiting(databaseUrl: string): Promise<boolean> {
-  const client = new pg.Client({ connectionString: databaseUrl })
-  await client.connect()
-  const { rows } = await client
-    .query(`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`)
-    .finally(() => client.end())
-  return rows.length > 0
 }
 
 async function post(url: string, input: object): Promise<string> {
